@@ -1,0 +1,324 @@
+"""The port: what a destination type declares, and the records it trades in. It builds requests and never sends.
+
+Statuses and partial success: https://opentelemetry.io/docs/specs/otlp/ (OTLP 1.11), read 2026-11-20.
+"""
+
+import base64
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from urllib.parse import urlsplit, urlunsplit
+
+from broadcast.errors import SettingsError
+from broadcast.fields import Secret, SecretHeaders, Spec, check, field, is_masked, specs
+from broadcast.receipt import Receipt
+from broadcast.span import Attributes
+
+Headers = Mapping[str, str]
+Encoding = Literal["json", "protobuf"]
+CONTENT_TYPES: Mapping[Encoding, str] = {"json": "application/json", "protobuf": "application/x-protobuf"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What travels in one request: `pieces` are encoded `ResourceSpans`, one a receipt, in log order."""
+
+    id: str
+    at_us: int
+    pieces: tuple[bytes, ...]
+    test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request, ready to send; `body` is not compressed yet, header names are lower-case."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = dataclasses.field(repr=False)
+    body: bytes = dataclasses.field(repr=False)
+    compress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What came back: at most 64 KiB of body as read from the wire, header names lower-case."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    duration_ms: float
+    sent_bytes: int
+    host: str
+    tls: str | None = None
+
+
+class Verdict(StrEnum):
+    """What one attempt came to."""
+
+    DELIVERED = "delivered"
+    PARTLY_DELIVERED = "partly_delivered"
+    THROTTLED = "throttled"
+    NO_ANSWER = "no_answer"
+    RETRYING = "retrying"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The meaning of an answer: what it came to, in words, and what the destination asked for."""
+
+    verdict: Verdict
+    reason: str
+    status_code: int | None = None
+    rejected_spans: int = 0
+    retry_after: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the batch is settled as delivered."""
+        return self.verdict in {Verdict.DELIVERED, Verdict.PARTLY_DELIVERED}
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+class Destination:
+    """A destination type; its fields are its settings and an instance is a configured destination."""
+
+    title: ClassVar[str]
+    category: ClassVar[Literal["tracing", "llm", "storage"]]
+    mark: ClassVar[str]
+    docs: ClassVar[str]
+    setup: ClassVar[tuple[str, ...]]
+    encoding: ClassVar[Encoding] = "json"
+    compress: ClassVar[bool] = True
+    max_age_s: ClassVar[int | None] = None
+    max_spans: ClassVar[int] = 512
+    max_bytes: ClassVar[int] = 2_000_000
+    max_attribute_bytes: ClassVar[int] = 65_536
+    total_cost_attributes: ClassVar[bool] = True
+    prompt_attributes: ClassVar[bool] = False
+    hints: ClassVar[Mapping[int, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        hidden = [
+            name
+            for name in cls.__dict__.get("__annotations__", {})
+            if callable(getattr(Destination, name, None))
+        ]
+        if hidden:
+            raise TypeError(f"{cls.__name__}: the setting {hidden[0]} hides a method of the port")
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    # -- what a type says ------------------------------------------------------------------------
+
+    def endpoint(self) -> str:
+        """Return the full address that spans are sent to."""
+        raise NotImplementedError
+
+    def auth(self) -> Headers:
+        """Return the headers that carry the credential; names in lower case."""
+        return {}
+
+    def credential_check(self) -> Request | None:
+        """Return a request that proves the credential where an ingest answer proves nothing, else None."""
+        return None
+
+    def judge_credential(self, response: Response) -> str | None:
+        """Return what is wrong with the credential by the answer to `credential_check`, or None."""
+        return (
+            None if response.status < 300 else self.hints.get(response.status, "The credential was refused.")
+        )
+
+    def warnings(self) -> Mapping[str, str]:
+        """Return, by outside field name, what looks wrong about a credential's format; it never blocks."""
+        return {}
+
+    def extra_attributes(self, receipt: Receipt) -> Attributes:
+        """Return attributes that light up the vendor's own LLM pages, made from the receipt without content."""
+        del receipt
+        return {}
+
+    def trace_url(self, trace_id: str, at_us: int) -> str | None:
+        """Return the vendor's page of a trace, where its address is known."""
+        del trace_id, at_us
+        return None
+
+    # -- what every type gets --------------------------------------------------------------------
+
+    def request(self, batch: Batch) -> Request:
+        """Return the request of a batch; pure, so that calling it twice gives equal requests."""
+        return Request(
+            method="POST",
+            url=self.endpoint(),
+            headers={"content-type": CONTENT_TYPES[self.encoding], **self.auth(), **self.extra_headers()},
+            body=envelope(self.encoding, batch.pieces),
+            compress=self.compress,
+        )
+
+    def extra_headers(self) -> dict[str, str]:
+        """Return the user's own headers, names in lower case."""
+        given: SecretHeaders | None = getattr(self, "headers", None)
+        return {name.lower(): value.reveal() for name, value in (given or {}).items()}
+
+    def judge(self, response: Response) -> Outcome:
+        """Return what an answer means by OTLP's rules; never raises, whatever the body holds."""
+        return judge_otlp(response)
+
+    def address(self) -> tuple[str, ...]:
+        """Return every origin and path this destination calls, normalised, from settings that are not secret."""
+        return (normalised(self.endpoint()),)
+
+    @classmethod
+    def specs(cls) -> tuple[Spec, ...]:
+        """Return the settings in declared order."""
+        return specs(cls)
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
+        """Return a configured destination; raise `SettingsError` naming every missing, unknown or wrong setting.
+
+        With `secrets_required=False` absent secrets become empty, so that `address()` can be computed.
+        """
+        known = cls.specs()
+        problems = {name: "Unknown setting." for name in config.keys() - {spec.outside for spec in known}}
+        values: dict[str, Any] = {}
+        for spec in known:
+            given = config.get(spec.outside)
+            if given is None or given == "" or is_masked(given):
+                if spec.required and spec.secret and not secrets_required:
+                    values[spec.name] = Secret("")
+                elif spec.required:
+                    problems[spec.outside] = f"Enter the {spec.label}."
+                continue
+            try:
+                values[spec.name] = check(spec, given)
+            except ValueError as error:
+                problems[spec.outside] = str(error)
+        if problems:
+            raise SettingsError(problems)
+        return cls(**values)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings that are not secret, by outside name; absent optional ones are left out."""
+        values = {spec.outside: getattr(self, spec.name) for spec in self.specs() if not spec.secret}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def secrets(self) -> dict[str, str]:
+        """Return every secret by outside name, for the vault alone; headers as one JSON object."""
+        found: dict[str, str] = {}
+        for spec in self.specs():
+            value = getattr(self, spec.name)
+            if isinstance(value, Secret) and value:
+                found[spec.outside] = value.reveal()
+            elif isinstance(value, SecretHeaders) and value:
+                found[spec.outside] = json.dumps({name: item.reveal() for name, item in value.items()})
+        return found
+
+    def masks(self) -> dict[str, Any]:
+        """Return what may be shown of each secret, by outside name."""
+        found: dict[str, Any] = {}
+        for spec in self.specs():
+            value = getattr(self, spec.name)
+            if isinstance(value, Secret) and value:
+                found[spec.outside] = value.masked()
+            elif isinstance(value, SecretHeaders) and value:
+                found[spec.outside] = {name: item.masked() for name, item in value.items()}
+        return found
+
+    def secret_values(self) -> tuple[str, ...]:
+        """Return every secret as it may appear in an answer, for scrubbing: also inside our own headers."""
+        own = [value for value in (*self.auth().values(), *self.extra_headers().values()) if value]
+        tails = [value.split(" ", 1)[1] for value in own if " " in value]
+        bare = [
+            value.reveal()
+            for spec in self.specs()
+            if isinstance(value := getattr(self, spec.name), Secret) and value
+        ]
+        return tuple(sorted({*bare, *own, *tails}, key=len, reverse=True))
+
+
+class OTLPDestination(Destination):
+    """A destination that takes OTLP over HTTP: a type says `endpoint()` and `auth()`."""
+
+
+def envelope(encoding: Encoding, pieces: tuple[bytes, ...]) -> bytes:
+    """Return one export request; JSON pieces are joined by commas, protobuf pieces already carry tag and length."""
+    return b'{"resourceSpans":[' + b",".join(pieces) + b"]}" if encoding == "json" else b"".join(pieces)
+
+
+def basic_auth(user: str, password: Secret) -> Headers:
+    """Return HTTP Basic as a header."""
+    token = base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+    return {"authorization": f"Basic {token}"}
+
+
+def normalised(url: str) -> str:
+    """Return scheme, lower-case host without trailing dot, explicit port and path: equal when they dial the same."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    shown = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, f"{shown}:{port}", parts.path or "/", parts.query, ""))
+
+
+def judge_otlp(response: Response) -> Outcome:
+    """Return what an answer means by OTLP's rules."""
+    status = response.status
+    words = f"{status} {response.reason}".strip()
+    if 200 <= status < 300:
+        return _judge_success(response, words)
+    retry_after = response.headers.get("retry-after")
+    if status == 429 or (status == 503 and retry_after):
+        return Outcome(verdict=Verdict.THROTTLED, reason=words, status_code=status, retry_after=retry_after)
+    if status in {400, 413, 422}:
+        return Outcome(verdict=Verdict.REJECTED, reason=words, status_code=status)
+    if 300 <= status < 500 and status != 408:
+        return Outcome(verdict=Verdict.REFUSED, reason=words, status_code=status)
+    return Outcome(verdict=Verdict.RETRYING, reason=words, status_code=status, retry_after=retry_after)
+
+
+def _judge_success(response: Response, words: str) -> Outcome:
+    if "text/html" in response.headers.get("content-type", "").lower():
+        reason = f"{words}, but the answer is a web page: the address is not an OTLP endpoint"
+        return Outcome(verdict=Verdict.REFUSED, reason=reason, status_code=response.status)
+    rejected, message = partial_success(response)
+    if rejected > 0:
+        reason = f"{words}: {rejected} spans rejected" + (f": {message}" if message else "")
+        return Outcome(
+            verdict=Verdict.PARTLY_DELIVERED,
+            reason=reason,
+            status_code=response.status,
+            rejected_spans=rejected,
+        )
+    return Outcome(verdict=Verdict.DELIVERED, reason=words, status_code=response.status)
+
+
+def partial_success(response: Response) -> tuple[int, str]:
+    """Return how many spans were rejected and the receiver's words; (0, "") for any body that does not say."""
+    reader: Callable[[bytes], tuple[int, str]]
+    reader = _partial_protobuf if "protobuf" in response.headers.get("content-type", "") else _partial_json
+    try:
+        return reader(response.body)
+    except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
+        return 0, ""
+
+
+def _partial_json(body: bytes) -> tuple[int, str]:
+    document = json.loads(body or b"{}")
+    partial = document.get("partialSuccess") or {}
+    return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")[:300]
+
+
+def _partial_protobuf(body: bytes) -> tuple[int, str]:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - slow to import, rarely needed
+        ExportTraceServiceResponse,
+    )
+
+    partial = ExportTraceServiceResponse.FromString(body).partial_success
+    return int(partial.rejected_spans), partial.error_message[:300]
