@@ -102,7 +102,7 @@ class AddressRefused(BroadcastError):  # noqa: N818
 
 
 class SendFailed(BroadcastError):  # noqa: N818
-    """A request got no usable answer; `stage` is address, dns, connect, tls or data, `reason` a stable word."""
+    """A request got no usable answer; `stage` says where it ended, `reason` is a stable word."""
 
     def __init__(self, stage: str, reason: str, message: str) -> None:
         super().__init__(message)

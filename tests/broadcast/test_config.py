@@ -1,0 +1,101 @@
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+
+from broadcast.config import load
+from broadcast.errors import ConfigError
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def environ(tmp_path: Path, **values: str) -> dict[str, str]:
+    return {"BROADCAST_DATA_DIR": str(tmp_path / "data"), **values}
+
+
+def test_defaults_need_no_variable(tmp_path: Path) -> None:
+    config = load(environ(tmp_path))
+
+    assert (config.host, config.port, config.service_name) == ("127.0.0.1", 8400, "openrouter")
+    assert config.is_sqlite
+    assert config.public_url == "http://127.0.0.1:8400"
+    assert not config.demo
+
+
+def test_generated_keys_are_kept_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    first = load(environ(tmp_path))
+
+    second = load(environ(tmp_path))
+
+    assert second.encryption_keys == first.encryption_keys
+    assert second.secret_key == first.secret_key
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    assert modes == {0o600}
+
+
+def test_no_secret_is_in_the_printed_configuration(tmp_path: Path) -> None:
+    config = load(environ(tmp_path, UPSTREAM_KEY="sk-upstream"))
+
+    shown = repr(config)
+
+    assert config.encryption_keys not in shown
+    assert config.secret_key.decode() not in shown
+    assert "sk-upstream" not in shown
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"k9:{KEY}\n")
+
+    config = load(environ(tmp_path, BROADCAST_ENCRYPTION_KEYS_FILE=str(file)))
+
+    assert config.encryption_keys == f"k9:{KEY}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"BROADCAST_PROT": "1"}, "BROADCAST_PROT"),
+        ({"BROADCAST_PORT": "http"}, "BROADCAST_PORT"),
+        ({"BROADCAST_PORT": "70000"}, "BROADCAST_PORT"),
+        ({"BROADCAST_DEMO": "maybe"}, "BROADCAST_DEMO"),
+        ({"BROADCAST_SERVICE_NAME": "My Service"}, "BROADCAST_SERVICE_NAME"),
+        ({"BROADCAST_SECRET_KEY": "short"}, "BROADCAST_SECRET_KEY"),
+        ({"BROADCAST_SECRET_KEY": "a" * 64}, "BROADCAST_SECRET_KEY"),
+        ({"BROADCAST_ENCRYPTION_KEYS": "k1:abcd"}, "BROADCAST_ENCRYPTION_KEYS"),
+        ({"BROADCAST_ENCRYPTION_KEYS": KEY}, "BROADCAST_ENCRYPTION_KEYS"),
+        ({"BROADCAST_ENCRYPTION_KEYS_FILE": "/does/not/exist"}, "BROADCAST_ENCRYPTION_KEYS_FILE"),
+        ({"BROADCAST_PORT": "1", "BROADCAST_PORT_FILE": "x"}, "BROADCAST_PORT_FILE"),
+        ({"BROADCAST_DATABASE_URL": "mysql://x"}, "BROADCAST_DATABASE_URL"),
+        ({"BROADCAST_DATABASE_URL": "postgresql://x/y"}, "BROADCAST_ENCRYPTION_KEYS"),
+        ({"BROADCAST_PUBLIC_URL": "broadcast.example.com"}, "BROADCAST_PUBLIC_URL"),
+        ({"BROADCAST_TRUSTED_PROXIES": "proxy"}, "BROADCAST_TRUSTED_PROXIES"),
+        ({"BROADCAST_LOG_LEVEL": "loud"}, "BROADCAST_LOG_LEVEL"),
+        ({"BROADCAST_SMTP_URL": "smtp://x"}, "BROADCAST_SMTP_URL"),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(environ(tmp_path, **variables))
+
+    assert named in str(refused.value)
+
+
+def test_postgresql_is_spoken_through_psycopg(tmp_path: Path) -> None:
+    config = load(
+        environ(
+            tmp_path,
+            BROADCAST_DATABASE_URL="postgres://u@h/d",
+            BROADCAST_ENCRYPTION_KEYS=f"a:{KEY}",
+            BROADCAST_SECRET_KEY=KEY,
+        )
+    )
+
+    assert config.database_url == "postgresql+psycopg://u@h/d"
+
+
+def test_the_receiver_is_dialled_on_loopback_when_every_address_is_served(tmp_path: Path) -> None:
+    config = load(environ(tmp_path, BROADCAST_HOST="0.0.0.0", BROADCAST_PORT="9000"))
+
+    assert config.receiver_address == "127.0.0.1:9000"
