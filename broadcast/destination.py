@@ -1,10 +1,13 @@
-"""The port: what a destination type declares, and the records it trades in. It builds requests and never sends.
+"""The port: what a destination type declares, and the records it trades in.
+
+A type builds requests and never sends them.
 
 Statuses and partial success: https://opentelemetry.io/docs/specs/otlp/ (OTLP 1.11), read 2026-11-20.
 """
 
 import base64
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,11 +109,7 @@ class Destination:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        hidden = [
-            name
-            for name in cls.__dict__.get("__annotations__", {})
-            if callable(getattr(Destination, name, None))
-        ]
+        hidden = [name for name in inspect.get_annotations(cls) if callable(getattr(Destination, name, None))]
         if hidden:
             raise TypeError(f"{cls.__name__}: the setting {hidden[0]} hides a method of the port")
         dataclass(frozen=True, kw_only=True)(cls)
@@ -140,7 +139,7 @@ class Destination:
         return {}
 
     def extra_attributes(self, receipt: Receipt) -> Attributes:
-        """Return attributes that light up the vendor's own LLM pages, made from the receipt without content."""
+        """Return attributes for the vendor's own LLM pages, made from the receipt without content."""
         del receipt
         return {}
 
@@ -171,8 +170,10 @@ class Destination:
         return judge_otlp(response)
 
     def address(self) -> tuple[str, ...]:
-        """Return every origin and path this destination calls, normalised, from settings that are not secret."""
-        return (normalised(self.endpoint()),)
+        """Return every address this destination calls, normalised, from settings that are not secret."""
+        check = self.credential_check()
+        called = (self.endpoint(),) if check is None else (self.endpoint(), check.url)
+        return tuple(normalised(url) for url in called)
 
     @classmethod
     def specs(cls) -> tuple[Spec, ...]:
@@ -181,12 +182,12 @@ class Destination:
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
-        """Return a configured destination; raise `SettingsError` naming every missing, unknown or wrong setting.
+        """Return a configured destination; raise `SettingsError` naming every setting at fault.
 
         With `secrets_required=False` absent secrets become empty, so that `address()` can be computed.
         """
         known = cls.specs()
-        problems = {name: "Unknown setting." for name in config.keys() - {spec.outside for spec in known}}
+        problems = dict.fromkeys(config.keys() - {spec.outside for spec in known}, "Unknown setting.")
         values: dict[str, Any] = {}
         for spec in known:
             given = config.get(spec.outside)
@@ -248,7 +249,7 @@ class OTLPDestination(Destination):
 
 
 def envelope(encoding: Encoding, pieces: tuple[bytes, ...]) -> bytes:
-    """Return one export request; JSON pieces are joined by commas, protobuf pieces already carry tag and length."""
+    """Return one export request; JSON pieces are joined, protobuf pieces already carry tag and length."""
     return b'{"resourceSpans":[' + b",".join(pieces) + b"]}" if encoding == "json" else b"".join(pieces)
 
 
@@ -259,7 +260,7 @@ def basic_auth(user: str, password: Secret) -> Headers:
 
 
 def normalised(url: str) -> str:
-    """Return scheme, lower-case host without trailing dot, explicit port and path: equal when they dial the same."""
+    """Return an address in the one form that is equal for all that dial the same."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -300,7 +301,7 @@ def _judge_success(response: Response, words: str) -> Outcome:
 
 
 def partial_success(response: Response) -> tuple[int, str]:
-    """Return how many spans were rejected and the receiver's words; (0, "") for any body that does not say."""
+    """Return how many spans were rejected and the receiver's words; (0, "") when the body is silent."""
     reader: Callable[[bytes], tuple[int, str]]
     reader = _partial_protobuf if "protobuf" in response.headers.get("content-type", "") else _partial_json
     try:

@@ -33,7 +33,7 @@ class Secret:
         return self._value
 
     def masked(self) -> str:
-        """Return the first four and last four characters where that leaves most of it hidden, else bullets."""
+        """Return the first and last four characters where that leaves most of it hidden, else bullets."""
         return f"{self._value[:4]}{MASK}{self._value[-4:]}" if len(self._value) >= 16 else BULLETS
 
     def __repr__(self) -> str:
