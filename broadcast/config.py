@@ -200,8 +200,8 @@ def _encryption_keys(env: _Env, data_dir: Path, *, embedded: bool) -> str:
         keys = _generated(data_dir / "encryption_keys", lambda: f"k1:{_random()}")
     if not keys:
         raise ConfigError(
-            "BROADCAST_ENCRYPTION_KEYS is required with PostgreSQL: id:base64 of 32 random bytes, for example k1:"
-            "$(openssl rand -base64 32)."
+            "BROADCAST_ENCRYPTION_KEYS is required with PostgreSQL: id:base64 of 32 random bytes, "
+            "for example k1:$(openssl rand -base64 32)."
         )
     for item in keys.split(","):
         name, _, encoded = item.strip().partition(":")
