@@ -1,1 +1,19 @@
-"""Tables and queries; the only place that speaks SQL."""
+"""Tables and queries; the only place that speaks SQL.
+
+database       Store: engines, transactions, migration
+engines        how SQLite and PostgreSQL are opened
+clock          the database's clock
+wake           waiting for the next receipt
+liveness       locks that die with a worker
+tables         every table
+workspaces users sessions keys        who
+destinations cursors receipts         the log and its readers
+attempts dead_letters                 what became of each receipt
+activity audit limits passed_tests    reads for pages, and the small tables
+
+Functions take a connection first, never commit, and return frozen records.
+"""
+
+from broadcast.store.database import Conn, Store
+
+__all__ = ["Conn", "Store"]

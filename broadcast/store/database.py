@@ -1,0 +1,126 @@
+"""Store: one database, its transactions, and its migrations."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from broadcast.errors import Unavailable
+from broadcast.store import clock, liveness, wake
+from broadcast.store.engines import open_engines
+
+Conn = Connection
+"""A connection inside a transaction; outside the store it is only passed on."""
+
+_MIGRATION_LOCK = 0x62726F6164636173
+
+
+class Store:
+    """One database; readers and writers are apart because SQLite's writers must never begin as readers."""
+
+    def __init__(self, url: str, readers: Engine, writers: Engine) -> None:
+        self._readers = readers
+        self._writers = writers
+        self.dialect = make_url(url).get_backend_name()
+        self._bell = wake.open_bell(url)
+        self._url = url
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Return the store of a database; nothing is asked of a server before the first use."""
+        return cls(url, *open_engines(url))
+
+    def close(self) -> None:
+        """Close every connection; whoever waits for receipts wakes up."""
+        self._bell.close()
+        self._readers.dispose()
+        self._writers.dispose()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Conn]:
+        """Open a transaction that sees one state of the database and cannot change it."""
+        with _translated(), self._readers.connect() as conn, conn.begin():
+            yield conn
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Conn]:
+        """Open a transaction that is durable once the block is left, and undone if the block raises."""
+        with _translated(), self._writers.connect() as conn, conn.begin():
+            yield conn
+
+    def now_us(self, conn: Conn) -> int:
+        """Return the database's clock."""
+        return clock.now_us(conn)
+
+    # -- waking ----------------------------------------------------------------------------------
+
+    def notify(self, conn: Conn) -> None:
+        """Wake every worker when this transaction commits; SQLite's see the commit by themselves."""
+        if self.dialect == "postgresql":
+            conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": wake.CHANNEL})
+
+    def wait_for_receipts(self, timeout_s: float) -> bool:
+        """Block until something was committed since the last call, or the time is over; return which."""
+        return self._bell.wait(timeout_s)
+
+    # -- workers that are alive --------------------------------------------------------------------
+
+    def hold(self, holder: str) -> AbstractContextManager[liveness.Hold]:
+        """Hold a lock that dies with this process, so that others may take its leases at once."""
+        return liveness.hold(self, self._url, holder)
+
+    def dead_holders(self, conn: Conn) -> set[str]:
+        """Return the workers known to the database whose lock is free."""
+        return liveness.dead_holders(conn, self._url)
+
+    # -- schema ------------------------------------------------------------------------------------
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version; safe when several processes do it at once."""
+        with self.write() as conn:
+            if self.dialect == "postgresql":
+                conn.execute(text("SET LOCAL lock_timeout = 0"))
+                conn.execute(text("SET LOCAL statement_timeout = 0"))
+                conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            config = _alembic()
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+
+    def is_migrated(self) -> bool:
+        """Return whether the schema is at the newest version this program knows."""
+        with self.read() as conn:
+            current = MigrationContext.configure(conn).get_current_revision()
+        return current == ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _alembic() -> Config:
+    spec = importlib.util.find_spec("migrations")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("The package migrations is not installed.")
+    config = Config()
+    config.set_main_option("script_location", spec.submodule_search_locations[0].replace("%", "%%"))
+    return config
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Raise `Unavailable` for what is the database's state and not our mistake."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise Unavailable("The database is busy.") from error
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise Unavailable("The database is not available.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("The connection to the database was lost.") from error
+        raise

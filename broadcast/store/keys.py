@@ -1,0 +1,133 @@
+"""API keys and management keys: the public hash and a peppered verifier, never the key."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from broadcast.store.tables import api_keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiKey:
+    """A key as stored; `kind` is api or management."""
+
+    id: int
+    workspace_id: int
+    user_id: int
+    kind: str
+    hash: str
+    verifier: bytes = field(repr=False)
+    name: str
+    label: str
+    scopes: tuple[str, ...]
+    created_at_us: int
+    expires_at_us: int | None
+    last_used_at_us: int | None
+    revoked_at_us: int | None
+
+
+def create(
+    conn: Connection,
+    *,
+    workspace_id: int,
+    user_id: int,
+    kind: str,
+    hash: str,  # noqa: A002 - the contract's word
+    verifier: bytes,
+    name: str,
+    label: str,
+    scopes: tuple[str, ...],
+    now_us: int,
+    expires_at_us: int | None = None,
+) -> ApiKey:
+    """Store a key."""
+    values: dict[str, Any] = {
+        "workspace_id": workspace_id,
+        "user_id": user_id,
+        "kind": kind,
+        "hash": hash,
+        "verifier": verifier,
+        "name": name,
+        "label": label,
+        "created_at_us": now_us,
+        "expires_at_us": expires_at_us,
+        "last_used_at_us": None,
+        "revoked_at_us": None,
+    }
+    statement = insert(api_keys).values(**values, scopes=" ".join(scopes)).returning(api_keys.c.id)
+    return ApiKey(id=conn.execute(statement).scalar_one(), scopes=scopes, **values)
+
+
+def by_verifier(conn: Connection, verifier: bytes) -> ApiKey | None:
+    """Return the key with this verifier, revoked and expired ones included: the caller says why it is refused."""
+    return _one(conn, api_keys.c.verifier == verifier)
+
+
+def by_hash(conn: Connection, workspace_id: int, hash: str) -> ApiKey | None:  # noqa: A002
+    """Return a workspace's key by its public hash."""
+    return _one(conn, (api_keys.c.workspace_id == workspace_id) & (api_keys.c.hash == hash))
+
+
+def list_for(conn: Connection, workspace_id: int) -> list[ApiKey]:
+    """Return a workspace's keys that are not revoked, newest first."""
+    query = (
+        select(api_keys)
+        .where(api_keys.c.workspace_id == workspace_id, api_keys.c.revoked_at_us.is_(None))
+        .order_by(api_keys.c.id.desc())
+    )
+    return [_record(row) for row in conn.execute(query)]
+
+
+def revoke(conn: Connection, workspace_id: int, key_id: int, now_us: int) -> bool:
+    """End a key; return whether it was in use."""
+    statement = (
+        update(api_keys)
+        .where(
+            api_keys.c.id == key_id,
+            api_keys.c.workspace_id == workspace_id,
+            api_keys.c.revoked_at_us.is_(None),
+        )
+        .values(revoked_at_us=now_us)
+    )
+    return conn.execute(statement).rowcount > 0
+
+
+def revoke_management_of(conn: Connection, workspace_id: int, user_id: int, now_us: int) -> int:
+    """End the management keys a leaving member made in a workspace; return how many."""
+    statement = (
+        update(api_keys)
+        .where(
+            api_keys.c.workspace_id == workspace_id,
+            api_keys.c.user_id == user_id,
+            api_keys.c.kind == "management",
+            api_keys.c.revoked_at_us.is_(None),
+        )
+        .values(revoked_at_us=now_us)
+    )
+    return conn.execute(statement).rowcount
+
+
+def rename(conn: Connection, workspace_id: int, key_id: int, name: str) -> bool:
+    """Change a key's name; return whether there is such a key."""
+    statement = (
+        update(api_keys)
+        .where(api_keys.c.id == key_id, api_keys.c.workspace_id == workspace_id)
+        .values(name=name)
+    )
+    return conn.execute(statement).rowcount > 0
+
+
+def touch_last_used(conn: Connection, key_id: int, now_us: int) -> None:
+    """Note a use; never inside the transaction that stores receipts."""
+    conn.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at_us=now_us))
+
+
+def _one(conn: Connection, condition: Any) -> ApiKey | None:
+    row = conn.execute(select(api_keys).where(condition)).one_or_none()
+    return _record(row) if row else None
+
+
+def _record(row: Any) -> ApiKey:
+    values = row._asdict()
+    return ApiKey(**{**values, "scopes": tuple(values["scopes"].split())})

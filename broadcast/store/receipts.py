@@ -1,0 +1,229 @@
+"""The log: receipts, numbered without gaps, and their sealed contents while a destination still owes them."""
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+
+from broadcast.store.tables import contents as _contents
+from broadcast.store.tables import heads, receipts
+
+
+class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A receipt to append; `content` is sealed, None where no destination wants it."""
+
+    id: str
+    fingerprint: bytes
+    created_at_us: int
+    received_at_us: int
+    status: str
+    model: str
+    provider: str | None = None
+    streamed: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_nano_usd: int | None = None
+    duration_us: int
+    funding_source: str | None = None
+    session_id: str | None = None
+    user: str | None = None
+    api_key_name: str | None = None
+    first_token_ms: float | None = None
+    attempts: int = 0
+    trace_id: str
+    request_id: str | None = None
+    document: bytes
+    content: bytes | None = None
+    content_expires_at_us: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiptRow:
+    """A receipt as stored; `document` is the canonical JSON of the receipt without content."""
+
+    workspace_id: int
+    seq: int
+    id: str
+    created_at_us: int
+    received_at_us: int
+    document: bytes = field(repr=False)
+    has_content: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Appending:
+    """What one workspace gets in a transaction; `first_seq` is its locked head plus one."""
+
+    workspace_id: int
+    first_seq: int
+    rows: Sequence[NewReceipt]
+
+
+_ROW: Final = tuple(receipts.c[name] for name in ReceiptRow.__slots__)
+_PLAIN: Final = tuple(
+    name for name in NewReceipt.__struct_fields__ if name not in {"content", "content_expires_at_us"}
+)
+
+
+def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the ids a workspace already knows, with their fingerprints; under the head's lock when it decides."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    if conn.dialect.name == "sqlite":
+        found = conn.execute(_KNOWN_SQLITE, {"workspace_id": workspace_id, "ids": json.dumps(wanted)})
+    else:
+        found = conn.execute(_KNOWN_POSTGRESQL, {"workspace_id": workspace_id, "ids": wanted})
+    return {row[0]: bytes(row[1]) for row in found}
+
+
+# One parameter, whatever the number of ids: nothing to expand, nothing to compile again.
+_KNOWN_SQLITE: Final = text(
+    "SELECT id, fingerprint FROM receipts"
+    " WHERE workspace_id = :workspace_id AND id IN (SELECT value FROM json_each(:ids))"
+)
+_KNOWN_POSTGRESQL: Final = text(
+    "SELECT id, fingerprint FROM receipts WHERE workspace_id = :workspace_id AND id = ANY(:ids)"
+)
+
+
+def append(conn: Connection, workspace_id: int, first_seq: int, rows: Sequence[NewReceipt]) -> None:
+    """Append to one workspace's log; the caller holds its head."""
+    append_all(conn, (Appending(workspace_id=workspace_id, first_seq=first_seq, rows=rows),))
+
+
+def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
+    """Append to several workspaces' logs, one statement a table; the caller holds their heads.
+
+    The head moves here and nowhere else, from exactly the number before `first_seq`: a log has no gaps.
+    """
+    filled = [batch for batch in batches if batch.rows]
+    if not filled:
+        return
+    moved = conn.execute(
+        _MOVE_HEAD,
+        [
+            {
+                "of": batch.workspace_id,
+                "before": batch.first_seq - 1,
+                "head_seq": batch.first_seq + len(batch.rows) - 1,
+            }
+            for batch in filled
+        ],
+    )
+    if moved.rowcount != len(filled):
+        raise RuntimeError("A log's head is not where the caller saw it: its lock was not held.")
+    numbered = [
+        (batch.workspace_id, seq, row)
+        for batch in filled
+        for seq, row in zip(itertools.count(batch.first_seq), batch.rows, strict=False)
+    ]
+    conn.execute(insert(receipts), [_values(*item) for item in numbered])
+    sealed = [
+        {
+            "workspace_id": workspace_id,
+            "seq": seq,
+            "expires_at_us": row.content_expires_at_us,
+            "sealed": row.content,
+        }
+        for workspace_id, seq, row in numbered
+        if row.content is not None
+    ]
+    if sealed:
+        conn.execute(insert(_contents), sealed)
+
+
+_MOVE_HEAD: Final = (
+    update(heads)
+    .where(heads.c.workspace_id == bindparam("of"), heads.c.head_seq == bindparam("before"))
+    .values(head_seq=bindparam("head_seq"))
+)
+
+
+def _values(workspace_id: int, seq: int, row: NewReceipt) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
+    values["workspace_id"] = workspace_id
+    values["seq"] = seq
+    values["has_content"] = row.content is not None
+    return values
+
+
+def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
+    """Return the next receipts of a log, in order."""
+    query = (
+        select(*_ROW)
+        .where(receipts.c.workspace_id == workspace_id, receipts.c.seq > after_seq)
+        .order_by(receipts.c.seq)
+        .limit(limit)
+    )
+    return [_record(row) for row in conn.execute(query)]
+
+
+def by_id(conn: Connection, workspace_id: int, id: str) -> ReceiptRow | None:  # noqa: A002 - the contract's word
+    """Return a workspace's receipt by its id."""
+    query = select(*_ROW).where(receipts.c.workspace_id == workspace_id, receipts.c.id == id)
+    row = conn.execute(query).one_or_none()
+    return _record(row) if row else None
+
+
+def by_seqs(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> list[ReceiptRow]:
+    """Return a workspace's receipts by their numbers, in order; numbers that are gone are left out."""
+    query = (
+        select(*_ROW)
+        .where(receipts.c.workspace_id == workspace_id, receipts.c.seq.in_(list(seqs)))
+        .order_by(receipts.c.seq)
+    )
+    return [_record(row) for row in conn.execute(query)]
+
+
+def contents(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> dict[int, bytes]:
+    """Return the sealed contents that are still there, by number."""
+    query = select(_contents.c.seq, _contents.c.sealed).where(
+        _contents.c.workspace_id == workspace_id, _contents.c.seq.in_(list(seqs))
+    )
+    return {row.seq: bytes(row.sealed) for row in conn.execute(query)}
+
+
+def drop_contents(conn: Connection, workspace_id: int, upto_seq: int) -> int:
+    """Delete the contents that no destination owes any more, up to and with `upto_seq`; return how many."""
+    statement = delete(_contents).where(_contents.c.workspace_id == workspace_id, _contents.c.seq <= upto_seq)
+    return conn.execute(statement).rowcount
+
+
+def drop_expired_contents(conn: Connection, now_us: int, limit: int) -> int:
+    """Delete at most `limit` contents whose time is over, owed or not; return how many."""
+    due = (
+        select(_contents.c.workspace_id, _contents.c.seq)
+        .where(_contents.c.expires_at_us <= now_us)
+        .limit(limit)
+    )
+    gone = [{"of": row.workspace_id, "number": row.seq} for row in conn.execute(due)]
+    if gone:
+        one = delete(_contents).where(
+            _contents.c.workspace_id == bindparam("of"), _contents.c.seq == bindparam("number")
+        )
+        conn.execute(one, gone)
+    return len(gone)
+
+
+def oldest_seq(conn: Connection, workspace_id: int) -> int | None:
+    """Return the number of the oldest receipt that is still kept."""
+    return conn.execute(
+        select(func.min(receipts.c.seq)).where(receipts.c.workspace_id == workspace_id)
+    ).scalar_one()
+
+
+def _record(row: Any) -> ReceiptRow:
+    return ReceiptRow(
+        workspace_id=row[0],
+        seq=row[1],
+        id=row[2],
+        created_at_us=row[3],
+        received_at_us=row[4],
+        document=row[5],
+        has_content=row[6],
+    )

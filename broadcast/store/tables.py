@@ -1,0 +1,307 @@
+"""Every table, once. Keys inside are 64-bit integers, ids for the outside are UUIDs in `uid`, instants are microseconds."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Int64 = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type reads INTEGER, which holds 64 bits there."""
+
+Json = JSON(none_as_null=True)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("broadcast_enabled", Boolean, nullable=False),
+    Column("demo", Boolean, nullable=False),
+    Column("content_key", LargeBinary, nullable=False),
+    Column("created_at_us", Int64, nullable=False),
+)
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("head_seq", Int64, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("last_workspace_id", Int64, ForeignKey("workspaces.id")),
+    Column("created_at_us", Int64, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("user_id", Int64, ForeignKey("users.id"), primary_key=True, autoincrement=False, index=True),
+    Column("role", Text, nullable=False),
+    CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),
+)
+
+login_sessions = Table(
+    "login_sessions",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("user_id", Int64, ForeignKey("users.id"), nullable=False, index=True),
+    Column("csrf", Text, nullable=False),
+    Column("created_at_us", Int64, nullable=False),
+    Column("seen_at_us", Int64, nullable=False),
+    Column("expires_at_us", Int64, nullable=False, index=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False, index=True),
+    Column("user_id", Int64, ForeignKey("users.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("verifier", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at_us", Int64, nullable=False),
+    Column("expires_at_us", Int64),
+    Column("last_used_at_us", Int64),
+    Column("revoked_at_us", Int64),
+    CheckConstraint("kind IN ('api', 'management')", name="kind"),
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("masks", Json, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("address", Json, nullable=False),
+    Column("version", Int64, nullable=False),
+    Column("privacy_level", Text, nullable=False),
+    Column("sampling_rate", Double, nullable=False),
+    Column("api_key_hashes", Json),
+    Column("excluded_api_key_hashes", Json),
+    Column("filter_rules", Json),
+    Column("broadcast_generation_cost", Boolean, nullable=False),
+    Column("broadcast_generation_identity", Boolean, nullable=False),
+    Column("broadcast_generation_request_context", Boolean, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("paused_by", Text),
+    Column("pause_reason", Text),
+    Column("paused_at_us", Int64),
+    Column("created_at_us", Int64, nullable=False),
+    Column("updated_at_us", Int64, nullable=False),
+    Column("deleted_at_us", Int64),
+    CheckConstraint("privacy_level IN ('metadata', 'hashed', 'redacted', 'full')", name="privacy_level"),
+    CheckConstraint("origin IN ('user', 'demo', 'operator')", name="origin"),
+    CheckConstraint("paused_by IN ('person', 'answer')", name="paused_by"),
+    CheckConstraint("sampling_rate >= 0 AND sampling_rate <= 1", name="sampling_rate"),
+)
+Index(
+    "uq_destinations_workspace_id_name_key",
+    destinations.c.workspace_id,
+    destinations.c.name_key,
+    unique=True,
+    sqlite_where=text("deleted_at_us IS NULL"),
+    postgresql_where=text("deleted_at_us IS NULL"),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("destination_id", Int64, ForeignKey("destinations.id"), primary_key=True, autoincrement=False),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False, index=True),
+    Column("since_seq", Int64, nullable=False),
+    Column("since_at_us", Int64, nullable=False),
+    Column("ended_seq", Int64),
+    Column("ended_at_us", Int64),
+    Column("cursor_seq", Int64, nullable=False),
+    Column("delivered", Int64, nullable=False),
+    Column("sampled_out", Int64, nullable=False),
+    Column("filtered", Int64, nullable=False),
+    Column("rejected", Int64, nullable=False),
+    Column("expired", Int64, nullable=False),
+    Column("due_at_us", Int64, nullable=False, index=True),
+    Column("failures", Int64, nullable=False),
+    Column("lease_token", Int64, nullable=False),
+    Column("lease_holder", Text),
+    Column("lease_until_us", Int64, nullable=False),
+    Column("last_attempt_at_us", Int64),
+    Column("last_verdict", Text),
+    Column("last_status_code", Integer),
+    Column("last_reason", Text),
+    Column("last_delivered_at_us", Int64),
+    # The ledger balances in the database itself: no program can move a cursor past a receipt it did not account for.
+    CheckConstraint(
+        "cursor_seq - since_seq = delivered + sampled_out + filtered + rejected + expired", name="balanced"
+    ),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("created_at_us", Int64, nullable=False),
+    Column("received_at_us", Int64, nullable=False),
+    Column("has_content", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("provider", Text),
+    Column("streamed", Boolean, nullable=False),
+    Column("input_tokens", Int64),
+    Column("output_tokens", Int64),
+    Column("cost_nano_usd", Int64),
+    Column("duration_us", Int64, nullable=False),
+    Column("funding_source", Text),
+    Column("session_id", Text),
+    Column("user", Text),
+    Column("api_key_name", Text),
+    Column("first_token_ms", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("request_id", Text),
+    # Last, so that a row's columns are read without walking over its document.
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("workspace_id", "id"),
+)
+Index("ix_receipts_created", receipts.c.workspace_id, receipts.c.created_at_us, receipts.c.seq)
+Index("ix_receipts_trace", receipts.c.workspace_id, receipts.c.trace_id)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("expires_at_us", Int64, nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("destination_id", Int64, ForeignKey("destinations.id"), nullable=False),
+    Column("at_us", Int64, nullable=False, index=True),
+    Column("from_seq", Int64, nullable=False),
+    Column("to_seq", Int64, nullable=False),
+    Column("delivered", Int64, nullable=False),
+    Column("rejected", Int64, nullable=False),
+    Column("skipped", Int64, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("status_code", Integer),
+    Column("reason", Text, nullable=False),
+    Column("duration_ms", Double, nullable=False),
+    Column("bytes", Int64, nullable=False),
+    Column("config_version", Int64, nullable=False),
+    # Empty where nothing was settled: the attempt will be repeated.
+    Column("fates", LargeBinary, nullable=False),
+    Column("settled", Boolean, nullable=False),
+)
+Index("ix_attempts_newest", attempts.c.destination_id, attempts.c.id)
+Index(
+    "ix_attempts_settled",
+    attempts.c.destination_id,
+    attempts.c.from_seq,
+    sqlite_where=text("settled"),
+    postgresql_where=text("settled"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("destination_id", Int64, ForeignKey("destinations.id"), nullable=False),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False),
+    Column("seq", Int64, nullable=False),
+    Column("receipt_id", Text, nullable=False),
+    Column("at_us", Int64, nullable=False, index=True),
+    Column("attempt_id", Int64),
+    Column("status_code", Integer),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("destination_id", "seq"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id")),
+    Column("user_id", Int64, ForeignKey("users.id")),
+    Column("at_us", Int64, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+)
+Index("ix_audit_log_newest", audit_log.c.workspace_id, audit_log.c.id)
+
+passed_tests = Table(
+    "passed_tests",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("fingerprint", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("at_us", Int64, nullable=False, index=True),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("window_start_us", Int64, nullable=False),
+    Column("ends_at_us", Int64, nullable=False, index=True),
+    Column("hits", Int64, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("holder", Text, primary_key=True),
+    Column("started_at_us", Int64, nullable=False),
+    Column("seen_at_us", Int64, nullable=False),
+)

@@ -1,0 +1,118 @@
+"""Waiting for the next receipt: LISTEN on PostgreSQL, the data version on SQLite."""
+
+import sqlite3
+import threading
+import time
+from typing import Final, Protocol
+
+import psycopg
+from sqlalchemy import make_url
+
+from broadcast.store.engines import BUSY_S, sqlite_path
+
+CHANNEL: Final = "receipts"
+_POLL_S: Final = 0.05
+_SLICE_S: Final = 0.5
+
+
+class Bell(Protocol):
+    """Something that rings when another connection commits."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until it rang since the last call, or the time is over; return which."""
+
+    def close(self) -> None:
+        """Wake who waits, and ring no more."""
+
+
+def open_bell(url: str) -> Bell:
+    """Return the bell of a database; it connects at the first wait."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return _SqliteBell(url)
+    return _PostgresqlBell(url)
+
+
+class _SqliteBell:
+    """Looks at `PRAGMA data_version`, which changes with every commit of any other connection, 20 times a second."""
+
+    def __init__(self, url: str) -> None:
+        self._path = sqlite_path(url)
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._raw: sqlite3.Connection | None = None
+        self._seen: int | None = None
+
+    def wait(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            while not self._closed.is_set():
+                version = self._version()
+                if version != self._seen:
+                    self._seen = version
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._closed.wait(min(_POLL_S, left))
+        return False
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            if self._raw is not None:
+                self._raw.close()
+                self._raw = None
+
+    def _version(self) -> int:
+        if self._raw is None:
+            self._raw = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
+        return int(self._raw.execute("PRAGMA data_version").fetchone()[0])
+
+
+class _PostgresqlBell:
+    """Listens on a connection of its own; a lost one counts as a ring, since a notice may have been missed."""
+
+    def __init__(self, url: str) -> None:
+        self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._raw: psycopg.Connection | None = None
+
+    def wait(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        with self._lock:
+            while not self._closed.is_set():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                try:
+                    if self._listen() or self._rang(min(left, _SLICE_S)):
+                        return True
+                except psycopg.OperationalError:
+                    self._drop()
+                    self._closed.wait(min(max(left, 0.0), _SLICE_S))
+        return False
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            self._drop()
+
+    def _listen(self) -> bool:
+        """Connect if need be; return whether notices may have been missed."""
+        if self._raw is not None:
+            return False
+        self._raw = psycopg.connect(self._dsn, autocommit=True, connect_timeout=BUSY_S)
+        self._raw.execute(f"LISTEN {CHANNEL}")
+        return True
+
+    def _rang(self, timeout_s: float) -> bool:
+        if self._raw is None:
+            return False
+        # Everything that waits in the socket is one ring: the reader looks at all cursors anyway.
+        return any([True for _ in self._raw.notifies(timeout=timeout_s, stop_after=1)])
+
+    def _drop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None

@@ -1,0 +1,136 @@
+"""Workspaces and the heads of their logs."""
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from broadcast.store.tables import heads, memberships, workspaces
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """A team's log, its destinations and its keys."""
+
+    id: int
+    uid: str
+    slug: str
+    name: str
+    broadcast_enabled: bool
+    demo: bool
+    content_key: bytes = field(repr=False)
+    created_at_us: int
+
+
+def create(conn: Connection, *, name: str, content_key: bytes, demo: bool, now_us: int) -> Workspace:
+    """Make a workspace with an empty log; its slug comes from the name and never changes."""
+    values: dict[str, Any] = {
+        "uid": str(uuid.uuid4()),
+        "slug": _free_slug(conn, name),
+        "name": name,
+        "broadcast_enabled": False,
+        "demo": demo,
+        "content_key": content_key,
+        "created_at_us": now_us,
+    }
+    id_ = conn.execute(insert(workspaces).values(values).returning(workspaces.c.id)).scalar_one()
+    conn.execute(insert(heads).values(workspace_id=id_, head_seq=0))
+    return Workspace(id=id_, **values)
+
+
+def by_id(conn: Connection, workspace_id: int) -> Workspace | None:
+    """Return a workspace by its inside id."""
+    return _one(conn, workspaces.c.id == workspace_id)
+
+
+def by_uid(conn: Connection, uid: str) -> Workspace | None:
+    """Return a workspace by its outside id."""
+    return _one(conn, workspaces.c.uid == uid)
+
+
+def by_slug(conn: Connection, slug: str) -> Workspace | None:
+    """Return a workspace by its name in addresses."""
+    return _one(conn, workspaces.c.slug == slug)
+
+
+def for_user(conn: Connection, user_id: int) -> list[tuple[Workspace, str]]:
+    """Return the workspaces a user is a member of, by name, each with the user's role."""
+    query = (
+        select(workspaces, memberships.c.role)
+        .join(memberships, memberships.c.workspace_id == workspaces.c.id)
+        .where(memberships.c.user_id == user_id)
+        .order_by(func.lower(workspaces.c.name), workspaces.c.id)
+    )
+    found = [row._asdict() for row in conn.execute(query)]
+    return [(Workspace(**{key: row[key] for key in row if key != "role"}), row["role"]) for row in found]
+
+
+def all(conn: Connection) -> list[Workspace]:  # noqa: A001 - reads as workspaces.all
+    """Return every workspace, oldest first."""
+    return [Workspace(**row._asdict()) for row in conn.execute(select(workspaces).order_by(workspaces.c.id))]
+
+
+def count(conn: Connection) -> int:
+    """Return the number of workspaces."""
+    return conn.execute(select(func.count()).select_from(workspaces)).scalar_one()
+
+
+def rename(conn: Connection, workspace_id: int, name: str) -> None:
+    """Change the name; addresses stay."""
+    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(name=name))
+
+
+def set_broadcast(conn: Connection, workspace_id: int, enabled: bool) -> None:
+    """Switch Broadcast for a workspace; the caller holds the head and starts or ends the ledgers."""
+    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(broadcast_enabled=enabled))
+
+
+def set_content_key(conn: Connection, workspace_id: int, content_key: bytes) -> None:
+    """Replace the sealed content key, when the key that wraps it is rotated."""
+    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(content_key=content_key))
+
+
+def head_seq(conn: Connection, workspace_id: int) -> int:
+    """Return the number of the newest receipt, 0 for an empty log."""
+    return conn.execute(select(heads.c.head_seq).where(heads.c.workspace_id == workspace_id)).scalar_one()
+
+
+def lock_head(conn: Connection, workspace_id: int) -> int:
+    """Return the number of the newest receipt and keep the log still until this transaction ends."""
+    return lock_heads(conn, (workspace_id,))[workspace_id]
+
+
+def lock_heads(conn: Connection, workspace_ids: Iterable[int]) -> dict[int, int]:
+    """Return the newest numbers of several logs and keep these still until this transaction ends.
+
+    Locked in the order of ids, before anything else: so no two transactions can wait for each other, and the
+    order of numbers is the order of commits.
+    """
+    query = (
+        select(heads.c.workspace_id, heads.c.head_seq)
+        .where(heads.c.workspace_id.in_(sorted(set(workspace_ids))))
+        .order_by(heads.c.workspace_id)
+        .with_for_update()
+    )
+    return {row.workspace_id: row.head_seq for row in conn.execute(query)}
+
+
+def _one(conn: Connection, condition: Any) -> Workspace | None:
+    row = conn.execute(select(workspaces).where(condition)).one_or_none()
+    return Workspace(**row._asdict()) if row else None
+
+
+def _free_slug(conn: Connection, name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48] or "workspace"
+    query = select(workspaces.c.slug).where(workspaces.c.slug.like(f"{slug}%"))
+    taken = set(conn.execute(query).scalars())
+    number = 2
+    free = slug
+    while free in taken:
+        free, number = f"{slug}-{number}", number + 1
+    return free
