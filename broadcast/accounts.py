@@ -1,0 +1,380 @@
+"""Who is asking and what they may do: users, workspaces, roles, login sessions and keys."""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from broadcast import credentials
+from broadcast.errors import BroadcastError, Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
+from broadcast.store import Conn, Store, audit, keys, limits, sessions, users, workspaces
+from broadcast.store.keys import ApiKey
+from broadcast.store.users import User
+from broadcast.store.workspaces import Workspace
+from broadcast.vault import Vault, derive, verifier
+
+_log: Final = logging.getLogger(__name__)
+
+ROLES: Final = ("viewer", "member", "admin", "owner")
+"""From the least to the most: each may do what the ones before it may."""
+
+IDLE_US: Final = 12 * 3_600_000_000
+ABSOLUTE_US: Final = 7 * 86_400_000_000
+_MINUTE_US: Final = 60_000_000
+_LOGIN_TRIES: Final = 10
+_LOGIN_WINDOW_US: Final = 15 * _MINUTE_US
+_KEY_CACHE_US: Final = 2_000_000
+_KEY_CACHE_MAX: Final = 10_000
+_DEMO_EMAIL: Final = "operator@example.com"
+_DEMO_WORKSPACE: Final = "Demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedIn:
+    """A live login session: its user, and the secret its forms must carry."""
+
+    user: User
+    csrf: str = field(repr=False)
+    token_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSecrets:
+    """What the demo's first start made; shown once."""
+
+    workspace_id: int
+    workspace_uid: str
+    workspace_slug: str
+    email: str
+    password: str = field(repr=False)
+    api_key: str = field(repr=False)
+    management_key: str = field(repr=False)
+
+
+class Accounts:
+    """Every use case about people and keys; each opens and closes its own transactions."""
+
+    def __init__(self, store: Store, secret_key: bytes, vault: Vault) -> None:
+        self._store = store
+        self._vault = vault
+        self._pepper = derive(secret_key, "key-verifier")
+        self._known: dict[bytes, tuple[ApiKey, int]] = {}
+        self._touched: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    # -- log-in ----------------------------------------------------------------------------------
+
+    def log_in(self, email: str, password: str, address: str, now_us: int) -> str | None:
+        """Return a new session's token, or None: unknown user and wrong password are one answer."""
+        email = _normal(email)
+        self._limit_log_in(email, address, now_us)
+        with self._store.read() as conn:
+            user = users.by_email(conn, email)
+        if not credentials.password_matches(user.password_hash if user else None, password) or user is None:
+            with self._store.write() as conn:
+                _audit(conn, "login_failed", email, user=user, detail={"address": address}, now_us=now_us)
+            return None
+        token = credentials.new_token()
+        with self._store.write() as conn:
+            sessions.create(
+                conn,
+                token_hash=credentials.public_hash(token),
+                user_id=user.id,
+                csrf=credentials.new_token(),
+                now_us=now_us,
+                expires_at_us=now_us + ABSOLUTE_US,
+            )
+            _audit(conn, "login", email, user=user, detail={"address": address}, now_us=now_us)
+        return token
+
+    def user_of_session(self, token: str, now_us: int) -> LoggedIn | None:
+        """Return who a session belongs to; None once it was idle for 12 hours or is 7 days old."""
+        token_hash = credentials.public_hash(token)
+        with self._store.read() as conn:
+            session = sessions.by_token_hash(conn, token_hash)
+            user = users.by_id(conn, session.user_id) if session else None
+        if session is None or user is None:
+            return None
+        if now_us >= session.expires_at_us or now_us - session.seen_at_us >= IDLE_US:
+            return None
+        if now_us - session.seen_at_us >= _MINUTE_US:
+            with self._store.write() as conn:
+                sessions.touch(conn, token_hash, now_us)
+        return LoggedIn(user=user, csrf=session.csrf, token_hash=token_hash)
+
+    def log_out(self, token: str) -> None:
+        """End a session; one that does not exist is ended already."""
+        with self._store.write() as conn:
+            sessions.delete(conn, credentials.public_hash(token))
+
+    # -- users, workspaces, roles ----------------------------------------------------------------
+
+    def create_user(self, *, email: str, password: str, now_us: int) -> User:
+        """Make a user; raise `Conflict` when the address is taken."""
+        email = _normal(email)
+        _check_new_user(email, password)
+        password_hash = credentials.hash_password(password)
+        with self._store.write() as conn:
+            if users.by_email(conn, email):
+                raise Conflict("A user with this address exists already.", field="email")
+            return users.create(conn, email=email, password_hash=password_hash, now_us=now_us)
+
+    def create_workspace(self, *, name: str, owner: User, now_us: int, demo: bool = False) -> Workspace:
+        """Make a workspace that belongs to the user."""
+        if not name.strip():
+            raise SettingsError({"name": "Give the workspace a name."})
+        with self._store.write() as conn:
+            made = workspaces.create(
+                conn, name=name.strip(), content_key=self._vault.new_content_key(), demo=demo, now_us=now_us
+            )
+            if demo:
+                # No destination exists yet, so there is no ledger to start.
+                workspaces.set_broadcast(conn, made.id, enabled=True)
+            users.add_member(conn, workspace_id=made.id, user_id=owner.id, role="owner")
+            audit.record(
+                conn,
+                workspace_id=made.id,
+                user_id=owner.id,
+                action="workspace_created",
+                target=made.uid,
+                detail={"name": made.name},
+                now_us=now_us,
+            )
+            return made
+
+    def require_role(self, user_id: int, workspace_id: int, at_least: str) -> str:
+        """Return the user's role; `NotFound` for a stranger, `Forbidden` for one who may not do this."""
+        with self._store.read() as conn:
+            role = users.role_of(conn, workspace_id, user_id)
+        if role is None:
+            raise NotFound("There is no such workspace.")
+        if ROLES.index(role) < ROLES.index(at_least):
+            raise Forbidden(f"This needs the role {at_least}; yours is {role}.")
+        return role
+
+    def workspace_of(self, key: ApiKey, uid: str | None = None) -> Workspace:
+        """Return the workspace a key acts in: its own, or with a management key another of its maker's.
+
+        A management key acts for the user who made it, so it ends where they are no longer owner or admin.
+        """
+        with self._store.read() as conn:
+            home = workspaces.by_id(conn, key.workspace_id)
+            target = home if uid is None else workspaces.by_uid(conn, uid)
+            if target is None or (key.kind != "management" and target.id != key.workspace_id):
+                raise NotFound("There is no such workspace.")
+            role = users.role_of(conn, target.id, key.user_id) if key.kind == "management" else "owner"
+        if role in {"owner", "admin"}:
+            return target
+        if target.id == key.workspace_id:
+            raise Forbidden("Whoever made this management key no longer manages the workspace.")
+        raise NotFound("There is no such workspace.")
+
+    # -- keys ------------------------------------------------------------------------------------
+
+    def make_key(
+        self,
+        *,
+        workspace_id: int,
+        user_id: int,
+        kind: str,
+        name: str,
+        now_us: int,
+        scopes: tuple[str, ...] = (),
+        expires_at_us: int | None = None,
+    ) -> tuple[str, ApiKey]:
+        """Return a new key, which is never shown again, and what is stored of it."""
+        name = name.strip()
+        if not 0 < len(name) <= 100:
+            raise SettingsError({"name": "Give the key a name of at most 100 characters."})
+        if expires_at_us is not None and expires_at_us <= now_us:
+            raise SettingsError({"expires_at": "This is in the past."})
+        if set(scopes) - set(credentials.ALL_SCOPES):
+            raise SettingsError({"scopes": f"Scopes are {', '.join(credentials.ALL_SCOPES)}."})
+        plain = credentials.new_key(kind)
+        with self._store.write() as conn:
+            key = keys.create(
+                conn,
+                workspace_id=workspace_id,
+                user_id=user_id,
+                kind=kind,
+                hash=credentials.public_hash(plain),
+                verifier=verifier(self._pepper, plain),
+                name=name,
+                label=credentials.label_of(plain),
+                scopes=credentials.ALL_SCOPES if kind == "management" else scopes or credentials.API_SCOPES,
+                now_us=now_us,
+                expires_at_us=expires_at_us,
+            )
+            audit.record(
+                conn,
+                workspace_id=workspace_id,
+                user_id=user_id,
+                action="key_created",
+                target=key.hash,
+                detail={"name": name, "kind": kind},
+                now_us=now_us,
+            )
+        return plain, key
+
+    def revoke_key(self, *, workspace_id: int, user_id: int, key_hash: str, now_us: int) -> None:
+        """End a key: at once in this process, in every other one within two seconds."""
+        with self._store.write() as conn:
+            key = keys.by_hash(conn, workspace_id, key_hash)
+            if key is None or not keys.revoke(conn, workspace_id, key.id, now_us):
+                raise NotFound("There is no such key.")
+            audit.record(
+                conn,
+                workspace_id=workspace_id,
+                user_id=user_id,
+                action="key_revoked",
+                target=key.hash,
+                detail={"name": key.name, "kind": key.kind},
+                now_us=now_us,
+            )
+        with self._lock:
+            self._known.pop(key.verifier, None)
+
+    def authenticate(self, bearer: str, now_us: int) -> ApiKey | None:
+        """Return the live key behind a bearer token, remembered for two seconds; None for anything else."""
+        if not credentials.looks_like_key(bearer):
+            return None
+        mark = verifier(self._pepper, bearer)
+        known = self._known.get(mark)
+        if known is None or not 0 <= now_us - known[1] < _KEY_CACHE_US:
+            known = self._look_up(mark, now_us)
+        if known is None:
+            return None
+        key = known[0]
+        if key.revoked_at_us is not None or (key.expires_at_us is not None and now_us >= key.expires_at_us):
+            return None
+        if now_us - self._touched.get(key.id, key.last_used_at_us or 0) >= _MINUTE_US:
+            self._touch(key.id, now_us)
+        return key
+
+    def _look_up(self, mark: bytes, now_us: int) -> tuple[ApiKey, int] | None:
+        with self._store.read() as conn:
+            key = keys.by_verifier(conn, mark)
+        if key is None:
+            return None
+        with self._lock:
+            if len(self._known) >= _KEY_CACHE_MAX:
+                self._known.clear()
+            self._known[mark] = (key, now_us)
+        return key, now_us
+
+    def _touch(self, key_id: int, now_us: int) -> None:
+        """Note that a key was used, at most once a minute and without keeping the request."""
+        with self._lock:
+            if now_us - self._touched.get(key_id, 0) < _MINUTE_US:
+                return
+            self._touched[key_id] = now_us
+        threading.Thread(target=self._touch_now, args=(key_id, now_us), name="key-used", daemon=True).start()
+
+    def _touch_now(self, key_id: int, now_us: int) -> None:
+        try:
+            with self._store.write() as conn:
+                keys.touch_last_used(conn, key_id, now_us)
+        except BroadcastError as error:
+            _log.warning("action=key_touch_failed error=%s", type(error).__name__)
+
+    # -- first start -----------------------------------------------------------------------------
+
+    def bootstrap(
+        self, *, email: str, password: str, workspace: str, new_keys: bool, now_us: int
+    ) -> dict[str, Any]:
+        """Make a user, a workspace and its keys; for what exists, keys are None unless asked for."""
+        user = self._bootstrap_user(_normal(email), password, now_us)
+        with self._store.read() as conn:
+            mine = workspaces.for_user(conn, user.id)
+        found = next((each for each, _ in mine if each.name == workspace.strip()), None)
+        target = found or self.create_workspace(name=workspace, owner=user, now_us=now_us)
+        made = self._first_keys(target, user, now_us) if new_keys or found is None else (None, None)
+        return {
+            "workspace_id": target.uid,
+            "workspace_slug": target.slug,
+            "api_key": made[0],
+            "management_key": made[1],
+        }
+
+    def ensure_demo(self, now_us: int) -> DemoSecrets | None:
+        """Make the demo's workspace, login and keys when no workspace exists at all; otherwise None."""
+        with self._store.read() as conn:
+            if workspaces.count(conn):
+                return None
+        password = credentials.new_password()
+        user = self._bootstrap_user(_DEMO_EMAIL, password, now_us)
+        workspace = self.create_workspace(name=_DEMO_WORKSPACE, owner=user, now_us=now_us, demo=True)
+        api_key, management_key = self._first_keys(workspace, user, now_us)
+        return DemoSecrets(
+            workspace_id=workspace.id,
+            workspace_uid=workspace.uid,
+            workspace_slug=workspace.slug,
+            email=_DEMO_EMAIL,
+            password=password,
+            api_key=api_key,
+            management_key=management_key,
+        )
+
+    def _bootstrap_user(self, email: str, password: str, now_us: int) -> User:
+        with self._store.read() as conn:
+            user = users.by_email(conn, email)
+        if user is None:
+            return self.create_user(email=email, password=password, now_us=now_us)
+        if not credentials.password_matches(user.password_hash, password):
+            _check_new_user(email, password)
+            with self._store.write() as conn:
+                users.set_password(conn, user.id, credentials.hash_password(password))
+                _audit(conn, "password_set", email, user=user, detail={}, now_us=now_us)
+        return user
+
+    def _first_keys(self, workspace: Workspace, user: User, now_us: int) -> tuple[str, str]:
+        api_key, management_key = (
+            self.make_key(
+                workspace_id=workspace.id,
+                user_id=user.id,
+                kind=kind,
+                name=name,
+                scopes=credentials.ALL_SCOPES,
+                now_us=now_us,
+            )[0]
+            for kind, name in (("api", "First key"), ("management", "First management key"))
+        )
+        return api_key, management_key
+
+    def _limit_log_in(self, email: str, address: str, now_us: int) -> None:
+        with self._store.write() as conn:
+            waits = [
+                limits.hit(conn, key=key, limit=_LOGIN_TRIES, window_us=_LOGIN_WINDOW_US, now_us=now_us)
+                for key in (f"login:account:{credentials.public_hash(email)}", f"login:address:{address}")
+            ]
+        if any(waits):
+            raise TooManyRequests("Too many tries to log in. Wait a little.", retry_after_s=max(waits))
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()
+
+
+def _check_new_user(email: str, password: str) -> None:
+    problems = {}
+    if "@" not in email or len(email) > 254:
+        problems["email"] = "This is not an e-mail address."
+    if not 8 <= len(password) <= 1000:
+        problems["password"] = "A password has at least 8 characters."  # noqa: S105 - a message
+    if problems:
+        raise SettingsError(problems)
+
+
+def _audit(
+    conn: Conn, action: str, email: str, *, user: User | None, detail: dict[str, Any], now_us: int
+) -> None:
+    """Record what happened to a login; a tried address is only written down where it is a user's."""
+    audit.record(
+        conn,
+        workspace_id=user.last_workspace_id if user else None,
+        user_id=user.id if user else None,
+        action=action,
+        target=email if user else "unknown user",
+        detail=detail,
+        now_us=now_us,
+    )

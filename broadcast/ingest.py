@@ -1,0 +1,219 @@
+"""Accept receipts: parsed where they arrive, stored by one writer, answered only after the durable commit."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from broadcast import receipt_parser
+from broadcast.errors import ReceiptError, Unavailable
+from broadcast.ingest_writer import GROUP, Job, Prepared, Writer
+from broadcast.receipt import KeyRef, Receipt
+from broadcast.store import Store, workspaces
+from broadcast.store.keys import ApiKey
+from broadcast.store.receipts import NewReceipt
+from broadcast.trace_context import trace_id_of
+from broadcast.vault import ContentCipher, Vault
+
+_log: Final = logging.getLogger(__name__)
+_AHEAD: Final = 2
+_CONTENT_TTL_US: Final = 72 * 3_600_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """Why one receipt was refused; `index` is its place in what was sent."""
+
+    index: int
+    id: str | None = None
+    field: str
+    message: str
+
+    def view(self) -> dict[str, Any]:
+        """Return the API's object."""
+        named = {} if self.id is None else {"id": self.id}
+        return {"index": self.index, **named, "field": self.field, "message": self.message}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """What became of a submission, after its commit."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """Return 202 when anything is stored now or was before, 422 when everything was refused."""
+        return 422 if self.rejected and not self.accepted + self.duplicates else 202
+
+    def view(self) -> dict[str, Any]:
+        """Return the API's object."""
+        return {
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "rejected": [item.view() for item in self.rejected],
+        }
+
+
+class Ingest:
+    """The door of the log: every receipt comes through `accept`, `accept_body` or `offer`."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        clock: Callable[[], int],
+        retention_us: int,
+        content_ttl_us: int = _CONTENT_TTL_US,
+    ) -> None:
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+        self._retention_us = retention_us
+        self._writer = Writer(store, content_ttl_us=content_ttl_us)
+        self._ciphers: dict[int, ContentCipher] = {}
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._writer.start()
+
+    def stop(self) -> None:
+        """Store what waits, then end the writer."""
+        self._writer.stop()
+
+    def accept_body(
+        self, workspace_id: int, key: ApiKey | None, body: bytes, content_type: str | None
+    ) -> tuple[int, dict[str, Any]]:
+        """Store the receipts of one request; raise `ReceiptError` when the body is not JSON at all."""
+        now_us = self._clock()
+        rejected: list[Rejection] = []
+        parsed: list[tuple[int, Receipt]] = []
+        for index, item in enumerate(receipt_parser.split(body, content_type)):
+            try:
+                receipt = receipt_parser.parse(item, now_us=now_us, retention_us=self._retention_us)
+            except ReceiptError as error:
+                rejected.append(Rejection(index=index, id=error.id, field=error.field, message=error.message))
+            else:
+                parsed.append((index, receipt))
+        result = self._store_all(workspace_id, parsed, key, rejected, now_us)
+        return result.status, result.view()
+
+    def accept(self, workspace_id: int, receipts: Sequence[Receipt], key: ApiKey | None) -> Accepted:
+        """Store receipts and return after the durable commit; raise `Unavailable` when that cannot be."""
+        return self._store_all(workspace_id, list(enumerate(receipts)), key, [], self._clock())
+
+    def offer(self, workspace_id: int, receipt: Receipt, key: ApiKey | None) -> None:
+        """Store a receipt without waiting and without ever raising: its request has been answered already."""
+        try:
+            cipher = self._cipher(workspace_id)
+            prepared = [_prepared(receipt, cipher, _key_suffix(key), key, self._clock())]
+            size = _size(prepared)
+            self._writer.put(
+                Job(workspace_id=workspace_id, cipher=cipher, items=prepared, size=size, waits=False)
+            )
+        except Exception as error:  # noqa: BLE001 - logged by name; the answer has gone out already
+            _log.exception("action=receipt_lost receipt=%s error=%s", receipt.id, type(error).__name__)
+
+    def _store_all(
+        self,
+        workspace_id: int,
+        parsed: list[tuple[int, Receipt]],
+        key: ApiKey | None,
+        rejected: list[Rejection],
+        now_us: int,
+    ) -> Accepted:
+        if not parsed:
+            return Accepted(rejected=rejected)
+        cipher = self._cipher(workspace_id)
+        suffix = _key_suffix(key)
+        jobs: list[tuple[Job, int]] = []
+        for start in range(0, len(parsed), GROUP):
+            if len(jobs) >= _AHEAD:
+                # One sender's long list must not fill the queue that all share.
+                jobs[-_AHEAD][0].result()
+            items = [
+                _prepared(receipt, cipher, suffix, key, now_us)
+                for _, receipt in parsed[start : start + GROUP]
+            ]
+            job = Job(workspace_id=workspace_id, cipher=cipher, items=items, size=_size(items))
+            self._writer.put(job)
+            jobs.append((job, start))
+        for job, start in jobs:
+            job.result()
+            rejected.extend(
+                _conflict(parsed[start + at][0], parsed[start + at][1].id) for at in job.conflicts
+            )
+        return Accepted(
+            accepted=sum(job.accepted for job, _ in jobs),
+            duplicates=sum(job.duplicates for job, _ in jobs),
+            rejected=sorted(rejected, key=lambda item: item.index),
+        )
+
+    def _cipher(self, workspace_id: int) -> ContentCipher:
+        """Return the workspace's cipher; the key inside never changes, only what it is wrapped with."""
+        cipher = self._ciphers.get(workspace_id)
+        if cipher is None:
+            with self._store.read() as conn:
+                workspace = workspaces.by_id(conn, workspace_id)
+            if workspace is None:
+                raise Unavailable("The workspace is not to be had.")
+            cipher = self._ciphers[workspace_id] = self._vault.content_cipher(workspace.content_key)
+        return cipher
+
+
+def _prepared(
+    receipt: Receipt, cipher: ContentCipher, key_suffix: bytes, key: ApiKey | None, now_us: int
+) -> Prepared:
+    """Encode a receipt once: for its fingerprint as it was sent, for the log with the key that posted it."""
+    document = receipt_parser.document(receipt)
+    content = receipt_parser.content(receipt)
+    fingerprint = cipher.fingerprint(document if content is None else document + b"\n" + content)
+    by = receipt.api_key
+    if by is None and key is not None:
+        # The document is a JSON object that is never empty: one member more costs no second encoding.
+        document = document[:-1] + key_suffix
+    usage, cost, timing = receipt.usage, receipt.cost, receipt.timing
+    row = NewReceipt(
+        id=receipt.id,
+        fingerprint=fingerprint,
+        created_at_us=receipt.created_at_us,
+        received_at_us=now_us,
+        status=receipt.status,
+        model=receipt.model,
+        provider=receipt.provider,
+        streamed=receipt.streamed,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cost_nano_usd=cost.total_nano_usd if cost else None,
+        duration_us=receipt.duration_us,
+        funding_source=receipt.funding_source,
+        session_id=receipt.session_id,
+        user=receipt.user,
+        api_key_name=by.name if by is not None else key.name if key is not None else None,
+        first_token_ms=timing.first_token_ms if timing else None,
+        attempts=len(receipt.attempts),
+        trace_id=trace_id_of(receipt),
+        request_id=receipt.request_id,
+        document=document,
+    )
+    return Prepared(id=receipt.id, fingerprint=fingerprint, row=row, content=content)
+
+
+def _key_suffix(key: ApiKey | None) -> bytes:
+    if key is None:
+        return b"}"
+    return b',"api_key":' + msgspec.json.encode(KeyRef(hash=key.hash, name=key.name)) + b"}"
+
+
+def _size(items: list[Prepared]) -> int:
+    return sum(len(item.row.document) + len(item.content or b"") for item in items)
+
+
+def _conflict(index: int, receipt_id: str) -> Rejection:
+    return Rejection(
+        index=index, id=receipt_id, field="id", message="This id is known already, with different content."
+    )

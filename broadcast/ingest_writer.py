@@ -1,0 +1,214 @@
+"""The one writer: takes what waits, up to a thousand receipts, and commits it as one durable transaction."""
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import structs
+
+from broadcast.content import associated_data
+from broadcast.errors import BroadcastError, Unavailable
+from broadcast.store import Conn, Store, destinations, receipts, workspaces
+from broadcast.store.receipts import Appending, NewReceipt
+from broadcast.vault import ContentCipher
+
+_log: Final = logging.getLogger(__name__)
+
+GROUP: Final = 1000
+"""Receipts in one transaction; a larger submission comes as several jobs."""
+
+_MAX_WAITING: Final = 50_000
+_MAX_WAITING_BYTES: Final = 96 * 2**20
+_PATIENCE_S: Final = 30.0
+_OFFER_TRIES: Final = 5
+_OFFER_PAUSE_S: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """One receipt, ready to be numbered: its row, and its content until somebody is known to want it."""
+
+    id: str
+    fingerprint: bytes
+    row: NewReceipt
+    content: bytes | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Job:
+    """What one request hands to the writer, and what it gets back; `conflicts` are indexes into `items`."""
+
+    workspace_id: int
+    cipher: ContentCipher
+    items: list[Prepared]
+    size: int
+    waits: bool = True
+    tries: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    conflicts: list[int] = field(default_factory=list)
+    error: Exception | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def result(self) -> None:
+        """Wait for the commit; raise what went wrong."""
+        if not self.done.wait(_PATIENCE_S):
+            raise Unavailable("The receipts were not stored in time. Send them again.", retry_after_s=5)
+        if self.error is not None:
+            raise self.error
+
+
+class Writer:
+    """A thread and its bounded queue."""
+
+    def __init__(self, store: Store, *, content_ttl_us: int) -> None:
+        self._store = store
+        self._content_ttl_us = content_ttl_us
+        self._waiting: deque[Job] = deque()
+        self._ready = threading.Condition()
+        self._count = 0
+        self._bytes = 0
+        self._open = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        with self._ready:
+            if self._thread is not None:
+                return
+            self._open = True
+            self._thread = threading.Thread(target=self._run, name="ingest-writer", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, then end; nothing more is taken."""
+        with self._ready:
+            thread, self._thread, self._open = self._thread, None, False
+            self._ready.notify_all()
+        if thread is not None:
+            thread.join()
+
+    def put(self, job: Job) -> None:
+        """Queue a job; raise `Unavailable` when too much waits already."""
+        with self._ready:
+            if not self._open:
+                raise Unavailable("This server is stopping.", retry_after_s=2)
+            if self._count and (
+                self._count + len(job.items) > _MAX_WAITING or self._bytes + job.size > _MAX_WAITING_BYTES
+            ):
+                raise Unavailable("More receipts are coming in than can be stored. Send these again.")
+            self._waiting.append(job)
+            self._count += len(job.items)
+            self._bytes += job.size
+            self._ready.notify_all()
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._write(group)
+
+    def _next_group(self) -> list[Job]:
+        """Return what waits, in order, up to the size of a group; empty when it is time to end."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._waiting or not self._open)
+            group: list[Job] = []
+            count = 0
+            while self._waiting and (not group or count + len(self._waiting[0].items) <= GROUP):
+                job = self._waiting.popleft()
+                group.append(job)
+                count += len(job.items)
+                self._bytes -= job.size
+            self._count -= count
+            return group
+
+    def _write(self, group: list[Job]) -> None:
+        """Commit a group; one job's mistake is found by writing each alone, so that it is nobody else's."""
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            if isinstance(error, Unavailable) or len(group) == 1:
+                self._fail(group, error)
+                return
+            for job in group:
+                self._write([job])
+            return
+        for job in group:
+            _settle(job, None)
+
+    def _commit(self, group: list[Job]) -> None:
+        """One durable transaction: lock the heads in id order, drop what is known, number, insert, wake."""
+        with self._store.write() as conn:
+            heads = workspaces.lock_heads(conn, {job.workspace_id for job in group})
+            wanting = destinations.any_wants_content(conn, heads.keys())
+            batches = []
+            for workspace_id, head_seq in heads.items():
+                jobs = [job for job in group if job.workspace_id == workspace_id]
+                fresh = _unknown(conn, workspace_id, jobs)
+                rows = [item.row for item in fresh]
+                if workspace_id in wanting:
+                    rows = [self._with_content(item, jobs[0].cipher) for item in fresh]
+                if rows:
+                    batches.append(Appending(workspace_id=workspace_id, first_seq=head_seq + 1, rows=rows))
+            if batches:
+                receipts.append_all(conn, batches)
+                self._store.notify(conn)
+
+    def _with_content(self, item: Prepared, cipher: ContentCipher) -> NewReceipt:
+        if item.content is None:
+            return item.row
+        return structs.replace(
+            item.row,
+            content=cipher.seal(item.content, aad=associated_data(item.id)),
+            content_expires_at_us=item.row.received_at_us + self._content_ttl_us,
+        )
+
+    def _fail(self, group: list[Job], error: Exception) -> None:
+        """Tell those who wait; try again what nobody waits for: its request will not come again."""
+        if not isinstance(error, BroadcastError):
+            _log.error("action=ingest_failed error=%s", type(error).__name__, exc_info=error)
+        for job in group:
+            job.tries += 1
+            if job.waits or job.tries >= _OFFER_TRIES or not isinstance(error, Unavailable):
+                _settle(job, error)
+        again = [job for job in group if not job.done.is_set()]
+        if again:
+            time.sleep(_OFFER_PAUSE_S)
+            with self._ready:
+                self._waiting.extendleft(reversed(again))
+                self._count += sum(len(job.items) for job in again)
+                self._bytes += sum(job.size for job in again)
+
+
+def _settle(job: Job, error: Exception | None) -> None:
+    job.error = error
+    job.done.set()
+    if error is not None and not job.waits:
+        _log.error(
+            "action=receipt_lost receipt=%s error=%s",
+            ",".join(item.id for item in job.items),
+            type(error).__name__,
+        )
+
+
+def _unknown(conn: Conn, workspace_id: int, jobs: list[Job]) -> list[Prepared]:
+    """Return what is new, in order; the same id again is a duplicate when its fingerprint is the same."""
+    known = receipts.existing(conn, workspace_id, [item.id for job in jobs for item in job.items])
+    fresh: list[Prepared] = []
+    for job in jobs:
+        job.accepted = job.duplicates = 0
+        job.conflicts.clear()
+        for index, item in enumerate(job.items):
+            found = known.get(item.id)
+            if found is None:
+                known[item.id] = item.fingerprint
+                fresh.append(item)
+                job.accepted += 1
+            elif found == item.fingerprint:
+                job.duplicates += 1
+            else:
+                job.conflicts.append(index)
+    return fresh
