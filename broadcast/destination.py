@@ -97,7 +97,7 @@ class Destination:
     mark: ClassVar[str]
     docs: ClassVar[str]
     setup: ClassVar[tuple[str, ...]]
-    encoding: ClassVar[Encoding] = "json"
+    encoding: Encoding = "json"
     compress: ClassVar[bool] = True
     max_age_s: ClassVar[int | None] = None
     max_spans: ClassVar[int] = 512

@@ -91,10 +91,14 @@ def field(
     example: Any = "",
     help: str = "",  # noqa: A002 - the word of every form
     pattern: str | None = None,
+    outside: str | None = None,
     default: Any = dataclasses.MISSING,
 ) -> Any:
-    """Declare one setting; required unless it has a default, checked by its annotation and `pattern`."""
-    metadata = {"label": label, "example": example, "help": help, "pattern": pattern}
+    """Declare one setting; required unless it has a default, checked by its annotation and `pattern`.
+
+    `outside` is for a name that is fixed and already a method of the port, such as `endpoint`.
+    """
+    metadata = {"label": label, "example": example, "help": help, "pattern": pattern, "outside": outside}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, SecretHeaders):
@@ -112,7 +116,7 @@ def _spec(item: "dataclasses.Field[Any]", hint: Any) -> Spec:
     has_default = item.default is not dataclasses.MISSING
     return Spec(
         name=item.name,
-        outside=camel(item.name),
+        outside=item.metadata["outside"] or camel(item.name),
         label=item.metadata["label"],
         kind=_kind(hint),
         required=not has_default and item.default_factory is dataclasses.MISSING,

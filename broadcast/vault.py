@@ -1,14 +1,14 @@
 """Seal and open secrets and content.
 
 AES-256-GCM throughout. Each destination has a random data key, wrapped by the first key of the key ring. The
-associated data of both layers names the workspace, the destination and the address, that of a field its name too,
+associated data of both layers names workspace, destination and address, that of a field its name too,
 so a sealed value opens only where, and for what address, it was sealed.
 
     sealed secrets:  version | key id | binding | wrap nonce, wrapped data key | (field | nonce, ciphertext)*
     sealed key:      version | key id | binding | wrap nonce, wrapped key
 
-The binding is a hash of the place, kept beside the wrapped key so that a key can be wrapped again without knowing
-the place; it proves nothing by itself. Parts after the version carry their length in front.
+The binding is a hash of the place, kept beside the wrapped key so that a key can be wrapped again without
+knowing the place; it proves nothing by itself. Parts after the version carry their length in front.
 """
 
 import base64

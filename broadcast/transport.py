@@ -1,0 +1,338 @@
+"""Send one request to an address that a tenant typed.
+
+The address judged is the address dialled: every answer of the resolver is judged, and again the address of
+the socket, which is where IP literals come by. No redirects, no proxies or netrc from the environment, no
+cookies, no DNS cache; at most 64 KiB of an answer are read. Whatever goes wrong is a `SendFailed` or an
+`AddressRefused` whose text holds neither URL nor secret.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any, Final, Self, TypeVar
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from broadcast.compression import gunzip_bounded, gzip_fast
+from broadcast.destination import Request, Response
+from broadcast.egress import Policy, Target, address_of
+from broadcast.errors import AddressRefused, SendFailed
+
+USER_AGENT: Final = "Broadcast/1.0.0 OTel-OTLP-Exporter-Python/1.0.0"
+DEADLINE_S: Final = 15.0
+MAX_ANSWER_BYTES: Final = 65_536
+_DNS_S: Final = 5.0
+_CONNECT_S: Final = 6.0
+_HEADER_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
+_HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_OURS: Final = re.compile(
+    r"host|content-length|content-encoding|accept-encoding|transfer-encoding|te|trailer|connection|keep-alive"
+    r"|upgrade|expect|cookie|user-agent|proxy-.*"
+)
+_CERTIFICATE_FAULTS: Final = {
+    10: ("certificate_expired", "The server's certificate has expired."),
+    18: ("certificate_self_signed", "The server's certificate is self-signed."),
+    19: ("certificate_untrusted", "The server's certificate was issued by an authority that is not trusted."),
+    20: ("certificate_untrusted", "The server's certificate was issued by an authority that is not trusted."),
+    62: ("certificate_name", "The server's certificate is for another host name."),
+    64: ("certificate_name", "The server's certificate is for another address."),
+}
+_FAULTS: Final[tuple[tuple[type[Exception], str, str, str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "dns", "name_not_found", "The host name could not be found."),
+    (aiohttp.ClientSSLError, "tls", "tls_failed", "The server does not speak TLS properly on this port."),
+    (aiohttp.ClientConnectorError, "connect", "unreachable", "The server could not be reached."),
+    (aiohttp.ClientResponseError, "data", "bad_answer", "The answer is not HTTP."),
+    (
+        aiohttp.ClientConnectionError,
+        "data",
+        "connection_lost",
+        "The connection was lost before the answer was complete.",
+    ),
+    (aiohttp.ClientPayloadError, "data", "connection_lost", "The answer broke off."),
+    (OSError, "data", "connection_lost", "The connection was lost before the answer was complete."),
+)
+_T = TypeVar("_T")
+
+
+class _Course:
+    """How far one attempt has come; found through a context variable where aiohttp hands nothing down."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.stage = "connect" if target.address else "dns"
+        self.refused = False
+        self.reused = False
+        self.tls: str | None = None
+
+    def watch(self, made: socket.socket) -> None:
+        """Tell a hanging handshake from a connection never made, just before both run out of time."""
+        asyncio.get_running_loop().call_later(_CONNECT_S - 0.2, self._look, made)
+
+    def _look(self, made: socket.socket) -> None:
+        try:
+            made.getpeername()
+        except OSError:
+            return
+        if self.stage == "connect":
+            self.stage = "tls"
+
+
+_course: ContextVar[_Course] = ContextVar("course")
+
+
+class _JudgingResolver(AbstractResolver):
+    """Resolves by aiodns; one answer that may not be dialled refuses them all."""
+
+    def __init__(self, policy: Policy, nameservers: tuple[str, ...]) -> None:
+        given: dict[str, Any] = {"nameservers": list(nameservers)} if nameservers else {}
+        self._policy = policy
+        self._inner = aiohttp.AsyncResolver(timeout=2.0, tries=2, **given)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        course = _course.get()
+        try:
+            async with asyncio.timeout(_DNS_S):
+                answers = await self._inner.resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(None, "The look-up took too long.") from None
+        for answer in answers:
+            _judge(self._policy, course, answer["host"], port)
+        course.stage = "connect"
+        return answers
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def _judge(policy: Policy, course: _Course, address: str, port: int) -> None:
+    """Raise `OSError`, the only kind that aiohttp lets through unchanged, and mark the course."""
+    try:
+        if port != course.target.port:
+            raise AddressRefused  # noqa: TRY301 - one way out for every refusal
+        policy.check_address(course.target, address_of(address))
+    except AddressRefused:
+        course.refused = True
+        raise OSError(None, "refused") from None
+
+
+class _Answer(aiohttp.ClientResponse):
+    """Notes the TLS version while the connection is at hand."""
+
+    async def start(self, connection: Any) -> "aiohttp.ClientResponse":
+        """Read the head of the answer."""
+        channel = connection.transport and connection.transport.get_extra_info("ssl_object")
+        if channel:
+            _course.get().tls = channel.version()
+        return await super().start(connection)
+
+
+class Transport:
+    """One session; `async with Transport(policy) as transport: await transport.send(request)`."""
+
+    def __init__(
+        self, policy: Policy, *, tls: ssl.SSLContext | None = None, nameservers: tuple[str, ...] = ()
+    ) -> None:
+        if tls and not (tls.check_hostname and tls.verify_mode is ssl.CERT_REQUIRED):
+            raise ValueError("TLS is always verified.")
+        self._policy = policy
+        self._tls = tls
+        self._nameservers = nameservers
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_reused)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self._tls or ssl.create_default_context(),
+                resolver=_JudgingResolver(self._policy, self._nameservers),
+                socket_factory=self._socket,
+                use_dns_cache=False,
+                limit=0,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, ceil_threshold=1e9),
+            auto_decompress=False,
+            trust_env=False,
+            response_class=_Answer,
+            trace_configs=[trace],
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._session:
+            await self._session.close()
+
+    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """Make a socket for an address that has been judged, and judge it."""
+        course = _course.get()
+        family, kind, protocol, _, address = info
+        _judge(self._policy, course, address[0], address[1])
+        made = socket.socket(family=family, type=kind, proto=protocol)
+        course.watch(made)
+        return made
+
+    async def send(self, request: Request, *, deadline_s: float = DEADLINE_S) -> Response:
+        """Return the answer to a request; raise `AddressRefused` or `SendFailed`, and nothing else."""
+        target = self._policy.check_url(request.url)
+        url = _url(request.url, target)
+        headers, body = _outgoing(request)
+        course = _Course(target)
+        token = _course.set(course)
+        try:
+            async with asyncio.timeout(deadline_s):
+                try:
+                    return await self._once(request, url, headers, body)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    # The other side may close an idle connection while we write to it. aiohttp itself tries
+                    # again for the other methods, so this is the one second try of a POST.
+                    if not course.reused or request.method != "POST":
+                        raise
+                    return await self._once(request, url, headers, body)
+        except Exception as error:  # noqa: BLE001 - a foreign server must not be able to raise anything else
+            raise _fault(error, course, deadline_s) from None
+        finally:
+            _course.reset(token)
+
+    async def _once(self, request: Request, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
+        if self._session is None:
+            raise RuntimeError("The transport is not open.")
+        course = _course.get()
+        started = time.perf_counter()
+        async with self._session.request(
+            request.method,
+            url,
+            data=body if body or request.method != "GET" else None,
+            headers=headers,
+            allow_redirects=False,
+            trace_request_ctx=course,
+        ) as answer:
+            content = await _read(answer)
+            return Response(
+                status=answer.status,
+                reason=_clean(answer.reason or "", 200),
+                headers={name.lower(): _clean(value, 1024) for name, value in answer.headers.items()},
+                body=content,
+                duration_ms=(time.perf_counter() - started) * 1000,
+                sent_bytes=len(body),
+                host=course.target.host,
+                tls=course.tls,
+            )
+
+
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.trace_request_ctx.stage = "data"
+    context.trace_request_ctx.reused = False
+
+
+async def _reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.trace_request_ctx.stage = "data"
+    context.trace_request_ctx.reused = True
+
+
+def _url(text: str, target: Target) -> URL:
+    """Refuse an address that aiohttp would read differently from us."""
+    try:
+        url = URL(text, encoded=True)
+        host = (url.host or "").removesuffix(".")
+        same = (url.scheme, host, url.port) == (target.scheme, target.host, target.port)
+    except ValueError:
+        same = False
+    if not same or url.user is not None:
+        raise AddressRefused
+    return url
+
+
+def _outgoing(request: Request) -> tuple[dict[str, str], bytes]:
+    """The destination's headers were checked when they were saved; here nothing unchecked can slip out."""
+    for name, value in request.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or _OURS.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise SendFailed("credential", "bad_header", "A header holds characters that cannot be sent.")
+    ours = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+    if not request.compress:
+        return {**request.headers, **ours}, request.body
+    return {**request.headers, **ours, "content-encoding": "gzip"}, gzip_fast(request.body)
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Read at most 64 KiB as they come from the wire; a longer answer costs its connection."""
+    content = bytearray()
+    while len(content) < MAX_ANSWER_BYTES:
+        chunk = await answer.content.read(MAX_ANSWER_BYTES - len(content))
+        if not chunk:
+            return _inflated(bytes(content), answer.headers.get("content-encoding", ""))
+        content += chunk
+    answer.close()
+    return bytes(content)
+
+
+def _inflated(body: bytes, encoding: str) -> bytes:
+    """Some servers compress although we ask them not to; what does not fit is left as it is."""
+    try:
+        return gunzip_bounded(body, MAX_ANSWER_BYTES) if body and encoding.lower() == "gzip" else body
+    except ValueError:
+        return body
+
+
+def _clean(text: str, limit: int) -> str:
+    shown = text[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in shown)
+
+
+def _fault(error: Exception, course: _Course, deadline_s: float) -> SendFailed | AddressRefused:
+    if course.refused:
+        return AddressRefused()
+    if isinstance(error, TimeoutError):
+        return _too_late(course, deadline_s)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        return _certificate_fault(error)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        return SendFailed("connect", "connection_refused", "The server refused the connection.")
+    for kind, stage, reason, sentence in _FAULTS:
+        if isinstance(error, kind):
+            return SendFailed(stage, reason, sentence)
+    return SendFailed("data", "unexpected", f"The request failed unexpectedly ({type(error).__name__}).")
+
+
+def _too_late(course: _Course, deadline_s: float) -> SendFailed:
+    sentences = {
+        "dns": "The host name was not found in time.",
+        "connect": "The server did not accept a connection in time.",
+        "tls": "The server accepted the connection but did not complete TLS in time.",
+        "data": f"No complete answer came within {deadline_s:g} seconds.",
+    }
+    return SendFailed(course.stage, "timeout", sentences[course.stage])
+
+
+def _certificate_fault(error: Exception) -> SendFailed:
+    cause = getattr(error, "certificate_error", error)
+    code = getattr(cause, "verify_code", None)
+    reason, sentence = _CERTIFICATE_FAULTS.get(
+        code or 0, ("certificate_invalid", "The server's certificate could not be verified.")
+    )
+    return SendFailed("tls", reason, sentence)
+
+
+def send_once(
+    policy: Policy,
+    talk: Callable[[Transport], Awaitable[_T]],
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> _T:
+    """Run a short conversation over a session of its own, from a thread that has no event loop."""
+
+    async def conversation() -> _T:
+        async with Transport(policy, tls=tls) as transport:
+            return await talk(transport)
+
+    return asyncio.run(conversation())

@@ -1,0 +1,86 @@
+"""Honeycomb: one wide event a span.
+
+Sources: https://docs.honeycomb.io/send-data/opentelemetry and https://docs.honeycomb.io/api/auth (hosts,
+headers, what `/1/auth` answers), https://github.com/honeycombio/husky (exact content types, limits, key
+forms), read 2026-11-20.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from broadcast.destination import Headers, OTLPDestination, Request, Response
+from broadcast.fields import Secret, SecretHeaders, field
+
+_HOSTS = {"us": "https://api.honeycomb.io", "eu": "https://api.eu1.honeycomb.io"}
+_KEY = re.compile(r"[a-f0-9]{32}|[a-zA-Z0-9]{20,23}|hc[a-z][a-z]{2}_[a-z0-9]{58}")
+
+
+class Honeycomb(OTLPDestination):
+    """Spans as events, for high-cardinality questions."""
+
+    title = "Honeycomb"
+    category = "tracing"
+    mark = "Hc"
+    docs = "https://docs.honeycomb.io/send-data/opentelemetry"
+    setup = (
+        "In Honeycomb, open Environment settings > API Keys.",
+        "Create an ingest key that can create datasets, and copy it.",
+        "Choose the region you log in to. Only a classic key needs a dataset.",
+    )
+    max_attribute_bytes = 65_535
+    hints: ClassVar[Mapping[int, str]] = {
+        401: "The key is unknown in this region, or a classic key is used without a dataset.",
+        403: "The key may not send events.",
+        404: "Check the region: US keys do not work in the EU, nor the other way round.",
+        413: "The trace is larger than Honeycomb accepts.",
+        429: "The team's rate limit is reached.",
+    }
+
+    api_key: Secret = field("API key", example="a1b2c3d4e5f6a7b8c9d0e1", help="An ingest key.")
+    region: Literal["us", "eu"] = field("Region", default="us", example="us", help="Where you log in.")
+    dataset: str | None = field(
+        "Dataset", default=None, example="llm", help="Classic keys only; newer keys go by service name."
+    )
+    headers: SecretHeaders = field(
+        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
+    )
+
+    def endpoint(self) -> str:
+        """Return the traces address of the region."""
+        return f"{_HOSTS[self.region]}/v1/traces"
+
+    def auth(self) -> Headers:
+        """Return the team header, and the dataset where one is set."""
+        key = {"x-honeycomb-team": self.api_key.reveal()}
+        return {**key, "x-honeycomb-dataset": self.dataset} if self.dataset else key
+
+    def credential_check(self) -> Request:
+        """Ask what the key may do: an accepted span does not say."""
+        return Request(method="GET", url=f"{_HOSTS[self.region]}/1/auth", headers=dict(self.auth()), body=b"")
+
+    def judge_credential(self, response: Response) -> str | None:
+        """Return what is wrong with the key: unknown, not for events, or classic without a dataset."""
+        if response.status != 200:
+            return self.hints.get(
+                response.status, f"Honeycomb answered {response.status} when asked about the key."
+            )
+        try:
+            answer = json.loads(response.body)
+            events = answer["api_key_access"]["events"]
+            classic = not answer["environment"]["slug"]
+        except (ValueError, KeyError, TypeError):
+            return "Honeycomb's answer about the key cannot be read."
+        if not events:
+            return "This key may not send events; create an ingest key."
+        return "This is a classic key: enter a dataset." if classic and not self.dataset else None
+
+    def warnings(self) -> Mapping[str, str]:
+        """Return what looks wrong about the key's form."""
+        key = self.api_key.reveal()
+        if re.match(r"hc[a-z]mk_", key):
+            return {"apiKey": "This is a management key, which cannot send events; use an ingest key."}
+        return (
+            {} if not key or _KEY.fullmatch(key) else {"apiKey": "This does not look like a Honeycomb key."}
+        )

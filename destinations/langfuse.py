@@ -1,0 +1,122 @@
+"""Langfuse: every request a generation, in the project of the key pair.
+
+Sources: https://langfuse.com/integrations/native/opentelemetry (address, Basic auth, attributes) and
+https://github.com/langfuse/langfuse, `OtelIngestionProcessor.ts` (what is read, and that usage details stand
+in for every `gen_ai.usage.*`), read 2026-11-20.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from broadcast.destination import Headers, OTLPDestination, Request, basic_auth
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
+from broadcast.receipt import Cost, Receipt, Usage
+from broadcast.span import Attributes
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ENVIRONMENT = re.compile(r"(?!langfuse)[a-z0-9_-]{1,40}")
+
+
+class Langfuse(OTLPDestination):
+    """Generations with tokens, cost, sessions and users."""
+
+    title = "Langfuse"
+    category = "llm"
+    mark = "Lf"
+    docs = "https://langfuse.com/integrations/native/opentelemetry"
+    setup = (
+        "In Langfuse, open your project's Settings > API Keys and create a new pair.",
+        "Copy the secret key (sk-lf-) and the public key (pk-lf-).",
+        "Set the base URL to the region you log in to, or to your own installation.",
+    )
+    max_attribute_bytes = 1_000_000
+    total_cost_attributes = False
+    hints: ClassVar[Mapping[int, str]] = {
+        401: "The key pair is unknown at this base URL: check both keys and the region.",
+        403: "These are an organisation's keys, or the quota is used up: use a project's keys.",
+        404: "There is no OTLP endpoint here: check the base URL, or update Langfuse to 3.22 or later.",
+        413: "The trace is larger than Langfuse accepts.",
+        429: "The project's rate limit is reached.",
+    }
+
+    secret_key: Secret = field("Secret key", example="sk-lf-example", help="Starts with sk-lf-.")
+    public_key: str = field("Public key", example="pk-lf-example", help="Starts with pk-lf-.")
+    base_url: HttpsUrl = field(
+        "Base URL",
+        default=HttpsUrl("https://us.cloud.langfuse.com"),
+        example="https://us.cloud.langfuse.com",
+        help="https://cloud.langfuse.com for the EU, or your own installation.",
+    )
+    headers: SecretHeaders = field(
+        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
+    )
+
+    def endpoint(self) -> str:
+        """Return the project's OTLP address."""
+        return f"{self.base_url}/api/public/otel/v1/traces"
+
+    def auth(self) -> Headers:
+        """Return Basic auth of the pair, and the version that shows spans at once."""
+        return {**basic_auth(self.public_key, self.secret_key), "x-langfuse-ingestion-version": "4"}
+
+    def credential_check(self) -> Request:
+        """Ask for the project of the pair: ingestion answers before it looks at every right."""
+        auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
+        return Request(method="GET", url=f"{self.base_url}/api/public/projects", headers=auth, body=b"")
+
+    def warnings(self) -> Mapping[str, str]:
+        """Return a pair that looks swapped."""
+        found = {}
+        if self.secret_key.reveal().startswith("pk-lf-"):
+            found["secretKey"] = "This is a public key; the secret key starts with sk-lf-."
+        if self.public_key.startswith("sk-lf-"):
+            found["publicKey"] = "This is a secret key; the public key starts with pk-lf-."
+        return found
+
+    def trace_url(self, trace_id: str, at_us: int) -> str:
+        """Return the trace's page; Langfuse finds the project."""
+        del at_us
+        return f"{self.base_url}/trace/{trace_id}"
+
+    def extra_attributes(self, receipt: Receipt) -> Attributes:
+        """Return type, first token, usage and cost as Langfuse counts them."""
+        kind = "embedding" if receipt.api_type == "embeddings" else "generation"
+        made: Attributes = {"langfuse.observation.type": kind}
+        first_ms = receipt.timing.first_token_ms if receipt.timing else None
+        if first_ms is not None:
+            first = _EPOCH + timedelta(microseconds=receipt.created_at_us + round(first_ms * 1000))
+            made["langfuse.observation.completion_start_time"] = first.isoformat().replace("+00:00", "Z")
+        if receipt.usage and (usage := _usage(receipt.usage)):
+            made["langfuse.observation.usage_details"] = json.dumps(usage)
+        if receipt.cost and (cost := _cost(receipt.cost)):
+            made["langfuse.observation.cost_details"] = json.dumps(cost)
+        environment = (receipt.trace or {}).get("environment")
+        if isinstance(environment, str) and _ENVIRONMENT.fullmatch(environment):
+            made["langfuse.environment"] = environment
+        release = (receipt.trace or {}).get("release")
+        return {**made, "langfuse.release": release} if isinstance(release, str) and release else made
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    """Langfuse adds the kinds up, so cached tokens are taken out of input and reasoning out of output."""
+    parts = {
+        "input_cached_tokens": usage.cache_read_tokens,
+        "input_cache_creation": usage.cache_write_tokens,
+        "output_reasoning_tokens": usage.reasoning_tokens,
+    }
+    known = {name: count for name, count in parts.items() if count}
+    cached = sum(count for name, count in known.items() if name.startswith("input"))
+    if usage.input_tokens is not None:
+        known["input"] = max(0, usage.input_tokens - cached)
+    if usage.output_tokens is not None:
+        known["output"] = max(0, usage.output_tokens - known.get("output_reasoning_tokens", 0))
+    total = usage.total_tokens
+    return known if total is None else {**known, "total": total}
+
+
+def _cost(cost: Cost) -> dict[str, float]:
+    kinds = {"input": cost.input_nano_usd, "output": cost.output_nano_usd, "total": cost.total_nano_usd}
+    return {kind: nano_usd / 1e9 for kind, nano_usd in kinds.items() if nano_usd is not None}
