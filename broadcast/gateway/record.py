@@ -1,0 +1,136 @@
+"""The notes of one request while it runs, and the receipt they become."""
+
+import secrets
+import string
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from broadcast.gateway.chat_request import ChatRequest
+from broadcast.gateway.prices import Prices, cost_of
+from broadcast.gateway.reading import Reading
+from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, Status, Timing
+
+_BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_CONTENT_BYTES: Final = 900 * 1024
+_LONG_TEXT: Final = 32 * 1024
+
+
+def new_generation_id(now_us: int) -> str:
+    """Return `gen-{unix seconds}-{20 base62}`."""
+    return f"gen-{now_us // 1_000_000}-" + "".join(secrets.choice(_BASE62) for _ in range(20))
+
+
+class Record:
+    """What happened to one request, with offsets measured from its start."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        *,
+        system: str | None,
+        api_key: KeyRef,
+        now_us: int,
+        clock: Callable[[], int],
+    ) -> None:
+        self.id = new_generation_id(now_us)
+        self.request = request
+        self.reading = Reading()
+        self.attempts: list[ProviderAttempt] = []
+        self.candidates = 0
+        self.router_ms: float | None = None
+        self.headers_ms: float | None = None
+        self.first_token_ms: float | None = None
+        self.prices: Prices | None = None
+        self.error: Error | None = None
+        self._system = system
+        self._api_key = api_key
+        self._now_us = now_us
+        self._clock = clock
+        self._started = clock()
+        self._status: Status = "succeeded"
+        self._duration_us: int | None = None
+
+    def offset_ms(self) -> float:
+        """Return how long the request has run."""
+        return max(0, self._clock() - self._started) / 1000
+
+    def finish(self, status: Status, error: Error | None = None) -> None:
+        """Keep how it ended; the first end counts."""
+        if self._duration_us is None:
+            self._duration_us = max(0, self._clock() - self._started)
+            self._status, self.error = status, error
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end is known."""
+        return self._duration_us is not None
+
+    def receipt(self) -> Receipt:
+        """Return the receipt as of now."""
+        request, reading = self.request, self.reading
+        last = self.attempts[-1] if self.attempts else None
+        usage = reading.usage
+        return Receipt(
+            id=self.id,
+            created_at_us=self._now_us,
+            duration_us=self._duration_us or 0,
+            model=request.model,
+            status=self._status,
+            response_model=reading.model,
+            provider=last.provider if last else None,
+            provider_slug=last.provider_slug if last else None,
+            system=self._system,
+            streamed=request.streamed,
+            finish_reason=reading.finish_reason,
+            native_finish_reason=reading.native_finish_reason,
+            error=self.error,
+            usage=usage,
+            cost=cost_of(reading.raw_usage, usage, self.prices),
+            timing=self._timing(last),
+            attempts=tuple(self.attempts),
+            routing=Routing(candidates=self.candidates, duration_ms=self.router_ms)
+            if self.candidates
+            else None,
+            capabilities=request.capabilities,
+            app=request.app,
+            user_agent=request.user_agent,
+            origin=request.origin,
+            parameters=request.parameters,
+            user=request.user,
+            session_id=request.session_id,
+            trace=request.trace,
+            traceparent=request.traceparent,
+            api_key=self._api_key,
+            input=bounded(request.messages),
+            output=bounded(reading.messages),
+        )
+
+    def _timing(self, last: ProviderAttempt | None) -> Timing:
+        return Timing(
+            first_token_ms=self.first_token_ms,
+            router_ms=self.router_ms,
+            provider_request_ms=last.start_ms if last else None,
+            provider_headers_ms=self.headers_ms,
+            provider_body_end_ms=last.start_ms + last.duration_ms if last and self.headers_ms else None,
+        )
+
+
+def bounded(content: Any) -> Any:
+    """Return content that a receipt can hold: when it is too large, long texts (images as text) are cut."""
+    for longest in (_LONG_TEXT, 1024, 0):
+        if content is None or len(msgspec.json.encode(content)) <= _CONTENT_BYTES:
+            return content
+        content = _cut(content, longest)
+    return f"[content of more than {_CONTENT_BYTES} bytes left out]"
+
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[: min(longest, 256)]}[{len(value)} characters, cut]"
+    if isinstance(value, list):
+        return [_cut(item, longest) for item in value]
+    if isinstance(value, dict):
+        return {key: _cut(item, longest) for key, item in value.items()}
+    return value
