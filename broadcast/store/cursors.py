@@ -213,7 +213,7 @@ def _unleased(dead_holders: Collection[str]) -> ColumnElement[bool]:
 
 
 def renew(conn: Connection, holder: str, destination_ids: Iterable[int], lease_us: int) -> set[int]:
-    """Prolong leases that are still the holder's; return whose, so that the holder stops work on the others."""
+    """Prolong leases that are still the holder's; return which, so that the holder stops the others."""
     statement = (
         update(cursors)
         .where(cursors.c.destination_id.in_(list(destination_ids)), cursors.c.lease_holder == holder)
@@ -247,10 +247,10 @@ def settle(
     reason: str | None = None,
     release: bool = True,
 ) -> bool:
-    """Record what became of the receipts up to `advance_to`; False when the lease was lost, and nothing is changed.
+    """Record what became of the receipts up to `advance_to`; False when the lease is lost: nothing changes.
 
-    `due_in_us` is the wait before the next attempt, None for none; a `verdict` says that something was sent. With
-    `release=False` the lease is kept for the next batch.
+    `due_in_us` is the wait before the next attempt, None for none; a `verdict` says that something was sent.
+    With `release=False` the lease is kept for the next batch.
     """
     values: dict[str, Any] = {
         "cursor_seq": advance_to,
@@ -290,7 +290,7 @@ def make_due(conn: Connection, destination_id: int) -> None:
 
 
 def next_due_in_us(conn: Connection) -> int | None:
-    """Return how long until a destination with something to send is due, 0 for now, None where nothing waits."""
+    """Return how long until a destination with something to send is due, 0 for now, None if nothing waits."""
     due = func.min(
         # A leased destination is due when its lease ends, unless its holder settles it before.
         _later(cursors.c.due_at_us, cursors.c.lease_until_us)

@@ -11,7 +11,7 @@ from sqlalchemy import update as _update
 from sqlalchemy.exc import IntegrityError
 
 from broadcast.errors import Conflict
-from broadcast.store.tables import destinations
+from broadcast.store.tables import destinations, workspaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ def insert(
 
     The caller holds the workspace's head, since what is kept of a receipt depends on who wants it.
     """
-    values = {
+    values: dict[str, Any] = {
         "uid": uid,
         "workspace_id": workspace_id,
         "type": type,
@@ -121,9 +121,9 @@ def update(
 
     The caller holds the workspace's head when `enabled` or `privacy_level` changes.
     """
-    values = {name: _listed(value) if name in _TUPLES else value for name, value in changes.items()}
-    if "name" in values:
-        values["name_key"] = _key(values["name"])
+    values = {key: list(value) if key in _TUPLES and value else value for key, value in changes.items()}
+    if "name" in changes:
+        values["name_key"] = _key(changes["name"])
     statement = (
         _update(destinations)
         .where(destinations.c.id == destination_id, destinations.c.version == expected_version, _ALIVE)
@@ -156,7 +156,7 @@ def resume(conn: Connection, destination_id: int) -> bool:
 
 
 def delete(conn: Connection, destination_id: int, *, now_us: int) -> bool:
-    """Delete a destination: it keeps its history, loses its secrets and frees its name; False when it was gone."""
+    """Delete a destination: its history stays, its secrets go, its name is free; False when it was gone."""
     statement = (
         _update(destinations)
         .where(destinations.c.id == destination_id, _ALIVE)
@@ -223,8 +223,10 @@ def any_wants_content(conn: Connection, workspace_ids: Iterable[int]) -> set[int
     """Return the workspaces where an enabled destination sends content; read under the heads' locks."""
     query = (
         select(destinations.c.workspace_id)
+        .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
         .where(
             destinations.c.workspace_id.in_(list(workspace_ids)),
+            workspaces.c.broadcast_enabled,
             destinations.c.enabled,
             destinations.c.privacy_level != "metadata",
             _ALIVE,
@@ -234,10 +236,12 @@ def any_wants_content(conn: Connection, workspace_ids: Iterable[int]) -> set[int
     return set(conn.execute(query).scalars())
 
 
-def reseal(conn: Connection, destination_id: int, old: bytes, new: bytes) -> bool:
-    """Replace sealed secrets that were only wrapped anew; False when they changed meanwhile."""
-    statement = _update(destinations).where(destinations.c.id == destination_id, destinations.c.sealed == old)
-    return conn.execute(statement.values(sealed=new)).rowcount == 1
+def reseal(conn: Connection, destination_id: int, expected_version: int, sealed: bytes) -> bool:
+    """Replace sealed secrets that were only wrapped anew; False when the destination changed meanwhile."""
+    statement = _update(destinations).where(
+        destinations.c.id == destination_id, destinations.c.version == expected_version, _ALIVE
+    )
+    return conn.execute(statement.values(sealed=sealed)).rowcount == 1
 
 
 def _one(conn: Connection, condition: Any) -> StoredDestination | None:

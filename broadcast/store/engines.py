@@ -33,7 +33,7 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
 
 
 def sqlite_path(url: str) -> Path:
-    """Return the database's file; SQLite in memory has none and is refused, since readers could not share it."""
+    """Return the database's file; SQLite in memory has none: readers could not share it."""
     name = make_url(url).database
     if not name or name == ":memory:":
         raise ValueError("The embedded database needs a file: sqlite:///path/to/broadcast.db")

@@ -60,7 +60,7 @@ def create(
 
 
 def by_verifier(conn: Connection, verifier: bytes) -> ApiKey | None:
-    """Return the key with this verifier, revoked and expired ones included: the caller says why it is refused."""
+    """Return the key with this verifier, revoked and expired ones included: the caller judges."""
     return _one(conn, api_keys.c.verifier == verifier)
 
 

@@ -70,7 +70,7 @@ _PLAIN: Final = tuple(
 
 
 def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, bytes]:
-    """Return the ids a workspace already knows, with their fingerprints; under the head's lock when it decides."""
+    """Return the ids a workspace already knows, with their fingerprints; ask under the head's lock."""
     wanted = list(ids)
     if not wanted:
         return {}
@@ -212,9 +212,9 @@ def drop_expired_contents(conn: Connection, now_us: int, limit: int) -> int:
 
 def oldest_seq(conn: Connection, workspace_id: int) -> int | None:
     """Return the number of the oldest receipt that is still kept."""
-    return conn.execute(
-        select(func.min(receipts.c.seq)).where(receipts.c.workspace_id == workspace_id)
-    ).scalar_one()
+    query = select(func.min(receipts.c.seq)).where(receipts.c.workspace_id == workspace_id)
+    oldest: int | None = conn.execute(query).scalar_one()
+    return oldest
 
 
 def _record(row: Any) -> ReceiptRow:

@@ -1,4 +1,7 @@
-"""Every table, once. Keys inside are 64-bit integers, ids for the outside are UUIDs in `uid`, instants are microseconds."""
+"""Every table, once.
+
+Keys inside are 64-bit integers, ids for the outside are UUIDs in `uid`, instants are microseconds since 1970.
+"""
 
 from sqlalchemy import (
     JSON,
@@ -173,7 +176,7 @@ cursors = Table(
     Column("last_status_code", Integer),
     Column("last_reason", Text),
     Column("last_delivered_at_us", Int64),
-    # The ledger balances in the database itself: no program can move a cursor past a receipt it did not account for.
+    # The ledger balances in the database itself: no cursor passes a receipt that is not accounted for.
     CheckConstraint(
         "cursor_seq - since_seq = delivered + sampled_out + filtered + rejected + expired", name="balanced"
     ),
@@ -211,6 +214,13 @@ receipts = Table(
 )
 Index("ix_receipts_created", receipts.c.workspace_id, receipts.c.created_at_us, receipts.c.seq)
 Index("ix_receipts_trace", receipts.c.workspace_id, receipts.c.trace_id)
+Index(
+    "ix_receipts_request",
+    receipts.c.workspace_id,
+    receipts.c.request_id,
+    sqlite_where=text("request_id IS NOT NULL"),
+    postgresql_where=text("request_id IS NOT NULL"),
+)
 
 contents = Table(
     "contents",

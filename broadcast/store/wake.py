@@ -33,7 +33,7 @@ def open_bell(url: str) -> Bell:
 
 
 class _SqliteBell:
-    """Looks at `PRAGMA data_version`, which changes with every commit of any other connection, 20 times a second."""
+    """Looks 20 times a second at `PRAGMA data_version`, which changes with every commit elsewhere."""
 
     def __init__(self, url: str) -> None:
         self._path = sqlite_path(url)
@@ -70,7 +70,7 @@ class _SqliteBell:
 
 
 class _PostgresqlBell:
-    """Listens on a connection of its own; a lost one counts as a ring, since a notice may have been missed."""
+    """Listens on a connection of its own; a lost one counts as a ring: a notice may be missed."""
 
     def __init__(self, url: str) -> None:
         self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -110,7 +110,7 @@ class _PostgresqlBell:
         if self._raw is None:
             return False
         # Everything that waits in the socket is one ring: the reader looks at all cursors anyway.
-        return any([True for _ in self._raw.notifies(timeout=timeout_s, stop_after=1)])
+        return len(list(self._raw.notifies(timeout=timeout_s, stop_after=1))) > 0
 
     def _drop(self) -> None:
         if self._raw is not None:

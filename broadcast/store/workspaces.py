@@ -89,14 +89,15 @@ def set_broadcast(conn: Connection, workspace_id: int, enabled: bool) -> None:
     conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(broadcast_enabled=enabled))
 
 
-def set_content_key(conn: Connection, workspace_id: int, content_key: bytes) -> None:
-    """Replace the sealed content key, when the key that wraps it is rotated."""
+def reseal(conn: Connection, workspace_id: int, content_key: bytes) -> None:
+    """Replace the sealed content key by itself wrapped anew."""
     conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(content_key=content_key))
 
 
 def head_seq(conn: Connection, workspace_id: int) -> int:
     """Return the number of the newest receipt, 0 for an empty log."""
-    return conn.execute(select(heads.c.head_seq).where(heads.c.workspace_id == workspace_id)).scalar_one()
+    query = select(heads.c.head_seq).where(heads.c.workspace_id == workspace_id)
+    return int(conn.execute(query).scalar_one())
 
 
 def lock_head(conn: Connection, workspace_id: int) -> int:

@@ -1,0 +1,131 @@
+"""Reads for the Activity page and the usage API; a request's columns lie beside its document."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy.sql import ColumnElement
+
+from broadcast.store.tables import receipts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestRow:
+    """A request as the list shows it."""
+
+    seq: int
+    id: str
+    created_at_us: int
+    status: str
+    model: str
+    provider: str | None
+    streamed: bool
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_nano_usd: int | None
+    duration_us: int
+    funding_source: str | None
+    session_id: str | None
+    user: str | None
+    api_key_name: str | None
+    first_token_ms: float | None
+    attempts: int
+    trace_id: str
+    request_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """Figures of a period; `unpriced` requests have no known cost and are not in the spend."""
+
+    requests: int
+    errors: int
+    spend_nano_usd: int
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+    latency_median_us: int | None
+    latency_p95_us: int | None
+
+
+class Place(NamedTuple):
+    """Where a page ends: the next one begins with what is older."""
+
+    created_at_us: int
+    seq: int
+
+
+_COLUMNS: Final = tuple(receipts.c[name] for name in RequestRow.__slots__)
+
+
+def page(
+    conn: Connection, workspace_id: int, *, before: tuple[int, int] | None = None, limit: int = 50
+) -> list[RequestRow]:
+    """Return requests, newest first by their start, ties by number; a page stays valid while rows arrive."""
+    query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id)
+    if before is not None:
+        query = query.where(tuple_(receipts.c.created_at_us, receipts.c.seq) < tuple_(*before))
+    query = query.order_by(receipts.c.created_at_us.desc(), receipts.c.seq.desc()).limit(limit)
+    return [RequestRow(**row._asdict()) for row in conn.execute(query)]
+
+
+def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  # noqa: A002
+    """Return a workspace's request by its receipt's id."""
+    query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id, receipts.c.id == id)
+    row = conn.execute(query).one_or_none()
+    return RequestRow(**row._asdict()) if row else None
+
+
+def totals(conn: Connection, workspace_id: int, since_us: int, until_us: int | None = None) -> Totals:
+    """Return the figures of the requests that began in `[since_us, until_us)`."""
+    period = _period(workspace_id, since_us, until_us)
+    query = select(
+        func.count().label("requests"),
+        _count(receipts.c.status.in_(("error", "denied"))).label("errors"),
+        func.coalesce(func.sum(receipts.c.cost_nano_usd), 0).label("spend_nano_usd"),
+        _count(receipts.c.cost_nano_usd.is_(None)).label("unpriced"),
+        func.coalesce(func.sum(receipts.c.input_tokens), 0).label("input_tokens"),
+        func.coalesce(func.sum(receipts.c.output_tokens), 0).label("output_tokens"),
+    ).where(*period)
+    row = conn.execute(query).one()
+    return Totals(
+        # PostgreSQL sums 64-bit integers as decimals.
+        **{name: int(value) for name, value in row._asdict().items()},
+        latency_median_us=_latency(conn, period, row.requests, 50),
+        latency_p95_us=_latency(conn, period, row.requests, 95),
+    )
+
+
+def find(conn: Connection, workspace_id: int, text: str) -> str | None:
+    """Return the id of the receipt with this receipt id, request id or trace id; the newest of several."""
+    wanted = text.strip()
+    for column, value in (
+        (receipts.c.id, wanted),
+        (receipts.c.trace_id, wanted.lower()),
+        (receipts.c.request_id, wanted),
+    ):
+        # One question an index: all in one would read the whole log.
+        query = select(receipts.c.id).where(receipts.c.workspace_id == workspace_id, column == value)
+        found: str | None = conn.execute(query.order_by(receipts.c.seq.desc()).limit(1)).scalar()
+        if found is not None:
+            return found
+    return None
+
+
+def _period(workspace_id: int, since_us: int, until_us: int | None) -> tuple[ColumnElement[bool], ...]:
+    period = (receipts.c.workspace_id == workspace_id, receipts.c.created_at_us >= since_us)
+    return period if until_us is None else (*period, receipts.c.created_at_us < until_us)
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.count().filter(condition)
+
+
+def _latency(conn: Connection, period: Iterable[Any], requests: int, percent: int) -> int | None:
+    """Return the nearest-rank percentile: exact, and the same on both databases."""
+    if not requests:
+        return None
+    rank = -(-requests * percent // 100)
+    query = select(receipts.c.duration_us).where(*period).order_by(receipts.c.duration_us)
+    return int(conn.execute(query.offset(rank - 1).limit(1)).scalar_one())

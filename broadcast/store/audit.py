@@ -1,0 +1,58 @@
+"""The audit log: who changed what, without secrets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from broadcast.store.tables import audit_log, users
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One change; `email` is the address of who made it, None for the command line."""
+
+    id: int
+    workspace_id: int | None
+    user_id: int | None
+    at_us: int
+    action: str
+    target: str
+    detail: dict[str, Any]
+    email: str | None
+
+
+def record(
+    conn: Connection,
+    *,
+    workspace_id: int | None,
+    user_id: int | None,
+    action: str,
+    target: str,
+    detail: dict[str, Any] | None = None,
+    now_us: int,
+) -> None:
+    """Write down a change, in the transaction that makes it."""
+    conn.execute(
+        insert(audit_log).values(
+            workspace_id=workspace_id,
+            user_id=user_id,
+            at_us=now_us,
+            action=action,
+            target=target,
+            detail=detail or {},
+        )
+    )
+
+
+def list_for(conn: Connection, workspace_id: int, limit: int, before_id: int | None = None) -> list[Entry]:
+    """Return a workspace's changes, newest first, those before `before_id` where it is given."""
+    query = (
+        select(audit_log, users.c.email)
+        .outerjoin(users, users.c.id == audit_log.c.user_id)
+        .where(audit_log.c.workspace_id == workspace_id)
+    )
+    if before_id is not None:
+        query = query.where(audit_log.c.id < before_id)
+    rows = conn.execute(query.order_by(audit_log.c.id.desc()).limit(limit))
+    return [Entry(**row._asdict()) for row in rows]
