@@ -106,6 +106,7 @@ class Policy:
     """The public internet over https on a few ports, and whatever else the operator permits."""
 
     permitted: tuple[Permit, ...] = ()
+    public_ports: frozenset[int] = PUBLIC_PORTS
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
@@ -130,10 +131,10 @@ class Policy:
         """Return whether this address may be dialled for the target."""
         if any(item.matches(target, address) for item in self.permitted):
             return True
-        return target.scheme == "https" and target.port in PUBLIC_PORTS and is_public(address)
+        return target.scheme == "https" and target.port in self.public_ports and is_public(address)
 
     def _may_be_public(self, target: Target) -> bool:
-        return target.scheme == "https" and target.port in PUBLIC_PORTS and "." in target.host
+        return target.scheme == "https" and target.port in self.public_ports and "." in target.host
 
 
 def parse_url(url: str) -> Target:

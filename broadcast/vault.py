@@ -228,6 +228,8 @@ class Vault:
         cipher = self._keyring.keys.get(parts.key_id)
         if cipher is None:
             raise VaultError("The sealed value needs a key that is not in BROADCAST_ENCRYPTION_KEYS.")
+        if parts.binding != binding:
+            raise VaultError("The sealed value belongs to another place or address.")
         return _open(cipher, parts.wrap_nonce, parts.wrapped, _key_aad(binding, parts.names))
 
 
