@@ -19,7 +19,7 @@ class _Part(
     """What every struct of a receipt has in common."""
 
 
-class Error(_Part):
+class Error(_Part, frozen=True, kw_only=True):
     """Why the request failed, in the router's words."""
 
     type: Text
@@ -27,7 +27,7 @@ class Error(_Part):
     code: str | int | None = None
 
 
-class Usage(_Part):
+class Usage(_Part, frozen=True, kw_only=True):
     """Token counts; input includes cached, output includes reasoning."""
 
     input_tokens: Count | None = None
@@ -40,7 +40,7 @@ class Usage(_Part):
     image_tokens: Count | None = None
 
 
-class Cost(_Part):
+class Cost(_Part, frozen=True, kw_only=True):
     """Money in nano-USD; None is unknown, never 0. Decimal strings or numbers of USD at the edge."""
 
     total_nano_usd: int | None = None
@@ -50,7 +50,7 @@ class Cost(_Part):
     estimated: bool | None = None
 
 
-class Timing(_Part):
+class Timing(_Part, frozen=True, kw_only=True):
     """Offsets in milliseconds from the start of the request."""
 
     first_token_ms: Millis | None = None
@@ -60,7 +60,7 @@ class Timing(_Part):
     provider_body_end_ms: Millis | None = None
 
 
-class ProviderAttempt(_Part):
+class ProviderAttempt(_Part, frozen=True, kw_only=True):
     """One of the router's own tries; offsets in milliseconds from the start of the request."""
 
     provider: Text
@@ -70,12 +70,12 @@ class ProviderAttempt(_Part):
     status_code: Annotated[int, Meta(ge=0, le=999)] | None = None
     error_type: str | None = None
     error_message: str | None = None
-    start_ms: Millis = 0.0
-    duration_ms: Millis = 0.0
+    start_ms: Millis
+    duration_ms: Millis
     is_byok: bool | None = None
 
 
-class Routing(_Part):
+class Routing(_Part, frozen=True, kw_only=True):
     """How the router chose."""
 
     profile: str | None = None
@@ -83,21 +83,21 @@ class Routing(_Part):
     duration_ms: Millis | None = None
 
 
-class App(_Part):
+class App(_Part, frozen=True, kw_only=True):
     """The calling application."""
 
     referer: str | None = None
     title: str | None = None
 
 
-class KeyRef(_Part):
+class KeyRef(_Part, frozen=True, kw_only=True):
     """The API key a request was made with: its public hash and its name."""
 
     hash: str | None = None
     name: str | None = None
 
 
-class Receipt(_Part):
+class Receipt(_Part, frozen=True, kw_only=True):
     """One finished request; `*_us` are microseconds, content is `input` and `output`."""
 
     id: Id

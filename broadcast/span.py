@@ -1,25 +1,30 @@
 """Spans as plain records: what `genai` makes and the encoders write."""
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 Value: TypeAlias = (
     "str | bool | int | float | tuple[str, ...] | tuple[int, ...] | tuple[float, ...] | tuple[bool, ...]"
 )
-Attributes: TypeAlias = dict[str, Value]
+Attributes: TypeAlias = dict[str, Any]
+"""Attribute name to `Value`; `Any` because msgspec records resolve their annotations at run time."""
+
+INTERNAL: Final = 1
+CLIENT: Final = 3
+OK: Final = 1
+FAILED: Final = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened inside a span, at `time_ns` since 1970."""
 
     name: str
     time_ns: int
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = {}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One span; ids are lower-case hex of 32 and 16 digits, times are nanoseconds since 1970."""
 
     trace_id: str
@@ -29,14 +34,13 @@ class Span:
     start_ns: int
     end_ns: int
     parent_span_id: str = ""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = {}
     events: tuple[Event, ...] = ()
     status_code: int = 0
     status_message: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResourceSpans:
+class ResourceSpans(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The spans of one receipt under one resource; the scope's name is the resource's `service.name`."""
 
     resource: Attributes

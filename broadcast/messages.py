@@ -1,0 +1,320 @@
+"""Content as the conventions' message JSON, whatever API it came through; binary parts become a description.
+
+https://opentelemetry.io/docs/specs/semconv/gen-ai/ v1.41.1: `parts` with `content`, finish reason `tool_call`
+in the singular. Nothing here raises: what is not understood is passed on as its own JSON text.
+"""
+
+import json
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from broadcast import genai_names as names
+from broadcast.errors import ReceiptError
+from broadcast.json_text import holds_wide_integer
+from broadcast.receipt import Receipt
+from broadcast.span import Attributes
+
+Message = dict[str, Any]
+_ROLES: Final = {"developer": "system", "function": "tool", "model": "assistant", "human": "user"}
+_REASONS: Final = {
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+    "function_call": "tool_call",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "completed": "stop",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "incomplete": "length",
+}
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
+_BINARY_PARTS: Final = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "audio_url": "audio",
+    "video": "video",
+    "video_url": "video",
+    "input_video": "video",
+    "file": "file",
+    "input_file": "file",
+    "document": "file",
+}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def add_content(found: Attributes, receipt: Receipt, *, prompt_attributes: bool) -> None:
+    """Add input and output to the generation's attributes, where the receipt holds them."""
+    if receipt.input is not None:
+        found[names.INPUT_MESSAGES] = _as_text(input_messages(receipt.input))
+        if prompt_attributes:
+            found[names.PROMPT] = _as_text({"messages": _described(_listed(receipt.input))})
+    if receipt.output is not None:
+        outgoing = output_messages(receipt.output, _fallback_reason(receipt))
+        found[names.OUTPUT_MESSAGES] = _as_text(outgoing)
+        if prompt_attributes:
+            found[names.COMPLETION] = _as_text(_completion(outgoing))
+
+
+def input_messages(value: Any) -> list[Message]:
+    """Return what was asked as convention messages."""
+    return [_message(item, "user") for item in _listed(value)]
+
+
+def output_messages(value: Any, finish_reason: str) -> list[Message]:
+    """Return what was answered as convention messages, each with its finish reason."""
+    made: list[Message] = []
+    for item in _choices(value):
+        message = _message(item, "assistant")
+        own_reason = _get_text(item, "finish_reason") or _get_text(item, "stop_reason")
+        message["finish_reason"] = _REASONS.get(own_reason, own_reason) or finish_reason
+        made.append(message)
+    return made
+
+
+def _fallback_reason(receipt: Receipt) -> str:
+    if receipt.finish_reason:
+        return _REASONS.get(receipt.finish_reason, receipt.finish_reason)
+    return "stop" if receipt.status == "succeeded" else "error"
+
+
+# -- finding the messages ----------------------------------------------------------------------------
+
+
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        for key in ("messages", "input"):
+            if isinstance(value.get(key), list):
+                return [*_system_of(value), *value[key]]
+        if isinstance(value.get("input"), str):
+            return [*_system_of(value), value["input"]]
+        if isinstance(value.get("prompt"), str):
+            return [value["prompt"]]
+        return [value]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _system_of(value: dict[str, Any]) -> list[Any]:
+    """Messages and Responses keep the system text beside the messages."""
+    system = value.get("system") or value.get("instructions")
+    return [{"role": "system", "content": system}] if system else []
+
+
+def _choices(value: Any) -> list[Any]:
+    if not isinstance(value, dict):
+        return list(value) if isinstance(value, list | tuple) else [value]
+    choices = value.get("choices")
+    if isinstance(choices, list):
+        return [_choice(choice) for choice in choices]
+    output = value.get("output")
+    return output if isinstance(output, list) else [value]
+
+
+def _choice(choice: Any) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    message = choice.get("message")
+    if isinstance(message, dict):
+        return {**message, "finish_reason": choice.get("finish_reason")}
+    if isinstance(choice.get("text"), str):
+        return {"content": choice["text"], "finish_reason": choice.get("finish_reason")}
+    return choice
+
+
+# -- one message -------------------------------------------------------------------------------------
+
+
+def _message(item: Any, default_role: str) -> Message:
+    if not isinstance(item, dict):
+        return {"role": default_role, "parts": _parts(item)}
+    role = _get_text(item, "role")
+    role = _ROLES.get(role, role) or default_role
+    made: Message = {"role": role, "parts": _message_parts(item, role)}
+    if name := _get_text(item, "name"):
+        made["name"] = name
+    return made
+
+
+def _message_parts(item: dict[str, Any], role: str) -> list[Any]:
+    if role == "tool" and "tool_call_id" in item:
+        return [_tool_response(item.get("tool_call_id"), item.get("content"))]
+    if not {"content", "tool_calls", "reasoning", "parts"} & item.keys():
+        return [_part(item)]
+    parts: list[Any] = []
+    reasoning = _get_text(item, "reasoning") or _get_text(item, "reasoning_content")
+    if reasoning:
+        parts.append({"type": "reasoning", "content": reasoning})
+    if isinstance(item.get("parts"), list):
+        parts.extend(_part(part) for part in item["parts"])
+    elif item.get("content") not in (None, ""):
+        parts.extend(_parts(item["content"]))
+    calls = item.get("tool_calls")
+    if isinstance(calls, list):
+        parts.extend(_part(call) for call in calls)
+    return parts
+
+
+def _parts(content: Any) -> list[Any]:
+    if isinstance(content, list | tuple):
+        return [_part(part) for part in content]
+    return [_part(content)]
+
+
+def _part(part: Any) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "content": part}
+    if not isinstance(part, dict):
+        return {"type": "text", "content": _as_text(part)}
+    return _typed_part(part, _get_text(part, "type"))
+
+
+def _typed_part(part: dict[str, Any], kind: str) -> dict[str, Any]:
+    if kind in _TEXT_PARTS:
+        words = part.get("text", part.get("content", part.get("refusal")))
+        return {"type": "text", "content": words if isinstance(words, str) else _as_text(words)}
+    if kind in _BINARY_PARTS:
+        return {"type": "text", "content": _description(_BINARY_PARTS[kind], part)}
+    if kind in {"thinking", "reasoning"}:
+        return {"type": "reasoning", "content": _reasoning(part)}
+    if kind in {"tool_use", "function_call", "function", "tool_call"} or isinstance(
+        part.get("function"), dict
+    ):
+        return _tool_call(part)
+    if kind in {"tool_result", "function_call_output", "tool_call_response"}:
+        key = part.get("tool_use_id") or part.get("call_id") or part.get("id")
+        return _tool_response(key, part.get("content", part.get("output", part.get("response"))))
+    return {"type": "text", "content": _as_text(part)}
+
+
+def _reasoning(part: dict[str, Any]) -> str:
+    for key in ("thinking", "content", "text"):
+        if words := _get_text(part, key):
+            return words
+    summary = part.get("summary")
+    if isinstance(summary, list):
+        return "\n".join(_get_text(piece, "text") for piece in summary)
+    return ""
+
+
+def _tool_call(part: dict[str, Any]) -> dict[str, Any]:
+    inner = part.get("function")
+    function: dict[str, Any] = inner if isinstance(inner, dict) else part
+    made: dict[str, Any] = {"type": "tool_call", "name": _get_text(function, "name")}
+    if key := part.get("call_id") or part.get("id"):
+        made["id"] = str(key)
+    arguments = function.get("arguments", function.get("input"))
+    if arguments is not None:
+        made["arguments"] = _parsed(arguments)
+    return made
+
+
+def _parsed(arguments: Any) -> Any:
+    """Return arguments as the object they are the text of, where that loses nothing."""
+    if not isinstance(arguments, str) or not arguments.startswith("{"):
+        return arguments
+    try:
+        value = msgspec.json.decode(arguments)
+        return arguments if holds_wide_integer(value) else value
+    except (msgspec.DecodeError, RecursionError, ReceiptError, ValueError):
+        return arguments
+
+
+def _tool_response(key: Any, content: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "tool_call_response", "response": _described(content)}
+    if key:
+        made["id"] = str(key)
+    return made
+
+
+# -- binary parts ------------------------------------------------------------------------------------
+
+
+def _described(value: Any) -> Any:
+    """Return the value with every binary part replaced by text, its own shape kept."""
+    if isinstance(value, list | tuple):
+        return [_described(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = _get_text(value, "type")
+    if kind in _BINARY_PARTS:
+        return {"type": "text", "text": _description(_BINARY_PARTS[kind], value)}
+    return {key: _described(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+
+
+def _description(modality: str, part: dict[str, Any]) -> str:
+    """Return modality with name, type, size or host; never the data, and never a signed address."""
+    source = _source(part)
+    facts = [fact for fact in (_get_text(source, "filename"), _media_type(source)) if fact]
+    address = _get_text(source, "url") or _get_text(source, "file_data") or _get_text(source, "image_url")
+    data = _get_text(source, "data")
+    if address.startswith("data:"):
+        head, _, data = address.partition(",")
+        facts.append(head.removeprefix("data:").partition(";")[0])
+    elif address:
+        facts.append(_host(address))
+    if data:
+        facts.append(f"about {len(data) * 3 // 4} bytes")
+    return f"[{modality}: {', '.join(facts)}]" if facts else f"[{modality}]"
+
+
+def _source(part: dict[str, Any]) -> dict[str, Any]:
+    for key in ("image_url", "input_audio", "audio_url", "video_url", "file", "source", "audio"):
+        inner = part.get(key)
+        if isinstance(inner, dict):
+            return inner
+        if isinstance(inner, str):
+            return {"url": inner}
+    return part
+
+
+def _media_type(source: dict[str, Any]) -> str:
+    return _get_text(source, "media_type") or _get_text(source, "mime_type") or _get_text(source, "format")
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+# -- the older attributes ----------------------------------------------------------------------------
+
+
+def _completion(outgoing: list[Message]) -> dict[str, Any]:
+    """Return OpenRouter's shape of an answer, which readers of `gen_ai.completion` know."""
+    parts = [part for message in outgoing for part in message["parts"]]
+    calls = [
+        {
+            "id": part.get("id"),
+            "index": index,
+            "type": "function",
+            "function": {"name": part.get("name"), "arguments": _argument_text(part.get("arguments"))},
+        }
+        for index, part in enumerate(part for part in parts if part.get("type") == "tool_call")
+    ]
+    made: dict[str, Any] = {
+        "completion": "".join(part["content"] for part in parts if part.get("type") == "text"),
+        "reasoning": "".join(part["content"] for part in parts if part.get("type") == "reasoning") or None,
+    }
+    return {**made, "toolCalls": calls} if calls else made
+
+
+def _argument_text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else _as_text(arguments)
+
+
+def _get_text(value: Any, key: str) -> str:
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return _encode(value).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return json.dumps(str(value))

@@ -1,0 +1,328 @@
+"""Bytes to receipts and back: the wire form of CONTRACT section 3, and the document that is stored."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, structs
+
+from broadcast import json_text
+from broadcast.errors import ReceiptError
+from broadcast.receipt import (
+    App,
+    Cost,
+    Error,
+    Id,
+    KeyRef,
+    Millis,
+    ProviderAttempt,
+    Receipt,
+    Routing,
+    Short,
+    Status,
+    Text,
+    Timing,
+    Usage,
+)
+from broadcast.receipt_words import refusal
+
+MAX_ITEM_BYTES: Final = 1024 * 1024
+AHEAD_US: Final = 600_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MAX_USD: Final = Decimal(1_000_000_000)
+_NANO: Final = Decimal(1_000_000_000)
+_BOM: Final = b"\xef\xbb\xbf"
+_BLANK: Final = b" \t\r\n"
+
+
+class _WireCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    total_usd: Decimal
+    input_usd: Decimal | None = None
+    output_usd: Decimal | None = None
+    upstream_usd: Decimal | None = None
+    estimated: bool | None = None
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A receipt as it is posted: every optional field may be null."""
+
+    id: Id
+    created_at: Annotated[datetime, Meta(tz=True)]
+    duration_ms: Millis
+    model: Text
+    status: Status
+    response_model: str | None = None
+    provider: str | None = None
+    provider_slug: str | None = None
+    system: str | None = None
+    api_type: str | None = None
+    streamed: bool | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    request_id: str | None = None
+    error: Error | None = None
+    usage: Usage | None = None
+    cost: _WireCost | None = None
+    timing: Timing | None = None
+    attempts: tuple[ProviderAttempt, ...] | None = None
+    routing: Routing | None = None
+    capabilities: tuple[str, ...] | None = None
+    funding_source: str | None = None
+    region: str | None = None
+    app: App | None = None
+    user_agent: str | None = None
+    origin: str | None = None
+    parameters: dict[str, Any] | None = None
+    user: Short | None = None
+    session_id: Short | None = None
+    trace: dict[str, Any] | None = None
+    traceparent: str | None = None
+    api_key: KeyRef | None = None
+    metadata: dict[str, Any] | None = None
+    input: Any = None
+    output: Any = None
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    input: Any = None
+    output: Any = None
+
+
+class _OnlyId(msgspec.Struct, gc=False):
+    id: Id
+
+
+_WIRE: Final = msgspec.json.Decoder(_Wire)
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW: Final = msgspec.json.Decoder(msgspec.Raw)
+_DOCUMENT: Final = msgspec.json.Decoder(Receipt)
+_CONTENT: Final = msgspec.json.Decoder(_Content)
+_ID: Final = msgspec.json.Decoder(_OnlyId)
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+
+
+# -- in ----------------------------------------------------------------------------------------------
+
+
+def split(body: bytes, content_type: str | None = None) -> list[bytes]:
+    """Return the items of an object, an array or NDJSON, each to be parsed alone; refuse what is not JSON."""
+    body = body.removeprefix(_BOM).strip(_BLANK)
+    if not body:
+        raise ReceiptError("The body is empty: send a JSON object, an array of objects, or NDJSON.")
+    kind = (content_type or "").lower()
+    if "ndjson" in kind or "jsonl" in kind:
+        return [line.strip(_BLANK) for line in body.split(b"\n") if line.strip(_BLANK)]
+    items = _split_array(body) if body.startswith(b"[") else _split_values(body)
+    if items is None:
+        raise ReceiptError("The body is not JSON: send a JSON object, an array of objects, or NDJSON.")
+    return items
+
+
+def _split_array(body: bytes) -> list[bytes] | None:
+    try:
+        return [bytes(item) for item in _ITEMS.decode(body)]
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return json_text.split_array(body)
+
+
+def _split_values(body: bytes) -> list[bytes] | None:
+    try:
+        return [bytes(_RAW.decode(body))]
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return json_text.split_values(body) if body.startswith(b"{") else None
+
+
+def parse(item: bytes, *, now_us: int, retention_us: int) -> Receipt:
+    """Return the receipt of one item; raise `ReceiptError` with field, fix and, where readable, the id."""
+    try:
+        return _receipt(_decode(item), now_us=now_us, retention_us=retention_us)
+    except ReceiptError as error:
+        error.id = _id_of(item)
+        raise
+
+
+def _decode(item: bytes) -> _Wire:
+    if len(item) > MAX_ITEM_BYTES:
+        raise ReceiptError(f"The receipt is larger than {MAX_ITEM_BYTES} bytes: shorten input or output.")
+    if b"\\u0000" in item:
+        return _decode_mended(item)
+    try:
+        return _WIRE.decode(item)
+    except msgspec.ValidationError as error:
+        raise refusal(str(error)) from None
+    except UnicodeDecodeError:
+        raise ReceiptError("It is not valid UTF-8.") from None
+    except RecursionError:
+        raise json_text.too_deep() from None
+    except msgspec.DecodeError:
+        return _decode_mended(item)
+
+
+def _decode_mended(item: bytes) -> _Wire:
+    try:
+        return _WIRE.decode(json_text.mend(item))
+    except msgspec.DecodeError as error:
+        raise refusal(str(error)) from None
+
+
+def _id_of(item: bytes) -> str | None:
+    try:
+        return _ID.decode(item).id
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _receipt(wire: _Wire, *, now_us: int, retention_us: int) -> Receipt:
+    _check_required(wire)
+    return Receipt(
+        id=wire.id,
+        created_at_us=_created_at_us(wire.created_at, now_us=now_us, retention_us=retention_us),
+        duration_us=round(wire.duration_ms * 1000),
+        model=wire.model,
+        status=wire.status,
+        response_model=wire.response_model,
+        provider=wire.provider,
+        provider_slug=wire.provider_slug,
+        system=wire.system,
+        api_type=wire.api_type or "chat",
+        streamed=wire.streamed or False,
+        finish_reason=wire.finish_reason,
+        native_finish_reason=wire.native_finish_reason,
+        request_id=wire.request_id,
+        error=wire.error,
+        usage=wire.usage,
+        cost=_cost(wire.cost) if wire.cost else None,
+        timing=wire.timing,
+        attempts=wire.attempts or (),
+        routing=wire.routing,
+        capabilities=wire.capabilities or (),
+        funding_source=wire.funding_source,
+        region=wire.region,
+        app=wire.app,
+        user_agent=wire.user_agent,
+        origin=wire.origin,
+        parameters=_facts("parameters", wire.parameters),
+        user=wire.user,
+        session_id=wire.session_id,
+        trace=_facts("trace", wire.trace),
+        traceparent=wire.traceparent,
+        api_key=wire.api_key,
+        metadata=_facts("metadata", wire.metadata),
+        input=_content_value(wire.input),
+        output=_content_value(wire.output),
+    )
+
+
+def _check_required(wire: _Wire) -> None:
+    """The structs also serve receipts that we build ourselves, where these may be unknown."""
+    if wire.usage is not None:
+        for name in ("input_tokens", "output_tokens"):
+            if getattr(wire.usage, name) is None:
+                raise ReceiptError(f"usage.{name} is required.", field=f"usage.{name}")
+    if wire.error is not None and not wire.error.message:
+        raise ReceiptError("error.message must not be empty.", field="error.message")
+
+
+def _created_at_us(created_at: datetime, *, now_us: int, retention_us: int) -> int:
+    at_us = (created_at - _EPOCH) // _MICROSECOND
+    if at_us > now_us + AHEAD_US:
+        raise ReceiptError(
+            "created_at is more than 10 minutes ahead: check the clock of the sender.", field="created_at"
+        )
+    if at_us < now_us - retention_us:
+        days = retention_us // 86_400_000_000
+        raise ReceiptError(
+            f"created_at is older than the retention of {days} days: send receipts sooner.",
+            field="created_at",
+        )
+    return at_us
+
+
+def _cost(wire: _WireCost) -> Cost:
+    return Cost(
+        total_nano_usd=_nano_usd("total_usd", wire.total_usd),
+        input_nano_usd=None if wire.input_usd is None else _nano_usd("input_usd", wire.input_usd),
+        output_nano_usd=None if wire.output_usd is None else _nano_usd("output_usd", wire.output_usd),
+        upstream_nano_usd=None if wire.upstream_usd is None else _nano_usd("upstream_usd", wire.upstream_usd),
+        estimated=wire.estimated,
+    )
+
+
+def _nano_usd(name: str, amount: Decimal) -> int:
+    if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
+        raise ReceiptError(
+            f"cost.{name} must be an amount of 0 to {_MAX_USD} USD, as text or number.", field=f"cost.{name}"
+        )
+    with localcontext() as context:
+        context.prec = 60
+        return int((amount * _NANO).to_integral_value(ROUND_HALF_UP))
+
+
+def _facts(field: str, value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value and json_text.holds_wide_integer(value):
+        raise ReceiptError(f"{field} holds a whole number beyond 64 bits: send it as text.", field=field)
+    return value
+
+
+def _content_value(value: Any) -> Any:
+    """Content is any JSON: an integer beyond 64 bits, which few readers keep, becomes text."""
+    if value is None or type(value) is str or not json_text.holds_wide_integer(value):
+        return value
+    return json_text.narrow(value)
+
+
+# -- stored ------------------------------------------------------------------------------------------
+
+
+def document(receipt: Receipt) -> bytes:
+    """Return the receipt without content as canonical JSON: equal receipts give equal bytes."""
+    if receipt.input is None and receipt.output is None:
+        return _ENCODER.encode(receipt)
+    return _ENCODER.encode(structs.replace(receipt, input=None, output=None))
+
+
+def from_document(document: bytes) -> Receipt:
+    """Return the receipt of a stored document."""
+    return _DOCUMENT.decode(document)
+
+
+def content(receipt: Receipt) -> bytes | None:
+    """Return input and output as canonical JSON, or None when there is none."""
+    if receipt.input is None and receipt.output is None:
+        return None
+    return _ENCODER.encode(_Content(input=receipt.input, output=receipt.output))
+
+
+def with_content(receipt: Receipt, content: bytes | None) -> Receipt:
+    """Return the receipt with the content that was stored apart from it."""
+    if content is None:
+        return receipt
+    stored = _CONTENT.decode(content)
+    return structs.replace(receipt, input=stored.input, output=stored.output)
+
+
+def mended(receipt: Receipt) -> Receipt:
+    """Return a receipt built from a caller's own values with everything mended that `parse` would mend.
+
+    The gateway needs it: what a caller put into `trace` did not come through `parse`.
+    """
+    changes: dict[str, Any] = {}
+    for name in ("trace", "parameters", "metadata", "input", "output"):
+        value = getattr(receipt, name)
+        if value is not None:
+            changes[name] = _mended_value(value)
+    for name in ("user", "session_id", "user_agent", "traceparent", "origin", "model"):
+        value = getattr(receipt, name)
+        if value is not None:
+            changes[name] = json_text.text(value)
+    return structs.replace(receipt, **changes)
+
+
+def _mended_value(value: Any) -> Any:
+    try:
+        wide = json_text.holds_wide_integer(value)
+    except ReceiptError:
+        return None
+    return json_text.clean(json_text.narrow(value) if wide else value)

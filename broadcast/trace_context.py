@@ -1,0 +1,63 @@
+"""Trace ids, span ids and W3C `traceparent`, all derived from the receipt, so that a repeat is the same span.
+
+https://www.w3.org/TR/trace-context-2/ : lower case only, all-zero ids and version ff are invalid.
+"""
+
+import re
+from hashlib import sha256
+from typing import Any, Final
+
+from broadcast.receipt import Receipt
+
+_HEX_32: Final = re.compile(r"[0-9a-fA-F]{32}")
+_HEX_16: Final = re.compile(r"[0-9a-fA-F]{16}")
+_TRACEPARENT: Final = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
+)
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
+
+
+def trace_id_of(receipt: Receipt) -> str:
+    """Return the trace id: the caller's, else that of `traceparent`, else one made from the receipt's id."""
+    given = caller_text(receipt.trace, "trace_id")
+    if given:
+        return given.lower() if _HEX_32.fullmatch(given) and given != _NO_TRACE else _digest(given)[:32]
+    inherited = parse_traceparent(receipt.traceparent)
+    return inherited[0] if inherited else _digest(receipt.id)[:32]
+
+
+def parent_span_id_of(receipt: Receipt) -> str:
+    """Return the span id of the caller's own span, or an empty text when the trace begins here."""
+    given = caller_text(receipt.trace, "parent_span_id")
+    if given:
+        return given.lower() if _HEX_16.fullmatch(given) and given != _NO_SPAN else _digest(given)[:16]
+    inherited = parse_traceparent(receipt.traceparent)
+    return inherited[1] if inherited else ""
+
+
+def span_id(receipt_id: str, part: str = "") -> str:
+    """Return the id of one span of a receipt; no part is the generation."""
+    return _digest(f"{receipt_id}:{part}" if part else receipt_id)[:16]
+
+
+def parse_traceparent(header: str | None) -> tuple[str, str] | None:
+    """Return trace id and parent id of a valid `traceparent`, else None."""
+    match = _TRACEPARENT.fullmatch(header) if header else None
+    if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
+        return None
+    if match["trace"] == _NO_TRACE or match["parent"] == _NO_SPAN:
+        return None
+    return match["trace"], match["parent"]
+
+
+def caller_text(trace: dict[str, Any] | None, key: str) -> str:
+    """Return what the caller's `trace` says under a key of ours; numbers count as text."""
+    value = trace.get(key) if trace else None
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()
