@@ -1,7 +1,13 @@
 """The report of one live test: what was reached, what was accepted, and what to do about it."""
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import quote, quote_plus
+
+from broadcast.destination import Outcome, Response, Verdict
+from broadcast.errors import SendFailed
 
 Stage = Literal["fields", "address", "dns", "connect", "tls", "credential", "data"]
 Fact = Literal["yes", "no", "not_tried"]
@@ -37,3 +43,164 @@ class Report:
     def view(self) -> dict[str, Any]:
         """Return the API's object (CONTRACT, section 2, Gate)."""
         return {name: getattr(self, name) for name in _PUBLIC}
+
+
+_ANSWER_CHARS: Final = 300
+_SECRET: Final = "[secret]"
+
+
+def scrub(text: str | bytes, secrets: Iterable[str]) -> str:
+    """Return at most 300 printable characters of a destination's words, with every secret taken out.
+
+    A secret is also found as JSON or a URL would write it; the cut comes last, so that no half of one is left.
+    """
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        words = words.replace(form, _SECRET)
+    printable = "".join(char if char.isprintable() else " " for char in words)
+    return " ".join(printable.split())[:_ANSWER_CHARS]
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    return secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote_plus(secret)
+
+
+def fields_report(problems: Mapping[str, str]) -> Report:
+    """Return the report of settings that are wrong before anything is dialled."""
+    return Report(
+        ok=False,
+        stage="fields",
+        message="; ".join(f"{name}: {problem}" for name, problem in problems.items()),
+        hint="Correct the marked settings.",
+        problems=dict(problems),
+    )
+
+
+def refused_report() -> Report:
+    """Return the report of an address that egress policy refuses; the same for every refused address."""
+    return Report(
+        ok=False,
+        stage="address",
+        reachable="no",
+        message="This address is not allowed.",
+        hint=(
+            "Broadcast sends to public https addresses. For a receiver in a private network the operator adds its "
+            "host and port to BROADCAST_EGRESS_ALLOW."
+        ),
+    )
+
+
+def failed_report(error: SendFailed, *, latency_ms: float) -> Report:
+    """Return the report of a request that got no usable answer."""
+    stage: Stage = error.stage if error.stage in _FAILED_HINTS else "connect"  # type: ignore[assignment]
+    return Report(
+        ok=False,
+        stage=stage,
+        reachable=_REACHED.get(stage, "no"),
+        credential_accepted="no" if stage == "credential" else "not_tried",
+        latency_ms=round(latency_ms, 1),
+        message=str(error),
+        hint=_FAILED_HINTS[stage],
+        evidence={"reason": error.reason},
+    )
+
+
+_REACHED: Final[Mapping[str, Fact]] = {"data": "yes", "credential": "not_tried"}
+_FAILED_HINTS: Final[Mapping[str, str]] = {
+    "dns": "The host name does not resolve. Check its spelling.",
+    "connect": "Nothing answered in time. Check host, port and firewall.",
+    "tls": "The certificate was not accepted. It must be valid for this host and signed by a public authority.",
+    "credential": "The key or a header holds characters that cannot be sent. Enter it again.",
+    "data": "The connection was made, but no complete answer came. Check that this is the ingest address.",
+}
+
+
+def judged_report(
+    outcome: Outcome, response: Response, *, hints: Mapping[int, str], secrets: Iterable[str]
+) -> Report:
+    """Return the report of an answer to the test span."""
+    answer = scrub(response.body, secrets)
+    hint = hints.get(response.status) or _hint(outcome, response)
+    credential, data = _facts(outcome, response)
+    good = outcome.verdict is Verdict.DELIVERED
+    return Report(
+        ok=good,
+        stage="credential" if credential == "no" else "data",
+        reachable="yes",
+        credential_accepted=credential,
+        data_accepted=data,
+        status_code=response.status,
+        latency_ms=round(response.duration_ms, 1),
+        message="The test span was accepted." if good else scrub(outcome.reason, secrets),
+        hint=None if good else hint,
+        answer=answer,
+        evidence=evidence(response, outcome),
+    )
+
+
+def credential_report(problem: str, response: Response, *, secrets: Iterable[str]) -> Report:
+    """Return the report of a credential that its own check found wrong."""
+    return Report(
+        ok=False,
+        stage="credential",
+        reachable="yes",
+        credential_accepted="no",
+        status_code=response.status,
+        latency_ms=round(response.duration_ms, 1),
+        message=f"{response.status} {response.reason}".strip(),
+        hint=problem,
+        answer=scrub(response.body, secrets),
+        evidence=evidence(response, None),
+    )
+
+
+def evidence(response: Response, outcome: Outcome | None) -> dict[str, Any]:
+    """Return what proves the facts: host, TLS, milliseconds, status, bytes and rejected spans."""
+    return {
+        "host": response.host,
+        "tls": response.tls,
+        "latency_ms": round(response.duration_ms, 1),
+        "status": response.status,
+        "sent_bytes": response.sent_bytes,
+        "rejected_spans": outcome.rejected_spans if outcome else None,
+    }
+
+
+def _facts(outcome: Outcome, response: Response) -> tuple[Fact, Fact]:
+    """Return whether credential and data were accepted, as far as this answer tells."""
+    if outcome.verdict is Verdict.DELIVERED:
+        return "yes", "yes"
+    if response.status in {401, 403, 407}:
+        return "no", "not_tried"
+    # Receivers look at the credential first: who complains about the data has let us in.
+    if response.status in {400, 413, 415, 422} or outcome.verdict is Verdict.PARTLY_DELIVERED:
+        return "yes", "no"
+    return "not_tried", "no"
+
+
+def _hint(outcome: Outcome, response: Response) -> str:
+    if outcome.verdict is Verdict.PARTLY_DELIVERED:
+        return "The destination takes the connection but rejected the span. Its own words say why."
+    if 200 <= response.status < 300:
+        return "The answer is a web page. Use the address of the OTLP endpoint, not of the site."
+    return _HINTS.get(response.status) or _HINT_CLASSES.get(response.status // 100, _HINT_CLASSES[5])
+
+
+_HINTS: Final[Mapping[int, str]] = {
+    400: "The destination did not understand the span. Check that this address takes OTLP traces.",
+    401: "The key was not accepted. Copy it again, whole, from the destination.",
+    403: "The key is known but may not write traces. Give it that scope, or use another key.",
+    404: "The destination does not know this path. Check the end of the address.",
+    405: "The destination does not take data at this path. Check the end of the address.",
+    407: "A proxy asks for a login. Use the destination's own address.",
+    413: "The destination finds one small span too large. Check its limits.",
+    415: "The destination does not take this encoding. Check that this address takes OTLP over HTTP.",
+    422: "The destination did not accept the span. Its own words say why.",
+    429: "The destination asks for fewer requests. Try again in a minute.",
+}
+_HINT_CLASSES: Final[Mapping[int, str]] = {
+    3: "The address moved. Enter the new address: redirects are never followed.",
+    4: "The destination refused the request. Its own words say why.",
+    5: "The destination has trouble of its own. Try again later, or look at its status page.",
+}

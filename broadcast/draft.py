@@ -1,0 +1,197 @@
+"""What somebody asks a destination to be: the body of create and PATCH, checked, and merged with what is stored."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from broadcast import filters
+from broadcast.destination import Destination
+from broadcast.errors import SecretRequired, SettingsError
+from broadcast.fields import is_masked
+from broadcast.store.destinations import StoredDestination
+
+LEVELS: Final = ("metadata", "full")
+"""The privacy levels that exist; a level without its code would let out more than it says."""
+
+_PLANNED: Final = ("hashed", "redacted")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_FLAGS: Final = (
+    "broadcast_generation_cost",
+    "broadcast_generation_identity",
+    "broadcast_generation_request_context",
+)
+_KEY_LISTS: Final = ("api_key_hashes", "excluded_api_key_hashes")
+_KNOWN: Final = frozenset(
+    (
+        "type", "name", "enabled", "config", "workspace_id", "sampling_rate", "privacy_mode", "privacy_level",
+        "filter_rules", *_KEY_LISTS, *_FLAGS,
+    )
+)  # fmt: skip
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "enabled": True,
+    "privacy_level": "full",
+    "sampling_rate": 1.0,
+    "api_key_hashes": None,
+    "excluded_api_key_hashes": None,
+    "filter_rules": None,
+    **dict.fromkeys(_FLAGS, False),
+}
+_T = TypeVar("_T", bound=Destination)
+
+
+def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[str, Any]:
+    """Return everything of a body except `type` and `config`, as columns; defaults are filled in for a new one.
+
+    Raises `SettingsError` naming every field that is missing, unknown or wrong.
+    """
+    problems = {str(name): "Unknown field." for name in body.keys() - _KNOWN}
+    found: dict[str, Any] = dict(_DEFAULTS) if stored is None else {}
+    for name, read in _READERS.items():
+        if name not in body:
+            continue
+        try:
+            found[name] = read(body[name])
+        except ValueError as error:
+            problems[name] = str(error)
+    if stored is None and "name" not in found and "name" not in problems:
+        problems["name"] = "Enter a name."
+    if stored is not None and body.get("type", stored.type) != stored.type:
+        problems["type"] = "The type of a destination cannot change."
+    if not problems:
+        try:
+            _read_privacy(body, found)
+        except ValueError as error:
+            problems["privacy_mode" if "privacy_mode" in body else "privacy_level"] = str(error)
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def config_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `config` of a body, or raise `SettingsError`."""
+    config = body.get("config", {})
+    if not isinstance(config, Mapping):
+        raise SettingsError({"config": "Enter an object."})
+    return config
+
+
+def merge(
+    cls: type[_T], stored: StoredDestination, secrets: Mapping[str, Any], patch: Mapping[str, Any]
+) -> _T:
+    """Return the configured destination after a PATCH: absent keeps, null removes, a mask counts as absent."""
+    merged: dict[str, Any] = {**stored.config, **secrets}
+    for name, value in patch.items():
+        if isinstance(value, Mapping):
+            merged[name] = _headers(value, merged.get(name))
+        elif value is None:
+            merged.pop(name, None)
+        elif not is_masked(value):
+            merged[name] = value
+    return cls.parse(merged)
+
+
+def require_fresh_secrets(
+    cls: type[Destination], stored: StoredDestination, patch: Mapping[str, Any]
+) -> None:
+    """Raise `SecretRequired` when the address changes and a stored secret would travel there unasked.
+
+    Called before any look-up or connection; the address is computed without secrets.
+    """
+    secret = {spec.outside for spec in cls.specs() if spec.secret}
+    plain = {
+        name: value
+        for name, value in {**stored.config, **patch}.items()
+        if name not in secret and value is not None
+    }
+    if tuple(cls.parse(plain, secrets_required=False).address()) == tuple(stored.address):
+        return
+    missing = tuple(sorted(name for name in stored.masks if not _is_fresh(patch, name)))
+    if missing:
+        raise SecretRequired(missing)
+
+
+def _is_fresh(patch: Mapping[str, Any], name: str) -> bool:
+    if name not in patch:
+        return False
+    value = patch[name]
+    if isinstance(value, Mapping):
+        return not any(is_masked(item) for item in value.values())
+    return not is_masked(value) and value != ""
+
+
+def _headers(given: Mapping[str, Any], kept: Any) -> dict[str, Any]:
+    """Return a replaced set of headers; a mask sent back stands for the value that header has."""
+    known = kept if isinstance(kept, Mapping) else {}
+    found = {name: known.get(name) if is_masked(value) else value for name, value in given.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# -- one reader a field ------------------------------------------------------------------------------
+
+
+def _read_name(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not 1 <= len(text) <= 100 or any(not char.isprintable() for char in text):
+        raise ValueError("Enter a name of 1 to 100 characters.")
+    return text
+
+
+def _read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("Enter true or false.")  # noqa: TRY004 - every wrong setting is a ValueError
+    return value
+
+
+def _read_rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0001 <= value <= 1:
+        raise ValueError("Enter a number from 0.0001 to 1.")
+    return float(value)
+
+
+def _read_hashes(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not value or len(value) > 100:
+        raise ValueError("Enter 1 to 100 key hashes, or null for every key.")
+    if not all(isinstance(item, str) and _HASH.fullmatch(item) for item in value):
+        raise ValueError("A key's hash is 64 lower-case hexadecimal digits.")
+    return tuple(dict.fromkeys(value))
+
+
+def _read_level(value: Any) -> str:
+    if value in _PLANNED:
+        raise ValueError(f"The level {value} does not exist in this version. Choose metadata or full.")
+    if value not in LEVELS:
+        raise ValueError("Choose metadata or full.")
+    return str(value)
+
+
+def _read_rules(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError("Enter an object, or null.")  # noqa: TRY004
+    filters.validate(dict(value))
+    return dict(value)
+
+
+def _read_privacy(body: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """Derive the level from OpenRouter's switch: true is metadata, false is full unless a level is given."""
+    if body.get("privacy_mode") is None:
+        return
+    private = _read_flag(body["privacy_mode"])
+    if "privacy_level" not in body:
+        found["privacy_level"] = "metadata" if private else "full"
+    elif private != (found["privacy_level"] == "metadata"):
+        raise ValueError("privacy_mode and privacy_level disagree. Give one of them.")
+
+
+_READERS: Final[Mapping[str, Any]] = {
+    "name": _read_name,
+    "enabled": _read_flag,
+    "sampling_rate": _read_rate,
+    "privacy_level": _read_level,
+    "filter_rules": _read_rules,
+    **dict.fromkeys(_KEY_LISTS, _read_hashes),
+    **dict.fromkeys(_FLAGS, _read_flag),
+}

@@ -1,0 +1,139 @@
+"""The gate: a destination is saved only after a passed live test. One rule for page, API and command line.
+
+A page cannot send a secret back that it was never given. So a passed test leaves the secrets sealed in the store,
+under a fingerprint of the tested values made with a key of this server: who presents the fingerprint within ten
+minutes, together with the same plain settings, has passed.
+"""
+
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from broadcast import genai, otlp, otlp_protobuf, report
+from broadcast.config import Config
+from broadcast.destination import Batch, Destination, Request
+from broadcast.egress import Policy
+from broadcast.errors import AddressRefused, GateClosed, SendFailed, VaultError
+from broadcast.report import Report
+from broadcast.span import ResourceSpans
+from broadcast.store import Store, passed_tests
+from broadcast.store.workspaces import Workspace
+from broadcast.transport import Transport, send_once
+from broadcast.vault import Vault, derive
+
+TEST_SPAN: Final = "broadcast-connection-test"
+_PASSED_US: Final = 10 * 60 * 1_000_000
+
+
+def encode(destination: Destination, spans: ResourceSpans) -> bytes:
+    """Return spans in the encoding of a destination: the one place where tests and delivery choose it."""
+    return otlp.encode(spans) if destination.encoding == "json" else otlp_protobuf.encode(spans)
+
+
+class Gate:
+    """Runs live tests, and remembers for ten minutes what passed."""
+
+    def __init__(self, store: Store, vault: Vault, policy: Policy, config: Config) -> None:
+        self._store = store
+        self._vault = vault
+        self._policy = policy
+        self._namespace = config.service_name
+        self._key = derive(config.secret_key, "fingerprints of passed tests")
+
+    def probe(self, destination: Destination, *, now_us: int) -> Report:
+        """Send one marked span through production's encoder and transport, and report what became of it."""
+        spans = genai.test_span(now_us, TEST_SPAN, self._namespace)
+        return self.send(destination, spans, now_us=now_us, test=True, check_credential=True)
+
+    def send(
+        self,
+        destination: Destination,
+        spans: ResourceSpans,
+        *,
+        now_us: int,
+        test: bool,
+        check_credential: bool = False,
+    ) -> Report:
+        """Send spans outside the ledger and report the answer; raises nothing but programming mistakes."""
+        check = destination.credential_check() if check_credential else None
+        batch = Batch(
+            id=spans.spans[0].span_id, at_us=now_us, pieces=(encode(destination, spans),), test=test
+        )
+        started = time.monotonic()
+        try:
+            return send_once(self._policy, lambda transport: _exchange(transport, destination, check, batch))
+        except AddressRefused:
+            return report.refused_report()
+        except SendFailed as error:
+            return report.failed_report(error, latency_ms=(time.monotonic() - started) * 1000)
+
+    # -- what passed -----------------------------------------------------------------------------
+
+    def remember(self, workspace: Workspace, destination: Destination, *, now_us: int) -> str:
+        """Keep a passed test's secrets sealed for ten minutes and return the fingerprint of the tested values."""
+        secrets = destination.secrets()
+        fingerprint = self._fingerprint(workspace, destination)
+        sealed = self._vault.seal_secrets(
+            secrets, workspace=workspace.uid, destination=fingerprint, address=destination.address()
+        )
+        with self._store.write() as conn:
+            passed_tests.save(conn, workspace.id, fingerprint, sealed, now_us)
+        return fingerprint
+
+    def recall(
+        self,
+        workspace: Workspace,
+        cls: type[Destination],
+        plain: Mapping[str, Any],
+        fingerprint: str,
+        *,
+        now_us: int,
+    ) -> Destination | None:
+        """Return the tested destination, secrets included, when exactly these settings passed; otherwise None."""
+        with self._store.read() as conn:
+            sealed = passed_tests.find(conn, workspace.id, fingerprint, now_us - _PASSED_US)
+        if sealed is None:
+            return None
+        address = cls.parse(plain, secrets_required=False).address()
+        try:
+            secrets = self._vault.open_secrets(
+                sealed, workspace=workspace.uid, destination=fingerprint, address=address
+            )
+        except VaultError:
+            return None
+        tested = cls.parse({**plain, **opened(cls, secrets)})
+        return tested if hmac.compare_digest(self._fingerprint(workspace, tested), fingerprint) else None
+
+    def require_passed(self, destination: Destination, *, now_us: int) -> Report:
+        """Test now and raise `GateClosed` with the report unless the test passes."""
+        found = self.probe(destination, now_us=now_us)
+        if not found.ok:
+            raise GateClosed(found)
+        return found
+
+    def _fingerprint(self, workspace: Workspace, destination: Destination) -> str:
+        tested = [workspace.uid, type(destination).__name__, destination.plain(), destination.secrets()]
+        document = json.dumps(tested, sort_keys=True, ensure_ascii=False).encode()
+        return hmac.digest(self._key, document, "sha256").hex()
+
+
+async def _exchange(
+    transport: Transport, destination: Destination, check: Request | None, batch: Batch
+) -> Report:
+    secrets = destination.secret_values()
+    if check is not None:
+        response = await transport.send(check)
+        problem = destination.judge_credential(response)
+        if problem is not None:
+            return report.credential_report(problem, response, secrets=secrets)
+    response = await transport.send(destination.request(batch))
+    outcome = destination.judge(response)
+    return report.judged_report(outcome, response, hints=destination.hints, secrets=secrets)
+
+
+def opened(cls: type[Destination], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the vault gave back as settings: headers were sealed as one JSON object."""
+    headers = {spec.outside for spec in cls.specs() if spec.kind == "headers"}
+    return {name: json.loads(value) if name in headers else value for name, value in secrets.items()}
