@@ -43,8 +43,14 @@ RINGS: dict[str, int] = {
     "span": 0,
     "trace_context": 0,
     "genai": 0,
+    "genai_names": 0,
+    "messages": 0,
+    "trace_metadata": 0,
+    "truncation": 0,
+    "times": 0,
     "privacy": 0,
     "filters": 0,
+    "patterns": 0,
     "sampling": 0,
     "retry": 0,
     "otlp": 0,
@@ -78,6 +84,7 @@ ASSEMBLERS = {"broadcast/cli.py": "assembles the program", "broadcast/__main__.p
 # Each package that does I/O, or belongs to one layer, has one door.
 DOORS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("broadcast/transport.py",),
+    "yarl": ("broadcast/transport.py",),
     "aiodns": ("broadcast/transport.py",),
     "pycares": ("broadcast/transport.py",),
     "requests": ("broadcast/outbound.py",),
