@@ -371,6 +371,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {"content-type": "application/json"}).items():
             self.send_header(name, value)
+        if status in {204, 304}:  # these never have a body
+            self.end_headers()
+            return
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
