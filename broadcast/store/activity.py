@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import CTE, Connection, func, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from broadcast.store.tables import receipts
+from broadcast.store.tables import BLOCK_BITS, receipts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,17 +100,29 @@ def totals(conn: Connection, workspace_id: int, since_us: int, until_us: int | N
 def find(conn: Connection, workspace_id: int, text: str) -> str | None:
     """Return the id of the receipt with this receipt id, request id or trace id; the newest of several."""
     wanted = text.strip()
-    for column, value in (
-        (receipts.c.id, wanted),
-        (receipts.c.trace_id, wanted.lower()),
-        (receipts.c.request_id, wanted),
+    here = select(receipts.c.id).where(receipts.c.workspace_id == workspace_id)
+    blocks = _blocks(workspace_id)
+    for query in (
+        here.where(receipts.c.id == wanted),
+        here.join(blocks, receipts.c.block == blocks.c.block).where(receipts.c.trace_id == wanted.lower()),
+        here.where(receipts.c.request_id == wanted),
     ):
         # One question an index: all in one would read the whole log.
-        query = select(receipts.c.id).where(receipts.c.workspace_id == workspace_id, column == value)
         found: str | None = conn.execute(query.order_by(receipts.c.seq.desc()).limit(1)).scalar()
         if found is not None:
             return found
     return None
+
+
+def _blocks(workspace_id: int) -> CTE:
+    """Return the blocks of a log, oldest to newest."""
+    ends = select(
+        (func.min(receipts.c.seq).op(">>")(BLOCK_BITS)).label("block"),
+        (func.max(receipts.c.seq).op(">>")(BLOCK_BITS)).label("newest"),
+    ).where(receipts.c.workspace_id == workspace_id)
+    blocks = ends.cte("blocks", recursive=True)
+    following = select(blocks.c.block + 1, blocks.c.newest).where(blocks.c.block < blocks.c.newest)
+    return blocks.union_all(following)
 
 
 def _period(workspace_id: int, since_us: int, until_us: int | None) -> tuple[ColumnElement[bool], ...]:

@@ -1,20 +1,21 @@
 """The log: receipts, numbered without gaps, and their sealed contents while a destination still owes them."""
 
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from msgspec import structs
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
+from broadcast.store import bulk
+from broadcast.store.tables import BLOCK_BITS, heads, receipts
 from broadcast.store.tables import contents as _contents
-from broadcast.store.tables import heads, receipts
 
 
 class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A receipt to append; `content` is sealed, None where no destination wants it."""
+    """A receipt to append; the two fields of content come last, and `content` is sealed or None."""
 
     id: str
     fingerprint: bytes
@@ -64,9 +65,7 @@ class Appending:
 
 
 _ROW: Final = tuple(receipts.c[name] for name in ReceiptRow.__slots__)
-_PLAIN: Final = tuple(
-    name for name in NewReceipt.__struct_fields__ if name not in {"content", "content_expires_at_us"}
-)
+_RECEIPT_COLUMNS: Final = ("workspace_id", "seq", "block", "has_content", *NewReceipt.__struct_fields__[:-2])
 
 
 def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, bytes]:
@@ -120,21 +119,24 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
     numbered = [
         (batch.workspace_id, seq, row)
         for batch in filled
-        for seq, row in zip(itertools.count(batch.first_seq), batch.rows, strict=False)
+        for seq, row in enumerate(batch.rows, batch.first_seq)
     ]
-    conn.execute(insert(receipts), [_values(*item) for item in numbered])
+    bulk.insert_rows(
+        conn,
+        receipts,
+        _RECEIPT_COLUMNS,
+        [
+            (workspace_id, seq, seq >> BLOCK_BITS, row.content is not None, *structs.astuple(row)[:-2])
+            for workspace_id, seq, row in numbered
+        ],
+    )
     sealed = [
-        {
-            "workspace_id": workspace_id,
-            "seq": seq,
-            "expires_at_us": row.content_expires_at_us,
-            "sealed": row.content,
-        }
+        (workspace_id, seq, row.content, row.content_expires_at_us)
         for workspace_id, seq, row in numbered
         if row.content is not None
     ]
     if sealed:
-        conn.execute(insert(_contents), sealed)
+        bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), sealed)
 
 
 _MOVE_HEAD: Final = (
@@ -142,14 +144,6 @@ _MOVE_HEAD: Final = (
     .where(heads.c.workspace_id == bindparam("of"), heads.c.head_seq == bindparam("before"))
     .values(head_seq=bindparam("head_seq"))
 )
-
-
-def _values(workspace_id: int, seq: int, row: NewReceipt) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(row, name) for name in _PLAIN}
-    values["workspace_id"] = workspace_id
-    values["seq"] = seq
-    values["has_content"] = row.content is not None
-    return values
 
 
 def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:

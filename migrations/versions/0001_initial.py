@@ -103,11 +103,12 @@ def upgrade() -> None:
     op.create_table('receipts',
     sa.Column('workspace_id', Int64, autoincrement=False, nullable=False),
     sa.Column('seq', Int64, autoincrement=False, nullable=False),
+    sa.Column('block', Int64, nullable=False),
+    sa.Column('has_content', sa.Boolean(), nullable=False),
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('fingerprint', sa.LargeBinary(), nullable=False),
     sa.Column('created_at_us', Int64, nullable=False),
     sa.Column('received_at_us', Int64, nullable=False),
-    sa.Column('has_content', sa.Boolean(), nullable=False),
     sa.Column('status', sa.Text(), nullable=False),
     sa.Column('model', sa.Text(), nullable=False),
     sa.Column('provider', sa.Text(), nullable=True),
@@ -131,7 +132,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_receipts_created', 'receipts', ['workspace_id', 'created_at_us', 'seq'], unique=False)
     op.create_index('ix_receipts_request', 'receipts', ['workspace_id', 'request_id'], unique=False, sqlite_where=sa.text('request_id IS NOT NULL'), postgresql_where=sa.text('request_id IS NOT NULL'))
-    op.create_index('ix_receipts_trace', 'receipts', ['workspace_id', 'trace_id'], unique=False)
+    op.create_index('ix_receipts_trace', 'receipts', ['workspace_id', 'block', 'trace_id'], unique=False)
     op.create_table('users',
     sa.Column('id', Int64, nullable=False),
     sa.Column('uid', sa.Text(), nullable=False),
