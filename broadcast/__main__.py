@@ -1,0 +1,26 @@
+"""Where the program is assembled: the command, and the web application that the server asks for."""
+
+from typing import Any
+
+from broadcast.cli import main
+from broadcast.config import load
+from broadcast.logs import configure
+from broadcast.runtime import build
+from broadcast.serving import end_with_parent
+
+
+def application() -> Any:
+    """Return the WSGI application, with its ingest writer started; called in the server's own process."""
+    from destinations import TYPES  # noqa: PLC0415 - the worker's command has no need of the pages
+    from web import create_app  # noqa: PLC0415
+
+    end_with_parent()
+    config = load()
+    configure(config.log_level, config.log_format)
+    services = build(config, TYPES)
+    services.ingest.start()
+    return create_app(services)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Encryption keys over time: wrap everything with the first key, and prove that everything opens."""
+
+from typing import TYPE_CHECKING
+
+from broadcast.errors import VaultError
+from broadcast.store import destinations, workspaces
+
+if TYPE_CHECKING:
+    from broadcast.runtime import Services
+
+
+def rotate(services: "Services") -> int:
+    """Wrap every sealed value with the first key and return how many there are; content is not touched."""
+    count = 0
+    with services.store.write() as conn:
+        for workspace in workspaces.all(conn):
+            workspaces.reseal(conn, workspace.id, services.vault.rewrap(workspace.content_key))
+            count += 1
+            for stored in destinations.list_for(conn, workspace.id):
+                destinations.reseal(conn, stored.id, stored.version, services.vault.rewrap(stored.sealed))
+                count += 1
+    return count
+
+
+def verify(services: "Services") -> list[str]:
+    """Return the names of what cannot be opened with the keys given."""
+    broken: list[str] = []
+    with services.store.read() as conn:
+        for workspace in workspaces.all(conn):
+            try:
+                services.vault.content_cipher(workspace.content_key)
+            except VaultError:
+                broken.append(f"{workspace.slug}: content key")
+            for stored in destinations.list_for(conn, workspace.id):
+                try:
+                    services.vault.open_secrets(
+                        stored.sealed,
+                        workspace=workspace.uid,
+                        destination=stored.uid,
+                        address=stored.address,
+                    )
+                except VaultError:
+                    broken.append(f"{workspace.slug}: {stored.name}")
+    return broken

@@ -1,0 +1,63 @@
+"""The assembled program: every use case, built once from the configuration and passed down."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from broadcast.accounts import Accounts
+from broadcast.config import Config
+from broadcast.connections import Connections
+from broadcast.destination import Destination
+from broadcast.egress import Policy
+from broadcast.gateway import Gateway, load_upstreams
+from broadcast.ingest import Ingest
+from broadcast.store import Store
+from broadcast.vault import KeyRing, Vault
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a process works with; `clock` returns microseconds since 1970."""
+
+    config: Config
+    store: Store
+    vault: Vault
+    ingest: Ingest
+    accounts: Accounts
+    connections: Connections
+    gateway: Gateway
+    types: Mapping[str, type[Destination]]
+    policy: Policy
+    clock: Clock
+
+
+def now_us() -> int:
+    """Return this machine's clock in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
+    """Return the assembled program; raise `ConfigError` for keys, addresses or upstreams that cannot be read.
+
+    Nothing is connected to yet and no thread is started.
+    """
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    store = Store.open(config.database_url)
+    vault = Vault(KeyRing.parse(config.encryption_keys))
+    own = (config.receiver_address,) if config.demo else ()
+    policy = Policy.parse((*config.egress_allow, *own))
+    upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
+    return Services(
+        config=config,
+        store=store,
+        vault=vault,
+        ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us),
+        accounts=Accounts(store, config.secret_key, vault, now_us),
+        connections=Connections(store, vault, types, policy, config),
+        gateway=Gateway(upstreams, config.service_name, now_us),
+        types=types,
+        policy=policy,
+        clock=now_us,
+    )

@@ -1,0 +1,117 @@
+"""The real program for end-to-end tests: `broadcast serve` as a process, on SQLite and on PostgreSQL."""
+
+import base64
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from tests.databases import postgres_url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A running program, and what it printed on its first start."""
+
+    url: str
+    email: str
+    password: str
+    api_key: str
+    curl: str
+    process: "subprocess.Popen[str]"
+    environment: dict[str, str]
+    folder: Path
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(folder: Path, database: str, **more: str) -> dict[str, str]:
+    """Return the variables of one program of its own."""
+    values = {name: value for name, value in os.environ.items() if not name.startswith("BROADCAST_")}
+    values |= {
+        "BROADCAST_PORT": str(free_port()),
+        "BROADCAST_DATA_DIR": str(folder / "var"),
+        "BROADCAST_DEMO": "1",
+    }
+    values["PYTHONPATH"] = str(Path(__file__).parents[2])
+    if database == "postgresql":
+        values["BROADCAST_DATABASE_URL"] = postgres_url()
+        values["BROADCAST_ENCRYPTION_KEYS"] = "t1:" + base64.b64encode(secrets.token_bytes(32)).decode()
+        values["BROADCAST_SECRET_KEY"] = secrets.token_urlsafe(48)
+    return values | more
+
+
+def start(folder: Path, values: dict[str, str]) -> Served:
+    """Start `broadcast serve` in an empty folder and wait until it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broadcast", "serve"],
+        cwd=folder,
+        env=values,
+        stdout=subprocess.PIPE,
+        stderr=(folder / "stderr.log").open("w"),
+        text=True,
+    )
+    url = f"http://127.0.0.1:{values['BROADCAST_PORT']}"
+    wait_until_ready(url, process, folder)
+    assert process.stdout
+    os.set_blocking(process.stdout.fileno(), False)
+    printed = process.stdout.read() or ""
+
+    def found(pattern: str) -> str:
+        match = re.search(pattern, printed)
+        return match.group(1) if match else ""
+
+    return Served(
+        url=url,
+        email=found(r"e-mail +(\S+)"),
+        password=found(r"password +(\S+)"),
+        api_key=found(r"Bearer (sk-[\w-]+)"),
+        curl=found(r"(curl .+)"),
+        process=process,
+        environment=values,
+        folder=folder,
+    )
+
+
+def wait_until_ready(url: str, process: "subprocess.Popen[str]", folder: Path) -> None:
+    """Return when the program says it is ready; fail with its log when it does not."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{url}/readyz", timeout=2).status_code == 200:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"the program did not become ready:\n{(folder / 'stderr.log').read_text()}")
+
+
+def stop(served: Served) -> int:
+    """Stop the program as Ctrl-C does, and return its exit code."""
+    served.process.send_signal(signal.SIGINT)
+    code = served.process.wait(40)
+    if served.process.stdout:
+        served.process.stdout.close()
+    return code
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    running = start(folder, environment(folder, request.param))
+    yield running
+    assert stop(running) == 0
