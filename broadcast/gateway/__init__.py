@@ -146,6 +146,10 @@ def _streamed(
     record: Record, headers: dict[str, str], found: Streaming, give_back: Callable[[], None]
 ) -> Answer:
     def ended() -> None:
+        failed = record.error if record.error and record.error.type != "cancelled" else None
+        found.tries.keep(
+            200, error_type=failed.type if failed else None, message=failed.message if failed else None
+        )
         found.reply.close()
         give_back()
 

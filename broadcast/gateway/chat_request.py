@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -129,12 +129,16 @@ def plain(raw: Raw | bytes | None) -> Any:
     return _clean(value) if b"\\u0000" in data else value
 
 
-def _mended(data: bytes) -> Any:
+def _mended(data: bytes, constant: Callable[[str], Any] = str) -> Any:
     """Decode as Python does, which takes lone surrogates and numbers out of range, and replace them."""
     try:
-        return _clean(json.loads(data, parse_constant=str))
+        return _clean(json.loads(data, parse_constant=constant))
     except (ValueError, RecursionError):
         return None
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and Infinity are not JSON
 
 
 def _clean(value: Any) -> Any:
@@ -152,12 +156,15 @@ def _clean(value: Any) -> Any:
 def _fields(body: bytes) -> dict[str, Raw]:
     try:
         body.decode()
-        fields = msgspec.json.decode(body, type=dict[str, Raw])
-    except msgspec.ValidationError:
-        raise BadRequest("The body must be a JSON object.") from None
-    except (*_RAW_FAULTS, ValueError):
-        raise BadRequest("The body is not valid JSON.") from None
-    return fields
+        return msgspec.json.decode(body, type=dict[str, Raw])
+    except _RAW_FAULTS:
+        # Lone surrogates are the one thing that JSON allows and msgspec does not.
+        document = _mended(body, constant=_refused)
+    if document is None:
+        raise BadRequest("The body is not valid JSON.")
+    if not isinstance(document, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return {name: Raw(msgspec.json.encode(value)) for name, value in document.items()}
 
 
 def _text(value: Any, name: str) -> str | None:

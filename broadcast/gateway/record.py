@@ -53,7 +53,9 @@ class Record:
         self._duration_us: int | None = None
 
     def offset_ms(self) -> float:
-        """Return how long the request has run."""
+        """Return how long the request has run, or ran; nothing of it ends after it."""
+        if self._duration_us is not None:
+            return self._duration_us / 1000
         return max(0, self._clock() - self._started) / 1000
 
     def finish(self, status: Status, error: Error | None = None) -> None:
@@ -113,7 +115,9 @@ class Record:
             router_ms=self.router_ms,
             provider_request_ms=last.start_ms if last else None,
             provider_headers_ms=self.headers_ms,
-            provider_body_end_ms=last.start_ms + last.duration_ms if last and self.headers_ms else None,
+            provider_body_end_ms=round(last.start_ms + last.duration_ms, 3)
+            if last and self.headers_ms is not None
+            else None,
         )
 
 

@@ -30,7 +30,7 @@ class Whole:
 
 @dataclass(frozen=True, kw_only=True)
 class Streaming:
-    """An answer whose first bytes are here; `finish` records the try once the stream has ended."""
+    """An answer whose first bytes are here; `tries` is kept once the stream has ended."""
 
     content_type: str
     pieces: Iterator[bytes]
@@ -72,7 +72,7 @@ class Try:
         if self._kept:
             return
         self._kept = True
-        duration_ms = max(0.0, self._record.offset_ms() - self._start_ms)
+        duration_ms = round(max(0.0, self._record.offset_ms() - self._start_ms), 3)
         self._record.attempts.append(
             ProviderAttempt(
                 provider=self._route.upstream.name,

@@ -1,0 +1,75 @@
+"""The chat routes alone, with keys and a receiver of receipts in memory, for a server of its own."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+from flask import Flask, Response
+
+from broadcast.errors import Unavailable
+from broadcast.gateway import Gateway, load_upstreams
+from broadcast.receipt import Receipt
+from broadcast.runtime import Services
+from web.api import chat
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AKey:
+    workspace_id: int = 1
+    hash: str = "ab" * 32
+    name: str = "My key"
+    kind: str = "api"
+    scopes: tuple[str, ...] = ("chat",)
+
+
+KEYS = {
+    "sk-chat": AKey(),
+    "sk-receipts": AKey(scopes=("receipts:write",)),
+    "sk-mgmt": AKey(kind="management", scopes=()),
+}
+
+
+class Accounts:
+    def authenticate(self, bearer: str) -> AKey | None:
+        if bearer == "sk-down":
+            raise Unavailable("The database cannot be reached.", retry_after_s=3)
+        return KEYS.get(bearer)
+
+
+@dataclass
+class Ingest:
+    offered: list[tuple[int, Receipt]] = field(default_factory=list)
+    broken: bool = False
+
+    def offer(self, workspace_id: int, receipt: Receipt, key: Any) -> None:
+        if self.broken:
+            raise RuntimeError("The writer is gone.")
+        self.offered.append((workspace_id, receipt))
+
+
+def make(ingest: Ingest) -> Flask:
+    gateway = Gateway(load_upstreams(None, {}, with_demo=True), "openrouter", now_us)
+    services = SimpleNamespace(accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us)
+    app = Flask(__name__)
+    app.register_blueprint(chat.blueprint(cast("Services", services)))
+    return app
+
+
+def application() -> Flask:
+    """Return the application for a server in a process of its own, which tells its receipts."""
+    ingest = Ingest()
+    app = make(ingest)
+
+    @app.get("/offered")
+    def offered() -> Response:
+        receipts = [receipt for _, receipt in ingest.offered]
+        return Response(msgspec.json.encode([os.getpid(), receipts]), content_type="application/json")
+
+    return app

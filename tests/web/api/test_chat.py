@@ -1,0 +1,209 @@
+"""The chat routes as SDKs see them: over a socket, from the server that serves in production."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import msgspec
+import openai
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from broadcast.receipt import Receipt
+from broadcast.trace_context import trace_id_of
+from tests.web.api.chat_app import Ingest, make
+
+BODY = {"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]}
+KEY = {"Authorization": "Bearer sk-chat"}
+CHAT = "/api/v1/chat/completions"
+
+
+@pytest.fixture
+def ingest() -> Ingest:
+    return Ingest()
+
+
+@pytest.fixture
+def client(ingest: Ingest) -> FlaskClient:
+    return make(ingest).test_client()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port)]
+    with subprocess.Popen(
+        [*command, "--blocking-threads", "16", "tests.web.api.chat_app:application"]
+    ) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_up(url)
+            yield url
+        finally:
+            process.terminate()
+
+
+def _wait_until_up(url: str) -> None:
+    for _ in range(100):
+        try:
+            requests.get(f"{url}/offered", timeout=1)
+        except requests.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("The server did not come up.")
+
+
+@pytest.fixture
+def sdk(server: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server}/api/v1", api_key="sk-chat", max_retries=0) as made:
+        yield made
+
+
+def offered(server: str, generation_id: str, within_s: float = 3) -> Receipt:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        _, receipts = msgspec.json.decode(
+            requests.get(f"{server}/offered", timeout=2).content, type=tuple[int, list[Receipt]]
+        )
+        for receipt in receipts:
+            if receipt.id == generation_id:
+                return receipt
+        time.sleep(0.02)
+    raise AssertionError(f"No receipt for {generation_id} within {within_s} s.")
+
+
+def test_the_openai_sdk_chats(server: str, sdk: openai.OpenAI) -> None:
+    raw = sdk.chat.completions.with_raw_response.create(
+        model="demo/echo",
+        messages=[{"role": "user", "content": "Hi"}],
+        user="u-1",
+        extra_body={"trace": {"trace_id": "run 7"}, "session_id": "s-1"},
+    )
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "You said: Hi"
+    receipt = offered(server, answer.id)
+    assert (receipt.status, receipt.user, receipt.session_id) == ("succeeded", "u-1", "s-1")
+    assert raw.headers["X-Trace-Id"] == trace_id_of(receipt)
+
+
+def test_the_openai_sdk_streams(server: str, sdk: openai.OpenAI) -> None:
+    stream = sdk.chat.completions.create(
+        model="demo/flaky", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "You said: Hi"
+    receipt = offered(server, chunks[0].id)
+    assert receipt.streamed
+    assert receipt.usage is not None
+    assert len(receipt.attempts) == 2
+
+
+def test_the_openai_sdk_gets_usage_when_it_asks(sdk: openai.OpenAI) -> None:
+    stream = sdk.chat.completions.create(
+        model="demo/echo",
+        messages=[{"role": "user", "content": "Hi"}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *_, last = stream
+    assert last.usage is not None
+    assert last.usage.total_tokens == 8
+
+
+def test_chunks_arrive_while_the_answer_is_made(sdk: openai.OpenAI) -> None:
+    started = time.monotonic()
+    stream = sdk.chat.completions.create(
+        model="demo/slow", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
+    arrivals = [time.monotonic() - started for _ in stream]
+    assert arrivals[0] < 0.8
+    assert arrivals[-1] - arrivals[0] > 0.5
+
+
+def test_a_client_that_goes_away_leaves_a_cancelled_receipt(server: str, sdk: openai.OpenAI) -> None:
+    stream = sdk.chat.completions.create(
+        model="demo/slow", messages=[{"role": "user", "content": "one two three four five"}], stream=True
+    )
+    first = next(iter(stream))
+    stream.close()
+    receipt = offered(server, first.id)
+    assert receipt.status == "cancelled"
+    assert receipt.error is not None
+    assert receipt.cost is None
+
+
+def test_the_openai_sdk_understands_our_errors(server: str, sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="demo/none is not known"):
+        sdk.chat.completions.create(model="demo/none", messages=[{"role": "user", "content": "Hi"}])
+    with pytest.raises(openai.InternalServerError) as failed:
+        sdk.chat.completions.create(model="demo/fail", messages=[{"role": "user", "content": "Hi"}])
+    assert isinstance(failed.value.body, dict)
+    receipt = offered(server, failed.value.body["metadata"]["generation_id"])
+    assert (receipt.status, len(receipt.attempts)) == ("error", 1)
+
+
+def test_the_openai_sdk_lists_models(sdk: openai.OpenAI) -> None:
+    models = sdk.models.list().data
+    assert [model.id for model in models] == ["demo/echo", "demo/flaky", "demo/fail", "demo/slow"]
+    assert models[0].owned_by == "demo"
+
+
+def test_models_have_the_fields_openrouter_requires(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/models", headers=KEY).get_json()
+    assert (answer["total_count"], answer["links"]) == (4, {"next": None})
+    assert answer["data"][0]["pricing"] == {"prompt": "0.00000015", "completion": "0.0000006"}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer sk-none"}, {"Authorization": "Basic sk-chat"}]
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/api/v1/models")])
+def test_without_a_known_key_nothing_is_served(
+    client: FlaskClient, headers: dict[str, str], method: str, path: str
+) -> None:
+    answer = client.open(path, method=method, json=BODY, headers=headers)
+    assert (answer.status_code, answer.json["error"]["code"]) == (401, 401)
+
+
+def test_a_key_without_the_scope_is_forbidden(client: FlaskClient) -> None:
+    answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-receipts"})
+    assert (answer.status_code, answer.json["error"]["code"]) == (403, 403)
+
+
+def test_a_management_key_has_every_scope(client: FlaskClient) -> None:
+    assert client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-mgmt"}).status_code == 200
+
+
+def test_a_database_out_of_reach_is_told_with_when_to_come_back(client: FlaskClient) -> None:
+    answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-down"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
+
+
+def test_a_body_over_32_mib_is_refused(client: FlaskClient) -> None:
+    answer = client.post(CHAT, data=b" " * (32 * 2**20 + 1), headers=KEY)
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, 413)
+
+
+def test_the_receipt_is_offered_only_after_the_last_byte(client: FlaskClient, ingest: Ingest) -> None:
+    answer = client.post(CHAT, json={**BODY, "stream": True}, headers=KEY, buffered=False)
+    pieces = list(answer.response)
+    assert pieces[-1] == b"data: [DONE]\n\n"
+    assert ingest.offered == []
+    answer.close()
+    assert [receipt.status for _, receipt in ingest.offered] == ["succeeded"]
+
+
+def test_a_receipt_that_cannot_be_kept_fails_no_request(client: FlaskClient, ingest: Ingest) -> None:
+    ingest.broken = True
+    assert client.post(CHAT, json=BODY, headers=KEY).status_code == 200
+
+
+def test_a_malformed_request_has_an_error_and_no_receipt(client: FlaskClient, ingest: Ingest) -> None:
+    answer = client.post(CHAT, data=b"{", headers=KEY)
+    assert (answer.status_code, answer.json["error"]["metadata"]["reason"]) == (400, "invalid_request")
+    assert ingest.offered == []
