@@ -252,7 +252,7 @@ class _Run:
     def _add(self, row: ReceiptRow) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
         receipt = self._shared.receipt(row)
-        skipped = self._skipped(receipt)
+        skipped = self._skipped(row, receipt)
         if skipped is not None:
             self._fates.append(skipped)
             return True
@@ -279,12 +279,15 @@ class _Run:
         self._bytes += len(body) + 1
         return True
 
-    def _skipped(self, receipt: Receipt) -> Fate | None:
+    def _skipped(self, row: ReceiptRow, receipt: Receipt) -> Fate | None:
         max_age_s = self._destination.max_age_s
         if max_age_s is not None and receipt.created_at_us < self._now_us - max_age_s * 1_000_000:
             return Fate.EXPIRED
+        seen = receipt
+        if row.has_content and filters.needs_content(self._stored.filter_rules):
+            seen = with_content(receipt, self._shared.content(self._conn, row))
         wanted = filters.decide(
-            receipt,
+            seen,
             api_key_hashes=self._stored.api_key_hashes,
             excluded_api_key_hashes=self._stored.excluded_api_key_hashes,
             filter_rules=self._stored.filter_rules,

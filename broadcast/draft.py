@@ -4,16 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from broadcast import filters
+from broadcast import filters, privacy
 from broadcast.destination import Destination
 from broadcast.errors import SecretRequired, SettingsError
 from broadcast.fields import is_masked
 from broadcast.store.destinations import StoredDestination
 
-LEVELS: Final = ("metadata", "full")
+LEVELS: Final = privacy.OFFERED
 """The privacy levels that exist; a level without its code would let out more than it says."""
 
-_PLANNED: Final = ("hashed", "redacted")
+_PLANNED: Final = tuple(level for level in privacy.LEVELS if level not in privacy.OFFERED)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS: Final = (
     "broadcast_generation_cost",
@@ -171,7 +171,9 @@ def _read_rules(value: Any) -> dict[str, Any] | None:
         return None
     if not isinstance(value, Mapping):
         raise ValueError("Enter an object, or null.")  # noqa: TRY004
-    filters.validate(dict(value))
+    found = filters.validate(dict(value))
+    if found:
+        raise ValueError("; ".join(f"{path}: {sentence}" for path, sentence in found.items()))
     return dict(value)
 
 

@@ -1,0 +1,207 @@
+"""The worker process: the scheduler, the event loop, and a clean stop.                       door: apscheduler"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from broadcast.delivery import CLAIM, Delivery
+from broadcast.errors import Unavailable
+from broadcast.store import Conn, liveness, passed_tests, receipts
+from broadcast.transport import Transport
+
+if TYPE_CHECKING:
+    from broadcast.runtime import Services
+    from broadcast.store.liveness import Hold
+
+RENEW_S: Final = 5
+STOP_S: Final = 15.0
+_TICK_S: Final = 1.0
+_HOUSEKEEPING_S: Final = 60
+_CONTENTS_S: Final = 5
+_PASSED_TESTS_US: Final = 10 * 60 * 1_000_000
+_CONTENTS_AT_ONCE: Final = 1_000
+_log: Final = logging.getLogger(__name__)
+
+
+def run(services: "Services") -> None:
+    """Deliver receipts until SIGTERM or Ctrl-C; what is in flight is finished first."""
+    asyncio.run(_run(services))
+
+
+async def _run(services: "Services") -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await serve(services, stopping)
+
+
+async def serve(services: "Services", stopping: asyncio.Event) -> None:
+    """Deliver receipts until `stopping` is set."""
+    holder = str(uuid.uuid4())
+    with services.store.hold(holder) as hold:
+        async with Transport(services.policy) as transport:
+            await _Worker(services, transport, holder, hold, stopping).work()
+    _log.info("action=worker_stopped holder=%s", holder)
+
+
+class _Worker:
+    """One worker: a loop that claims when it is woken, and a scheduler for what happens by the clock."""
+
+    def __init__(
+        self,
+        services: "Services",
+        transport: Transport,
+        holder: str,
+        hold: "Hold",
+        stopping: asyncio.Event,
+    ) -> None:
+        self._services = services
+        self._store = services.store
+        self._holder = holder
+        self._hold = hold
+        self._stopping = stopping
+        self._awake = asyncio.Event()
+        self._look_for_dead = True
+        self._delivery = Delivery(
+            services.store,
+            services.vault,
+            services.types,
+            transport,
+            namespace=services.config.service_name,
+            holder=holder,
+            clock=services.clock,
+            wake=self._awake.set,
+        )
+
+    async def work(self) -> None:
+        """Claim and deliver until told to stop; then finish what is in flight and leave no lease behind."""
+        _log.info("action=worker_started holder=%s", self._holder)
+        loop = asyncio.get_running_loop()
+        bell = threading.Thread(target=self._listen, args=(loop,), name="worker-bell", daemon=True)
+        bell.start()
+        scheduler = self._scheduler()
+        scheduler.start()
+        stop = asyncio.create_task(self._stopping.wait())
+        stop.add_done_callback(lambda _: self._awake.set())
+        try:
+            await self._loop()
+        finally:
+            stop.cancel()
+            scheduler.shutdown(wait=False)
+            await self._finish()
+            await asyncio.to_thread(bell.join)
+
+    async def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self._awake.clear()
+            try:
+                look, self._look_for_dead = self._look_for_dead, False
+                claimed = await self._delivery.round(look_for_dead=look)
+                wait_s = 0.0 if claimed == CLAIM else await self._wait_s()
+            except Unavailable as error:
+                _log.warning("action=store_unavailable reason=%s", error)
+                wait_s = _TICK_S
+            except Exception:
+                # Our own mistake in one round must not end the worker; the pause keeps it from spinning.
+                _log.exception("action=round_failed")
+                wait_s = _TICK_S
+            if wait_s > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._awake.wait(), wait_s)
+
+    async def _wait_s(self) -> float:
+        """Return how long to sleep when nobody rings: until the next destination is due."""
+        due_us = await self._delivery.due_in_us()
+        return _TICK_S if due_us is None else min(_TICK_S, max(0.02, due_us / 1e6))
+
+    async def _finish(self) -> None:
+        """Let leases be renewed while the last sends end."""
+        renewing = asyncio.create_task(self._renew_while_stopping())
+        try:
+            await self._delivery.stop(STOP_S)
+        finally:
+            renewing.cancel()
+
+    async def _renew_while_stopping(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await self._renew()
+
+    # -- by the clock --------------------------------------------------------------------------------
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        """A run that is still going when the next is due replaces it silently: that is how it should be."""
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        scheduler = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        scheduler.add_job(self._renew, "interval", seconds=RENEW_S)
+        scheduler.add_job(self._tick, "interval", seconds=RENEW_S)
+        scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
+        scheduler.add_job(self._housekeeping, "interval", seconds=_HOUSEKEEPING_S)
+        return scheduler
+
+    async def _renew(self) -> None:
+        with _logged("renew"):
+            if not await asyncio.to_thread(self._hold.keep):
+                _log.warning("action=hold_lost holder=%s", self._holder)
+            await self._delivery.renew()
+
+    async def _tick(self) -> None:
+        """Look for what a dead worker left behind."""
+        with _logged("tick"):
+            if await asyncio.to_thread(self._others_died):
+                self._look_for_dead = True
+                self._awake.set()
+
+    def _others_died(self) -> bool:
+        with self._store.read() as conn:
+            return bool(self._store.dead_holders(conn))
+
+    async def _contents(self) -> None:
+        with _logged("contents"):
+            await self._delivery.drop_settled_contents()
+
+    async def _housekeeping(self) -> None:
+        with _logged("housekeeping"):
+            await self._delivery.write(self._keep_house)
+
+    def _keep_house(self, conn: Conn) -> None:
+        now_us = self._store.now_us(conn)
+        receipts.drop_expired_contents(conn, now_us, _CONTENTS_AT_ONCE)
+        passed_tests.drop_older(conn, now_us - _PASSED_TESTS_US)
+        liveness.seen(conn, self._holder)
+
+    # -- waking --------------------------------------------------------------------------------------
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the loop at once when a receipt is committed; runs in a thread of its own."""
+        while not self._stopping.is_set():
+            try:
+                rang = self._store.wait_for_receipts(_TICK_S)
+            except Exception:
+                _log.exception("action=bell_failed")
+                time.sleep(_TICK_S)
+                continue
+            if rang:
+                loop.call_soon_threadsafe(self._awake.set)
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log what went wrong in a job; the next run tries again."""
+    try:
+        yield
+    except Unavailable as error:
+        _log.warning("action=%s_waits reason=%s", what, error)
+    except Exception:
+        _log.exception("action=%s_failed", what)
