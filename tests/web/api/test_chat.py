@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import openai
 import pytest
 import requests
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from broadcast.receipt import Receipt
 from broadcast.trace_context import trace_id_of
@@ -75,6 +77,11 @@ def offered(server: str, generation_id: str, within_s: float = 3) -> Receipt:
                 return receipt
         time.sleep(0.02)
     raise AssertionError(f"No receipt for {generation_id} within {within_s} s.")
+
+
+def error_of(answer: TestResponse) -> dict[str, Any]:
+    error: dict[str, Any] = answer.get_json()["error"]
+    return error
 
 
 def test_the_openai_sdk_chats(server: str, sdk: openai.OpenAI) -> None:
@@ -167,12 +174,12 @@ def test_without_a_known_key_nothing_is_served(
     client: FlaskClient, headers: dict[str, str], method: str, path: str
 ) -> None:
     answer = client.open(path, method=method, json=BODY, headers=headers)
-    assert (answer.status_code, answer.json["error"]["code"]) == (401, 401)
+    assert (answer.status_code, error_of(answer)["code"]) == (401, 401)
 
 
 def test_a_key_without_the_scope_is_forbidden(client: FlaskClient) -> None:
     answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-receipts"})
-    assert (answer.status_code, answer.json["error"]["code"]) == (403, 403)
+    assert (answer.status_code, error_of(answer)["code"]) == (403, 403)
 
 
 def test_a_management_key_has_every_scope(client: FlaskClient) -> None:
@@ -186,7 +193,7 @@ def test_a_database_out_of_reach_is_told_with_when_to_come_back(client: FlaskCli
 
 def test_a_body_over_32_mib_is_refused(client: FlaskClient) -> None:
     answer = client.post(CHAT, data=b" " * (32 * 2**20 + 1), headers=KEY)
-    assert (answer.status_code, answer.json["error"]["code"]) == (413, 413)
+    assert (answer.status_code, error_of(answer)["code"]) == (413, 413)
 
 
 def test_the_receipt_is_offered_only_after_the_last_byte(client: FlaskClient, ingest: Ingest) -> None:
@@ -205,5 +212,5 @@ def test_a_receipt_that_cannot_be_kept_fails_no_request(client: FlaskClient, ing
 
 def test_a_malformed_request_has_an_error_and_no_receipt(client: FlaskClient, ingest: Ingest) -> None:
     answer = client.post(CHAT, data=b"{", headers=KEY)
-    assert (answer.status_code, answer.json["error"]["metadata"]["reason"]) == (400, "invalid_request")
+    assert (answer.status_code, error_of(answer)["metadata"]["reason"]) == (400, "invalid_request")
     assert ingest.offered == []
