@@ -171,7 +171,7 @@ def _check_text(spec: Spec, value: Any) -> str:
 
 
 def _check_url(spec: Spec, value: Any) -> HttpsUrl:
-    """Refuse what parsers read differently; a trailing slash is dropped so that paths can be appended."""
+    """Refuse what parsers read differently; a trailing slash after more than the origin stays."""
     text = _check_text(spec, value)
     try:
         parts = urlsplit(text)
@@ -184,7 +184,7 @@ def _check_url(spec: Spec, value: Any) -> HttpsUrl:
         raise ValueError("Leave user name and password out of the address.")
     if parts.fragment or re.search(r"[\s\\%]", parts.netloc) or "\\" in text or " " in text:
         raise ValueError("Leave fragments, spaces and backslashes out of the address.")
-    return HttpsUrl(text.rstrip("/"))
+    return HttpsUrl(text.removesuffix("/") if parts.path == "/" and not parts.query else text)
 
 
 def _check_secret(spec: Spec, value: Any) -> Secret:
@@ -204,6 +204,8 @@ def _check_headers(spec: Spec, value: Any) -> SecretHeaders:
         if _DENIED_HEADERS.fullmatch(name.lower()):
             raise ValueError(f"The header {name} is set by Broadcast and cannot be given.")
         checked[name] = _check_secret(spec, raw)
+    if len({name.lower() for name in checked}) < len(checked):
+        raise ValueError("A header is given twice.")
     if len(checked) > 20:
         raise ValueError("At most 20 headers.")
     return checked

@@ -60,7 +60,7 @@ class GrafanaCloud(OTLPDestination):
 
     def endpoint(self) -> str:
         """Return the gateway's traces address, also when its base was pasted with the path."""
-        base = self.base_url.removesuffix("/v1/traces").removesuffix("/otlp")
+        base = self.base_url.rstrip("/").removesuffix("/v1/traces").removesuffix("/otlp")
         return f"{base}/otlp/v1/traces"
 
     def auth(self) -> Headers:
@@ -93,4 +93,4 @@ class GrafanaCloud(OTLPDestination):
         }
         span = {"from": str(at_ms - _LINK_MARGIN_MS), "to": str(at_ms + _LINK_MARGIN_MS)}
         panes = json.dumps({"a": {"datasource": source, "queries": [query], "range": span}})
-        return f"{self.stack_url}/explore?schemaVersion=1&orgId=1&panes={quote(panes, safe='')}"
+        return f"{self.stack_url.rstrip('/')}/explore?schemaVersion=1&orgId=1&panes={quote(panes, safe='')}"

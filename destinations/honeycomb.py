@@ -41,7 +41,11 @@ class Honeycomb(OTLPDestination):
     api_key: Secret = field("API key", example="a1b2c3d4e5f6a7b8c9d0e1", help="An ingest key.")
     region: Literal["us", "eu"] = field("Region", default="us", example="us", help="Where you log in.")
     dataset: str | None = field(
-        "Dataset", default=None, example="llm", help="Classic keys only; newer keys go by service name."
+        "Dataset",
+        default=None,
+        example="llm",
+        pattern=r"[ -~]+",
+        help="Classic keys only; newer keys go by service name.",
     )
     headers: SecretHeaders = field(
         "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."

@@ -56,7 +56,7 @@ class Langfuse(OTLPDestination):
 
     def endpoint(self) -> str:
         """Return the project's OTLP address."""
-        return f"{self.base_url}/api/public/otel/v1/traces"
+        return f"{self.base_url.rstrip('/')}/api/public/otel/v1/traces"
 
     def auth(self) -> Headers:
         """Return Basic auth of the pair, and the version that shows spans at once."""
@@ -65,7 +65,9 @@ class Langfuse(OTLPDestination):
     def credential_check(self) -> Request:
         """Ask for the project of the pair: ingestion answers before it looks at every right."""
         auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
-        return Request(method="GET", url=f"{self.base_url}/api/public/projects", headers=auth, body=b"")
+        return Request(
+            method="GET", url=f"{self.base_url.rstrip('/')}/api/public/projects", headers=auth, body=b""
+        )
 
     def warnings(self) -> Mapping[str, str]:
         """Return a pair that looks swapped."""
@@ -79,7 +81,7 @@ class Langfuse(OTLPDestination):
     def trace_url(self, trace_id: str, at_us: int) -> str:
         """Return the trace's page; Langfuse finds the project."""
         del at_us
-        return f"{self.base_url}/trace/{trace_id}"
+        return f"{self.base_url.rstrip('/')}/trace/{trace_id}"
 
     def extra_attributes(self, receipt: Receipt) -> Attributes:
         """Return type, first token, usage and cost as Langfuse counts them."""
