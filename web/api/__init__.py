@@ -1,0 +1,23 @@
+"""The HTTP API, base `/api/v1`: one blueprint a resource, thin views over the use cases.
+
+access        bearer keys, scopes, workspaces
+receipts      POST /receipts, in front of Flask
+destinations  /observability/destinations and /broadcast
+generation    GET /generation, OpenRouter's shape
+keys          GET /key, /keys
+requests      GET /requests, /requests/{id}
+health        /healthz, /readyz
+chat          the gateway
+"""
+
+from flask import Flask
+
+from broadcast.runtime import Services
+from web.api import chat, destinations, generation, health, keys, receipts, requests
+
+
+def register(app: Flask, services: Services) -> None:
+    """Give the application every route of the API."""
+    for module in (chat, destinations, generation, keys, requests, health):
+        app.register_blueprint(module.blueprint(services))
+    receipts.install(app, services)

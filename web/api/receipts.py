@@ -1,0 +1,101 @@
+"""POST /api/v1/receipts, answered in front of Flask: a posted receipt costs no routing and no cookies."""
+
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from flask import Flask
+
+from broadcast.compression import gunzip_bounded
+from broadcast.errors import BroadcastError
+from broadcast.runtime import Services
+from web.api.access import check_scope, key_of
+from web.responses import ApiError, body_of, explain
+
+_log: Final = logging.getLogger(__name__)
+_PATH: Final = "/api/v1/receipts"
+_PIECE_BYTES: Final = 256 * 1024
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class ReceiptsDoor:
+    """WSGI: takes posted receipts itself and hands everything else on."""
+
+    def __init__(self, application: Application, services: Services) -> None:
+        self._application = application
+        self._services = services
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
+            return self._application(environ, start_response)
+        status, body, headers = _answer(self._services, environ)
+        data = msgspec.json.encode(body)
+        headers.update({"Content-Type": "application/json", "Content-Length": str(len(data))})
+        headers["Cache-Control"] = "no-store"
+        start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
+        return [data]
+
+
+def install(app: Flask, services: Services) -> None:
+    """Put the door in front of the application."""
+    app.wsgi_app = ReceiptsDoor(app.wsgi_app, services)  # type: ignore[method-assign, arg-type]  # as Flask says
+
+
+def _answer(services: Services, environ: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
+    try:
+        key = key_of(services, environ.get("HTTP_AUTHORIZATION", ""))
+        check_scope(key, "receipts:write")
+        body = _body(environ, services.config.max_body_bytes)
+        status, found = services.ingest.accept_body(key.workspace_id, key, body, environ.get("CONTENT_TYPE"))
+    except (BroadcastError, ApiError) as error:
+        return explain(error)
+    except Exception:  # noqa: BLE001 - the door of the process: the sender hears 500, the log the cause
+        _log.exception("action=receipts_failed")
+        return 500, body_of(500, "Nothing was stored. Send it again.", "internal"), {}
+    return status, found, {}
+
+
+def _body(environ: dict[str, Any], limit: int) -> bytes:
+    """Return what was sent, decompressed; at most `limit` bytes are held of either form."""
+    raw = _read(environ, limit)
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+    if encoding in {"", "identity"}:
+        return raw
+    if encoding not in {"gzip", "x-gzip"}:
+        raise ApiError(400, "Send the body plain or with Content-Encoding: gzip.", reason="unknown_encoding")
+    try:
+        return gunzip_bounded(raw, limit)
+    except ValueError as error:
+        if "too large" in str(error):
+            raise _too_large(limit) from None
+        raise ApiError(400, str(error), reason="not_gzip") from None
+
+
+def _read(environ: dict[str, Any], limit: int) -> bytes:
+    """Read up to the limit, whatever length was announced."""
+    announced = environ.get("CONTENT_LENGTH") or ""
+    left = limit + 1
+    if announced.isdigit():
+        if int(announced) > limit:
+            raise _too_large(limit)
+        left = int(announced)
+    stream = environ["wsgi.input"]
+    pieces: list[bytes] = []
+    while left > 0 and (piece := stream.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    body = b"".join(pieces)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(
+        413, f"The body is larger than {limit} bytes: send fewer receipts at once.", reason="too_large"
+    )
