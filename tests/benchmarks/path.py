@@ -1,0 +1,181 @@
+"""The whole durable path against opentelemetry-python's exporter at one destination; the replay of arrivals.
+
+Ours: JSON in, parsed, stored by SQLite with `synchronous=FULL`, read, built, encoded, compressed, sent, and
+the outcome recorded. The peer: spans made from ready attributes, batched in memory, encoded, compressed, sent;
+nothing of it is durable.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from broadcast import config
+from broadcast.delivery import Delivery
+from broadcast.runtime import Services, build
+from broadcast.store.workspaces import Workspace
+from broadcast.transport import Transport
+from destinations import TYPES
+from tests.benchmarks import encoding, peer, workload
+from tests.benchmarks.sink import Sink
+from tests.benchmarks.table import Row
+
+POST = 500
+RUNS = 3
+HOLDER = "bench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What one run cost and what arrived."""
+
+    cpu_s: float
+    wall_s: float
+    spans: int
+    bytes: int
+
+
+def rows(now_us: int, arrivals_file: Path | None) -> list[Row]:
+    """Return the rows of this file; stop when a receipt was lost or came twice."""
+    arrivals = workload.recorded(arrivals_file) if arrivals_file else workload.generated()
+    source = arrivals_file.name if arrivals_file else "generated arrivals"
+    with Sink() as sink:
+        plain = workload.receipts(arrivals, ends_us=now_us)
+        ours = _best(lambda: durable(plain, sink))
+        found = [
+            *_against_peer("no content", plain, ours, sink, now_us, target=4.0),
+            Row(
+                name="whole path, no content",
+                unit="receipts a CPU-second",
+                ours=len(plain) / ours.cpu_s,
+                target=25_000,
+                absolute=True,
+            ),
+            Row(
+                name=f"{len(plain):,} {source}, each delivered once",
+                unit="receipts a second",
+                ours=len(plain) / ours.wall_s,
+            ),
+        ]
+        heavy = workload.receipts(arrivals[:2_000], ends_us=now_us, content_bytes=20 * encoding.KILO)
+        course = _best(lambda: durable(heavy, sink))
+        return found + _against_peer("20 KB content", heavy, course, sink, now_us, target=None)
+
+
+def _against_peer(
+    label: str, items: list[bytes], ours: Course, sink: Sink, now_us: int, *, target: float | None
+) -> list[Row]:
+    theirs = _best(lambda: in_memory(items, sink, now_us))
+    mine, other = ours.spans / ours.cpu_s, theirs.spans / theirs.cpu_s
+    return [
+        Row(
+            name=f"whole path, {label}",
+            unit="spans a CPU-second",
+            ours=mine,
+            peer=other,
+            peer_name="BatchSpanProcessor, OTLP, gzip",
+            ratio=mine / other,
+            target=target,
+        )
+    ]
+
+
+def _best(work: Callable[[], Course]) -> Course:
+    return min((work() for _ in range(RUNS)), key=lambda course: course.cpu_s)
+
+
+def durable(items: list[bytes], sink: Sink) -> Course:
+    """Take receipts through ingest to one destination and check that each arrived exactly once."""
+    with tempfile.TemporaryDirectory() as folder:
+        services, workspace = _prepared(Path(folder), sink)
+        sink.told()
+        posts = [b"\n".join(items[start : start + POST]) for start in range(0, len(items), POST)]
+        wall, cpu = time.monotonic(), time.process_time()
+        services.ingest.start()
+        for body in posts:
+            status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
+            if status != 202 or answer["rejected"]:
+                raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
+        asyncio.run(_deliver(services))
+        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+        services.ingest.stop()
+        services.store.close()
+    return _checked(sink, len(items), cpu, wall)
+
+
+def _prepared(folder: Path, sink: Sink) -> tuple[Services, Workspace]:
+    """Return the program on a new database, with one destination saved through its live test."""
+    environment = {
+        "BROADCAST_DATA_DIR": str(folder),
+        "BROADCAST_EGRESS_ALLOW": f"127.0.0.1:{sink.port}",
+    }
+    services = build(config.load(environment), TYPES)
+    services.store.migrate()
+    now_us = services.clock()
+    user = services.accounts.create_user(
+        email="bench@example.com", password="a password for benchmarks", now_us=now_us
+    )
+    workspace = services.accounts.create_workspace(name="Bench", owner=user, now_us=now_us)
+    body = {
+        "type": "otel-collector",
+        "name": "sink",
+        "enabled": True,
+        "config": {"endpoint": sink.url},
+        "privacy_level": "full",
+    }
+    services.connections.create(workspace, user.id, body, now_us=now_us)
+    services.connections.set_broadcast(workspace, user.id, enabled=True, now_us=now_us)
+    return services, workspace
+
+
+async def _deliver(services: Services) -> None:
+    """Run rounds until the destination's cursor is at the head."""
+    woken = asyncio.Event()
+    with services.store.hold(HOLDER):
+        async with Transport(services.policy) as transport:
+            delivery = Delivery(
+                services.store,
+                services.vault,
+                TYPES,
+                transport,
+                namespace=services.config.service_name,
+                holder=HOLDER,
+                clock=services.clock,
+                wake=woken.set,
+            )
+            while await delivery.due_in_us() is not None or delivery.in_flight:
+                woken.clear()
+                if not await delivery.round() and delivery.in_flight:
+                    await woken.wait()
+            await delivery.stop(10)
+
+
+def in_memory(items: list[bytes], sink: Sink, now_us: int) -> Course:
+    """Take the same spans through the SDK's processor and exporter; making our spans is not counted."""
+    parsed = [encoding.parse(item, now_us) for item in items]
+    trees = [encoding.tree(receipt) for receipt in parsed]
+    exporter = OTLPSpanExporter(endpoint=sink.url, compression=Compression.Gzip)
+    resource = Resource(dict(trees[0].resource))
+    sink.told()
+    wall, cpu = time.monotonic(), time.process_time()
+    processor = BatchSpanProcessor(exporter, max_queue_size=len(items) + 512, max_export_batch_size=512)
+    for one in trees:
+        for span in peer.readable(one, resource):
+            processor.on_end(span)
+    processor.shutdown()
+    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+    return _checked(sink, len(items), cpu, wall)
+
+
+def _checked(sink: Sink, expected: int, cpu_s: float, wall_s: float) -> Course:
+    told = sink.told()
+    if not told["spans"] == told["distinct"] == expected:
+        raise SystemExit(f"{expected} went in; {told['spans']} arrived, {told['distinct']} of them different")
+    return Course(cpu_s=cpu_s, wall_s=wall_s, spans=told["spans"], bytes=told["bytes"])
