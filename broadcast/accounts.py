@@ -1,7 +1,9 @@
 """Who is asking and what they may do: users, workspaces, roles, login sessions and keys."""
 
+import contextlib
 import logging
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ ABSOLUTE_US: Final = 7 * 86_400_000_000
 _MINUTE_US: Final = 60_000_000
 _LOGIN_TRIES: Final = 10
 _LOGIN_WINDOW_US: Final = 15 * _MINUTE_US
+_TESTS: Final = 30
+_TESTS_AT_ONCE: Final = 4
 _KEY_CACHE_US: Final = 2_000_000
 _KEY_CACHE_MAX: Final = 10_000
 _DEMO_EMAIL: Final = "operator@example.com"
@@ -54,12 +58,14 @@ class DemoSecrets:
 class Accounts:
     """Every use case about people and keys; each opens and closes its own transactions."""
 
-    def __init__(self, store: Store, secret_key: bytes, vault: Vault) -> None:
+    def __init__(self, store: Store, secret_key: bytes, vault: Vault, clock: Callable[[], int]) -> None:
         self._store = store
         self._vault = vault
+        self._clock = clock
         self._pepper = derive(secret_key, "key-verifier")
         self._known: dict[bytes, tuple[ApiKey, int]] = {}
         self._touched: dict[int, int] = {}
+        self._testing: dict[int, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
     # -- log-in ----------------------------------------------------------------------------------
@@ -76,6 +82,9 @@ class Accounts:
             return None
         token = credentials.new_token()
         with self._store.write() as conn:
+            # Only failures count, else a busy office is shut out; a guessed account keeps its own limit.
+            for counter in _counters(email, address):
+                limits.clear(conn, counter)
             sessions.create(
                 conn,
                 token_hash=credentials.public_hash(token),
@@ -91,11 +100,11 @@ class Accounts:
         """Return who a session belongs to; None once it was idle for 12 hours or is 7 days old."""
         token_hash = credentials.public_hash(token)
         with self._store.read() as conn:
-            session = sessions.by_token_hash(conn, token_hash)
+            session = sessions.by_token_hash(conn, token_hash, now_us)
             user = users.by_id(conn, session.user_id) if session else None
         if session is None or user is None:
             return None
-        if now_us >= session.expires_at_us or now_us - session.seen_at_us >= IDLE_US:
+        if now_us - session.seen_at_us >= IDLE_US:
             return None
         if now_us - session.seen_at_us >= _MINUTE_US:
             with self._store.write() as conn:
@@ -127,9 +136,6 @@ class Accounts:
             made = workspaces.create(
                 conn, name=name.strip(), content_key=self._vault.new_content_key(), demo=demo, now_us=now_us
             )
-            if demo:
-                # No destination exists yet, so there is no ledger to start.
-                workspaces.set_broadcast(conn, made.id, enabled=True)
             users.add_member(conn, workspace_id=made.id, user_id=owner.id, role="owner")
             audit.record(
                 conn,
@@ -168,6 +174,19 @@ class Accounts:
         if target.id == key.workspace_id:
             raise Forbidden("Whoever made this management key no longer manages the workspace.")
         raise NotFound("There is no such workspace.")
+
+    def uid_of(self, user_id: int) -> str | None:
+        """Return a user's outside id."""
+        with self._store.read() as conn:
+            user = users.by_id(conn, user_id)
+        return user.uid if user else None
+
+    def check_encryption(self) -> None:
+        """Raise `VaultError` when the key ring does not open what the first workspace has sealed."""
+        with self._store.read() as conn:
+            found = workspaces.all(conn)
+        for workspace in found[:1]:
+            self._vault.content_cipher(workspace.content_key)
 
     # -- keys ------------------------------------------------------------------------------------
 
@@ -234,10 +253,24 @@ class Accounts:
         with self._lock:
             self._known.pop(key.verifier, None)
 
-    def authenticate(self, bearer: str, now_us: int) -> ApiKey | None:
+    def keys_of(self, workspace_id: int) -> list[ApiKey]:
+        """Return a workspace's live keys, newest first."""
+        with self._store.read() as conn:
+            return keys.list_for(conn, workspace_id)
+
+    def key_of(self, workspace_id: int, key_hash: str) -> ApiKey:
+        """Return one of a workspace's keys by its public hash."""
+        with self._store.read() as conn:
+            key = keys.by_hash(conn, workspace_id, key_hash)
+        if key is None:
+            raise NotFound("There is no such key.")
+        return key
+
+    def authenticate(self, bearer: str) -> ApiKey | None:
         """Return the live key behind a bearer token, remembered for two seconds; None for anything else."""
         if not credentials.looks_like_key(bearer):
             return None
+        now_us = self._clock()
         mark = verifier(self._pepper, bearer)
         known = self._known.get(mark)
         if known is None or not 0 <= now_us - known[1] < _KEY_CACHE_US:
@@ -276,6 +309,22 @@ class Accounts:
                 keys.touch_last_used(conn, key_id, now_us)
         except BroadcastError as error:
             _log.warning("action=key_touch_failed error=%s", type(error).__name__)
+
+    @contextlib.contextmanager
+    def testing(self, workspace_id: int, now_us: int) -> Iterator[None]:
+        """Hold one of a workspace's places for a live test: 30 a minute, and 4 at once in this process."""
+        with self._store.write() as conn:
+            wait_s = limits.hit(
+                conn, key=f"test:{workspace_id}", limit=_TESTS, window_us=_MINUTE_US, now_us=now_us
+            )
+        with self._lock:
+            place = self._testing.setdefault(workspace_id, threading.BoundedSemaphore(_TESTS_AT_ONCE))
+        if wait_s or not place.acquire(blocking=False):
+            raise TooManyRequests("Too many connection tests. Wait a little.", retry_after_s=wait_s or 2)
+        try:
+            yield
+        finally:
+            place.release()
 
     # -- first start -----------------------------------------------------------------------------
 
@@ -345,10 +394,14 @@ class Accounts:
         with self._store.write() as conn:
             waits = [
                 limits.hit(conn, key=key, limit=_LOGIN_TRIES, window_us=_LOGIN_WINDOW_US, now_us=now_us)
-                for key in (f"login:account:{credentials.public_hash(email)}", f"login:address:{address}")
+                for key in _counters(email, address)
             ]
         if any(waits):
             raise TooManyRequests("Too many tries to log in. Wait a little.", retry_after_s=max(waits))
+
+
+def _counters(email: str, address: str) -> tuple[str, str]:
+    return f"login:account:{credentials.public_hash(email)}", f"login:address:{address}"
 
 
 def _normal(email: str) -> str:
