@@ -1,0 +1,221 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broadcast.store import Store, dead_letters
+from tests.broadcast.sending import World
+from tests.receiver import Receiver
+
+
+@pytest.fixture
+def world(store: Store, tmp_path: Path) -> Iterator[World]:
+    with Receiver() as receiver:
+        yield World.build(store, receiver, tmp_path)
+
+
+def test_what_is_in_the_log_arrives_in_order_and_the_ledger_balances(world: World) -> None:
+    stored = world.destination()
+    world.append(3)
+    world.deliver()
+    assert list(dict.fromkeys(world.generation_ids())) == ["gen-1", "gen-2", "gen-3"]
+    ledger = world.connections.ledger(world.workspace, stored.uid)
+    assert (ledger["appended"], ledger["delivered"], ledger["pending"]) == (3, 3, 0)
+    assert ledger["balanced"]
+
+
+def test_nothing_is_sent_again_once_it_was_delivered(world: World) -> None:
+    world.destination()
+    world.append()
+    world.deliver(rounds=3)
+    assert len(world.receiver.requests) == 1
+
+
+def test_what_came_before_a_destination_is_not_sent_to_it(world: World) -> None:
+    world.append(2)
+    world.destination()
+    world.append()
+    world.deliver()
+    assert set(world.generation_ids()) == {"gen-3"}
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("/status/503", "retrying"),
+        ("/status/429/7", "throttled"),
+        ("/status/401", "refused"),
+        ("/status/404", "refused"),
+        ("/redirect", "refused"),
+        ("/html", "refused"),
+        ("/drop", "no_answer"),
+    ],
+)
+def test_receipts_stay_while_a_destination_does_not_take_them(world: World, path: str, verdict: str) -> None:
+    stored = world.destination(path)
+    world.append(2)
+    world.deliver()
+    cursor = world.cursor(stored)
+    assert (cursor.cursor_seq, cursor.failures, cursor.last_verdict) == (0, 1, verdict)
+    assert cursor.due_at_us > 0
+    ledger = world.connections.ledger(world.workspace, stored.uid)
+    assert (ledger["pending"], ledger["rejected"], ledger["balanced"]) == (2, 0, True)
+
+
+def test_retry_after_decides_when_to_come_back(world: World) -> None:
+    stored = world.destination("/status/429/7")
+    world.append()
+    world.deliver()
+    cursor = world.cursor(stored)
+    assert 5_000_000 < cursor.due_at_us - (cursor.last_attempt_at_us or 0) < 8_000_000
+
+
+def test_after_an_outage_everything_is_delivered_once_and_the_back_off_is_reset(world: World) -> None:
+    stored = world.destination("/mending")
+    world.receiver.answer("/mending", status=503, times=1)
+    world.append(2)
+    world.deliver()
+    assert world.cursor(stored).failures == 1
+    world.due_now(stored)
+    world.receiver.clear()
+    world.deliver()
+    assert set(world.generation_ids()) == {"gen-1", "gen-2"}
+    assert (world.cursor(stored).failures, world.cursor(stored).delivered) == (0, 2)
+
+
+def test_a_poison_receipt_costs_one_receipt(world: World) -> None:
+    stored = world.destination("/poison")
+
+    def answer_400_when_it_holds_the_poison() -> None:
+        world.receiver.answer("/poison", status=400, body=b"bad span, Bearer s3cr3t-value", times=1)
+
+    answer_400_when_it_holds_the_poison()
+    world.append(1)
+    world.deliver()
+    world.append(1)
+    world.deliver()
+    cursor = world.cursor(stored)
+    assert (cursor.delivered, cursor.rejected, cursor.cursor_seq) == (1, 1, 2)
+    with world.store.read() as conn:
+        letters = dead_letters.list_for(conn, stored.id, 10)
+    assert [letter.receipt_id for letter in letters] == ["gen-1"]
+    assert "bad span" in letters[0].reason
+    assert "s3cr3t" not in letters[0].reason
+
+
+def test_bisection_finds_the_poison_in_a_batch(world: World) -> None:
+    stored = world.destination("/poison")
+    # The whole, the first half, its first quarter with the poison alone; then everything else passes.
+    world.receiver.answer("/poison", status=413, times=4)
+    world.append(8)
+    world.deliver()
+    cursor = world.cursor(stored)
+    assert (cursor.delivered, cursor.rejected, cursor.cursor_seq, cursor.failures) == (7, 1, 8, 0)
+    assert len(world.receiver.requests) <= 1 + 2 * 3
+
+
+def test_a_partial_success_counts_as_delivered_and_says_how_many_spans_were_not(world: World) -> None:
+    stored = world.destination("/partial/1")
+    world.append(2)
+    world.deliver()
+    assert world.cursor(stored).delivered == 2
+    attempt = world.connections.attempts(world.workspace, stored.uid)["data"][0]
+    assert attempt["verdict"] == "partly_delivered"
+    assert "1 spans rejected" in attempt["reason"]
+
+
+def test_filtered_and_sampled_receipts_are_accounted_for_and_never_sent(world: World) -> None:
+    rules = {"groups": [{"rules": [{"field": "model", "operator": "equals", "value": "another/model"}]}]}
+    filtered = world.destination(filter_rules=rules)
+    sampled = world.destination(sampling_rate=0.0001)
+    world.append(3, session_id="a session that is not in the sample")
+    world.deliver()
+    assert world.receiver.requests == []
+    assert world.cursor(filtered).filtered == 3
+    assert world.cursor(sampled).sampled_out == 3
+
+
+def test_privacy_mode_lets_no_content_out(world: World) -> None:
+    world.destination(privacy_mode=True)
+    world.append(input=[{"role": "user", "content": "my-prompt"}], output="my-completion")
+    world.deliver()
+    sent = world.receiver.requests[0].body
+    assert b"my-prompt" not in sent
+    assert b"my-completion" not in sent
+
+
+def test_full_content_arrives_and_is_dropped_once_everyone_has_it(world: World) -> None:
+    world.destination()
+    world.destination(privacy_mode=True)
+    world.append(input=[{"role": "user", "content": "my-prompt"}], output="my-completion")
+    world.deliver()
+    assert sum(b"my-prompt" in seen.body for seen in world.receiver.requests) == 1
+    with world.store.read() as conn:
+        from broadcast.store import receipts  # noqa: PLC0415
+
+        assert receipts.contents(conn, world.workspace.id, (1,)) == {}
+
+
+def test_content_is_kept_while_a_destination_still_owes_it(world: World) -> None:
+    world.destination()
+    world.destination("/status/503")
+    world.append(input="my-prompt", output="my-completion")
+    world.deliver()
+    with world.store.read() as conn:
+        from broadcast.store import receipts  # noqa: PLC0415
+
+        assert list(receipts.contents(conn, world.workspace.id, (1,))) == [1]
+
+
+def test_every_receipts_fate_can_be_told(world: World) -> None:
+    world.destination(name="good")
+    world.destination("/status/503", name="down")
+    world.append()
+    world.deliver()
+    with world.store.read() as conn:
+        from broadcast.store import receipts  # noqa: PLC0415
+
+        row = receipts.by_id(conn, world.workspace.id, "gen-1")
+    assert row is not None
+    fates = {entry["name"]: entry for entry in world.connections.delivery(world.workspace, row)}
+    assert fates["good"]["fate"] == "delivered"
+    assert fates["good"]["attempt_id"]
+    assert fates["down"]["fate"] == "waiting"
+    assert "503" in fates["down"]["reason"]
+
+
+def test_a_paused_destination_holds_and_later_catches_up(world: World) -> None:
+    stored = world.destination()
+    world.connections.pause(world.workspace, None, stored.uid, now_us=1)
+    world.append(2)
+    world.deliver()
+    assert world.receiver.requests == []
+    world.connections.resume(world.workspace, None, stored.uid, now_us=2)
+    world.deliver()
+    assert world.cursor(stored).delivered == 2
+
+
+def test_an_outcome_under_a_lost_lease_is_not_recorded(world: World) -> None:
+    from broadcast.store import cursors  # noqa: PLC0415
+    from broadcast.store.cursors import Counts  # noqa: PLC0415
+
+    stored = world.destination()
+    world.append()
+    with world.store.write() as conn:
+        claim = cursors.claim(conn, holder="one")[0]
+        cursors.release(conn, (stored.id,), claim.token)
+        assert not cursors.settle(
+            conn, destination_id=stored.id, token=claim.token, advance_to=1, counts=Counts(delivered=1)
+        )
+    assert world.cursor(stored).delivered == 0
+
+
+def test_a_log_of_many_receipts_goes_out_in_batches_of_at_most_512_spans(world: World) -> None:
+    stored = world.destination()
+    world.append(700)
+    world.deliver(rounds=4)
+    assert world.cursor(stored).delivered == 700
+    assert all(
+        sum(len(s.spans) for r in seen.otlp().resource_spans for s in r.scope_spans) <= 512
+        for seen in world.receiver.requests
+    )

@@ -1,0 +1,112 @@
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from broadcast import worker
+from broadcast.store import Store, cursors
+from destinations import TYPES
+from tests.broadcast.sending import POLICY, World, clock
+from tests.receiver import Receiver
+
+
+@pytest.fixture
+def world(store: Store, tmp_path: Path) -> Iterator[World]:
+    with Receiver() as receiver:
+        yield World.build(store, receiver, tmp_path)
+
+
+def services_of(world: World) -> Any:
+    return SimpleNamespace(
+        store=world.store, vault=world.vault, types=TYPES, policy=POLICY, config=world.config, clock=clock
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(world: World) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(worker.serve(services_of(world), stopping))
+    await asyncio.sleep(0.3)
+    try:
+        yield
+    finally:
+        stopping.set()
+        await asyncio.wait_for(task, 20)
+
+
+async def until(condition: Any, timeout_s: float = 5.0) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s, "too late"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+def test_an_idle_worker_sends_within_a_second_of_the_commit(world: World) -> None:
+    world.destination()
+
+    async def story() -> float:
+        async with running(world):
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(world.append)
+            return await until(lambda: world.receiver.requests)
+
+    assert asyncio.run(story()) < 1.0
+
+
+def test_a_stop_finishes_what_is_in_flight_and_leaves_no_lease(world: World) -> None:
+    stored = world.destination("/slow/2")
+    world.append()
+
+    async def story() -> None:
+        async with running(world):
+            await until(lambda: world.receiver.requests or world.cursor(stored).lease_holder)
+
+    asyncio.run(story())
+    cursor = world.cursor(stored)
+    assert (cursor.delivered, cursor.lease_holder) == (1, None)
+
+
+def test_a_worker_takes_over_what_a_dead_one_had_leased(world: World) -> None:
+    stored = world.destination()
+    world.append()
+    with world.store.write() as conn:
+        cursors.claim(conn, holder="gone", lease_us=2_000_000)
+
+    async def story() -> None:
+        async with running(world):
+            await until(lambda: world.receiver.requests, timeout_s=4.0)
+
+    asyncio.run(story())
+    assert world.cursor(stored).delivered == 1
+
+
+def test_a_hung_destination_holds_nobody_else_up(world: World) -> None:
+    world.destination("/slow/3")
+    good = world.destination()
+    world.append()
+
+    async def story() -> None:
+        async with running(world):
+            await until(lambda: world.cursor(good).delivered == 1, timeout_s=2.0)
+
+    asyncio.run(story())
+
+
+def test_failures_are_tried_again_on_schedule(world: World) -> None:
+    stored = world.destination("/mending")
+    world.receiver.answer("/mending", status=503, times=1)
+    world.append()
+
+    async def story() -> None:
+        async with running(world):
+            await until(lambda: world.cursor(stored).delivered == 1)
+
+    asyncio.run(story())
+    attempts = world.connections.attempts(world.workspace, stored.uid)["data"]
+    assert [attempt["verdict"] for attempt in attempts] == ["delivered", "retrying"]
