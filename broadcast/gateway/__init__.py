@@ -18,7 +18,6 @@ from broadcast.gateway.stream import Relay
 from broadcast.gateway.upstreams import Upstreams
 from broadcast.outbound import Outbound
 from broadcast.receipt import Error, KeyRef, Receipt
-from broadcast.trace_context import trace_id_of
 
 __all__ = ["Answer", "Gateway", "Upstreams", "load_upstreams"]
 
@@ -101,7 +100,7 @@ class Gateway:
             now_us=now_us,
             clock=self._clock,
         )
-        headers = {"Content-Type": _JSON, "X-Trace-Id": trace_id_of(record.receipt())}
+        headers = {"Content-Type": _JSON, "X-Trace-Id": record.trace_id}
         if model is None:
             message = f"The model {request.model} is not known. GET /api/v1/models lists what is."
             return _refused(record, headers, 404, message, reason="model_not_found")

@@ -91,8 +91,7 @@ def parse(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
     model = plain(fields.get("model"))
     if not isinstance(model, str) or not 0 < len(model) <= _LONGEST:
         raise BadRequest("`model` must be a string of 1 to 256 characters.", field="model")
-    messages = plain(fields.get("messages"))
-    if not isinstance(messages, list) or not messages:
+    if not _is_filled_list(fields.get("messages")):
         raise BadRequest("`messages` must be a list with at least one message.", field="messages")
     trace = plain(fields.get("trace"))
     if trace is not None and not isinstance(trace, dict):
@@ -165,6 +164,14 @@ def _fields(body: bytes) -> dict[str, Raw]:
     if not isinstance(document, dict):
         raise BadRequest("The body must be a JSON object.")
     return {name: Raw(msgspec.json.encode(value)) for name, value in document.items()}
+
+
+def _is_filled_list(raw: Raw | None) -> bool:
+    """Look at the brackets alone: messages may be long, and are read when the client has its answer."""
+    try:
+        return raw is not None and bool(msgspec.json.decode(raw, type=list[Raw]))
+    except _RAW_FAULTS:
+        return False
 
 
 def _text(value: Any, name: str) -> str | None:

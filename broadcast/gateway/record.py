@@ -11,6 +11,7 @@ from broadcast.gateway.chat_request import ChatRequest
 from broadcast.gateway.prices import Prices, cost_of
 from broadcast.gateway.reading import Reading
 from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, Status, Timing
+from broadcast.trace_context import trace_id_of
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _CONTENT_BYTES: Final = 900 * 1024
@@ -68,6 +69,22 @@ class Record:
     def finished(self) -> bool:
         """Whether the end is known."""
         return self._duration_us is not None
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id of the spans, told before anything is known of the answer or read of the messages."""
+        request = self.request
+        return trace_id_of(
+            Receipt(
+                id=self.id,
+                created_at_us=self._now_us,
+                duration_us=0,
+                model=request.model,
+                status="succeeded",
+                trace=request.trace,
+                traceparent=request.traceparent,
+            )
+        )
 
     def receipt(self) -> Receipt:
         """Return the receipt as of now."""
