@@ -1,0 +1,294 @@
+"""What every destination type owes; a new file in destinations/ is tested without a line here."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import destinations
+from broadcast import otlp, otlp_protobuf
+from broadcast.destination import Batch, Destination, OTLPDestination, Response, Verdict
+from broadcast.errors import SettingsError
+from broadcast.fields import BULLETS
+from broadcast.receipt import Cost, KeyRef, Receipt, Timing, Usage
+from broadcast.span import ResourceSpans, Span
+from broadcast.vault import KeyRing, Vault, new_key
+from tests.receiver import decode, spans_of
+
+FOLDER = Path(destinations.__file__).parent
+SECRET = "CANARY0secret1value2that3must4not5show"
+SPANS = ResourceSpans(
+    resource={"service.name": "openrouter"},
+    scope="openrouter",
+    spans=(
+        Span(
+            trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+            span_id="00f067aa0ba902b7",
+            name="chat openai/gpt-4o",
+            kind=3,
+            start_ns=1_790_000_000_000_000_000,
+            end_ns=1_790_000_001_000_000_000,
+            attributes={"gen_ai.usage.input_tokens": 12, "gen_ai.usage.cost": 0.00042, "ok": True},
+        ),
+    ),
+)
+RECEIPT = Receipt(
+    id="gen-1",
+    created_at_us=1_790_000_000_000_000,
+    duration_us=1_000_000,
+    model="openai/gpt-4o",
+    status="succeeded",
+    usage=Usage(
+        input_tokens=100, output_tokens=50, total_tokens=150, cache_read_tokens=40, reasoning_tokens=20
+    ),
+    cost=Cost(total_nano_usd=420_000),
+    timing=Timing(first_token_ms=250.5),
+    api_key=KeyRef(hash="0" * 64, name="key"),
+    input=[{"role": "user", "content": "the-prompt-text"}],
+    output=[{"role": "assistant", "content": "the-completion-text"}],
+)
+
+every_type = pytest.mark.parametrize("slug", destinations.TYPES)
+
+
+def type_of(slug: str) -> type[Destination]:
+    return destinations.TYPES[slug]
+
+
+def config_of(slug: str, *, optional: bool = True) -> dict[str, Any]:
+    """The example of every setting; secrets replaced by the canary."""
+    config: dict[str, Any] = {}
+    for spec in type_of(slug).specs():
+        if not (spec.required or optional):
+            continue
+        if spec.kind == "headers":
+            config[spec.outside] = dict.fromkeys(spec.example, SECRET)
+        else:
+            config[spec.outside] = SECRET if spec.kind == "secret" else spec.example
+    return config
+
+
+def made(slug: str) -> Destination:
+    return type_of(slug).parse(config_of(slug))
+
+
+def batch(destination: Destination, *, test: bool = False) -> Batch:
+    encode = {"json": otlp.encode, "protobuf": otlp_protobuf.encode}[destination.encoding]
+    return Batch(id="b-1", at_us=1_790_000_000_000_000, pieces=(encode(SPANS), encode(SPANS)), test=test)
+
+
+def answer(status: int, body: bytes = b"") -> Response:
+    return Response(
+        status=status,
+        reason="",
+        headers={"content-type": "application/json"},
+        body=body,
+        duration_ms=1.0,
+        sent_bytes=1,
+        host="h",
+    )
+
+
+def test_every_file_is_found_under_its_slug() -> None:
+    files = {path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if not path.name.startswith("_")}
+    assert files == set(destinations.TYPES)
+    assert {"grafana", "honeycomb", "langfuse", "otel-collector", "webhook"} <= files
+
+
+@every_type
+def test_a_file_is_short_and_has_a_wire_test_and_a_source(slug: str) -> None:
+    name = slug.replace("-", "_")
+    text = (FOLDER / f"{name}.py").read_text()
+    assert len(text.splitlines()) <= 150
+    assert re.search(
+        r"Sources?: https://.*read 20\d\d-\d\d-\d\d",
+        (inspect.getmodule(type_of(slug)) or ...).__doc__ or "",
+        re.DOTALL,
+    )
+    assert (Path(__file__).parent / f"test_{name}.py").exists()
+
+
+@every_type
+def test_the_card_is_complete(slug: str) -> None:
+    kind = type_of(slug)
+    assert kind.title.strip()
+    assert kind.__doc__
+    assert kind.category in {"tracing", "llm", "storage"}
+    assert re.fullmatch(r"[A-Z][a-z]", kind.mark)
+    assert kind.docs.startswith("https://")
+    assert kind.setup
+    assert all(step.endswith(".") for step in (*kind.setup, *kind.hints.values()))
+
+
+def test_no_two_types_share_a_title_or_a_mark() -> None:
+    kinds = destinations.TYPES.values()
+    assert len({kind.title for kind in kinds}) == len({kind.mark for kind in kinds}) == len(kinds)
+
+
+@every_type
+def test_every_setting_is_explained_and_its_example_is_valid(slug: str) -> None:
+    for spec in type_of(slug).specs():
+        assert spec.label
+        assert spec.example not in ("", None), spec.outside
+        assert re.fullmatch(r"[a-z][a-zA-Z]*", spec.outside)
+    type_of(slug).parse(config_of(slug))
+    type_of(slug).parse(config_of(slug, optional=False))
+    type_of(slug).parse({spec.outside: spec.example for spec in type_of(slug).specs()})
+
+
+@every_type
+def test_every_type_takes_headers(slug: str) -> None:
+    config = {**config_of(slug), "headers": {"X-Own": "mine"}}
+    destination = type_of(slug).parse(config)
+    assert destination.request(batch(destination)).headers["x-own"] == "mine"
+
+
+@every_type
+def test_a_missing_setting_is_named(slug: str) -> None:
+    required = {spec.outside for spec in type_of(slug).specs() if spec.required}
+    with pytest.raises(SettingsError) as caught:
+        type_of(slug).parse({})
+    assert caught.value.problems.keys() == required
+
+
+@every_type
+def test_an_unknown_setting_is_named(slug: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        type_of(slug).parse({**config_of(slug), "workspaceId2": "x"})
+    assert caught.value.problems.keys() == {"workspaceId2"}
+
+
+@every_type
+def test_no_secret_shows_in_text_url_or_plain_settings(slug: str) -> None:
+    destination = made(slug)
+    request = destination.request(batch(destination))
+    check = destination.credential_check()
+    shown = [
+        repr(destination),
+        str(destination),
+        repr(request),
+        repr(check),
+        request.url,
+        *destination.address(),
+    ]
+    shown += [json.dumps(destination.plain()), json.dumps(destination.masks()), str(destination.warnings())]
+    assert all(SECRET not in text for text in shown)
+    assert SECRET.encode() not in request.body
+
+
+@every_type
+def test_a_request_is_pure_and_well_formed(slug: str) -> None:
+    destination = made(slug)
+    request = destination.request(batch(destination))
+    assert request == destination.request(batch(destination))
+    assert request.method in {"POST", "PUT"}
+    assert request.url.startswith("https://")
+    assert all(name == name.lower() for name in request.headers)
+    assert request.compress is destination.compress
+
+
+@every_type
+def test_the_body_is_what_the_type_declares(slug: str) -> None:
+    destination = made(slug)
+    request = destination.request(batch(destination))
+    expected = {"json": "application/json", "protobuf": "application/x-protobuf"}[destination.encoding]
+    assert request.headers["content-type"] == expected
+    found = spans_of(decode(request.body, expected))
+    assert [span.name for span in found] == ["chat openai/gpt-4o"] * 2
+    assert found[0].trace_id == SPANS.spans[0].trace_id
+    assert found[0].attributes == SPANS.spans[0].attributes
+
+
+@every_type
+def test_otlp_types_send_gzip(slug: str) -> None:
+    assert type_of(slug).compress is issubclass(type_of(slug), OTLPDestination)
+
+
+@every_type
+@pytest.mark.parametrize("status", [*range(100, 104), *range(200, 209), *range(300, 309), *range(400, 600)])
+def test_every_status_gives_a_verdict_with_a_reason(slug: str, status: int) -> None:
+    outcome = made(slug).judge(answer(status, b"\xff not json"))
+    assert isinstance(outcome.verdict, Verdict)
+    assert outcome.reason
+    assert outcome.status_code == status
+    assert outcome.delivered is (200 <= status < 300)
+
+
+@every_type
+def test_the_common_refusals_have_a_hint(slug: str) -> None:
+    assert {401, 403, 404, 413} <= type_of(slug).hints.keys()
+
+
+@every_type
+def test_a_credential_check_is_a_get_and_its_answer_is_judged(slug: str) -> None:
+    destination = made(slug)
+    check = destination.credential_check()
+    if check is None:
+        return
+    assert (check.method, check.body, check.compress) == ("GET", b"", False)
+    assert {"content-type"}.isdisjoint(check.headers)
+    assert all(
+        SECRET not in (destination.judge_credential(answer(status)) or "") for status in range(200, 600)
+    )
+    assert destination.judge_credential(answer(401))
+
+
+@every_type
+def test_the_address_is_told_without_any_secret(slug: str) -> None:
+    secret = {spec.outside for spec in type_of(slug).specs() if spec.secret}
+    config = {name: value for name, value in config_of(slug).items() if name not in secret}
+    bare = type_of(slug).parse(config, secrets_required=False)
+    assert bare.address() == made(slug).address()
+    assert all(re.fullmatch(r"https://[^/]+:\d+/.*", address) for address in bare.address())
+
+
+@every_type
+def test_settings_survive_the_vault(slug: str) -> None:
+    destination = made(slug)
+    vault = Vault(KeyRing.parse(new_key()))
+    place: Any = {"workspace": "w", "destination": "d", "address": destination.address()}
+    opened: dict[str, Any] = dict(
+        vault.open_secrets(vault.seal_secrets(destination.secrets(), **place), **place)
+    )
+    if "headers" in opened:
+        opened["headers"] = json.loads(opened["headers"])
+    assert type_of(slug).parse({**destination.plain(), **opened}) == destination
+
+
+@every_type
+def test_secrets_come_back_masked(slug: str) -> None:
+    masks = made(slug).masks()
+    assert masks.keys() == made(slug).secrets().keys()
+    flat = json.dumps(masks, ensure_ascii=False)
+    assert SECRET[4:-4] not in flat
+    assert BULLETS in flat or "…" in flat or not masks
+
+
+@every_type
+def test_extra_attributes_hold_no_content_and_never_the_names_of_ours(slug: str) -> None:
+    extra = made(slug).extra_attributes(RECEIPT)
+    assert "the-prompt-text" not in str(extra)
+    assert "the-completion-text" not in str(extra)
+    assert not any(name.startswith(("gen_ai.", "trace.", "openrouter.")) for name in extra)
+    assert (
+        made(slug).extra_attributes(
+            Receipt(id="x", created_at_us=0, duration_us=0, model="m", status="error")
+        )
+        is not None
+    )
+
+
+@every_type
+def test_a_trace_link_leads_to_https_or_nowhere(slug: str) -> None:
+    link = made(slug).trace_url("4bf92f3577b34da6a3ce929d0e0e4736", 1_790_000_000_000_000)
+    assert link is None or (link.startswith("https://") and "4bf92f3577b34da6a3ce929d0e0e4736" in link)
+
+
+@every_type
+def test_limits_are_sane(slug: str) -> None:
+    kind = type_of(slug)
+    assert 1 <= kind.max_spans <= 512
+    assert 1000 <= kind.max_attribute_bytes <= kind.max_bytes <= 10_000_000

@@ -1,0 +1,57 @@
+from typing import Any
+
+import pytest
+
+from broadcast import otlp, otlp_protobuf
+from broadcast.destination import Batch, Verdict
+from broadcast.egress import Policy
+from broadcast.span import ResourceSpans, Span
+from broadcast.transport import send_once
+from destinations.otel_collector import OtelCollector
+from tests.receiver import Receiver
+
+SPANS = ResourceSpans(
+    resource={"service.name": "openrouter"},
+    scope="openrouter",
+    spans=(Span(trace_id="ab" * 16, span_id="cd" * 8, name="chat", kind=3, start_ns=1, end_ns=2),),
+)
+
+
+def send(receiver: Receiver, path: str = "/custom/path/", **config: Any) -> Verdict:
+    destination = OtelCollector.parse({"endpoint": receiver.url(path), **config})
+    encode = {"json": otlp.encode, "protobuf": otlp_protobuf.encode}[destination.encoding]
+    request = destination.request(Batch(id="b", at_us=1, pieces=(encode(SPANS),)))
+    policy = Policy.parse([f"127.0.0.1:{receiver.port}"])
+    return destination.judge(send_once(policy, lambda transport: transport.send(request))).verdict
+
+
+def test_json_goes_to_the_address_exactly_as_given() -> None:
+    with Receiver() as receiver:
+        assert send(receiver, headers={"Authorization": "Bearer t"}) is Verdict.DELIVERED
+        seen = receiver.requests[0]
+        assert (seen.method, seen.path) == ("POST", "/custom/path/")
+        assert seen.headers["content-type"] == "application/json"
+        assert seen.headers["content-encoding"] == "gzip"
+        assert seen.headers["authorization"] == "Bearer t"
+        assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
+
+
+def test_protobuf_is_one_setting_away() -> None:
+    with Receiver() as receiver:
+        assert send(receiver, encoding="protobuf") is Verdict.DELIVERED
+        assert receiver.requests[0].headers["content-type"] == "application/x-protobuf"
+        assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
+
+
+@pytest.mark.parametrize("encoding", ["json", "protobuf"])
+def test_rejected_spans_are_read_in_either_encoding(encoding: str) -> None:
+    with Receiver() as receiver:
+        assert send(receiver, "/partial/1", encoding=encoding) is Verdict.PARTLY_DELIVERED
+
+
+def test_the_address_is_called_endpoint_outside() -> None:
+    assert [spec.outside for spec in OtelCollector.specs()] == ["endpoint", "encoding", "headers"]
+    assert OtelCollector.parse({"endpoint": "https://a.example/v1/traces"}).plain() == {
+        "endpoint": "https://a.example/v1/traces",
+        "encoding": "json",
+    }
