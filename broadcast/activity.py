@@ -1,0 +1,199 @@
+"""What the pages show of a workspace: its requests, one request with its spans, keys, members, attempts.
+
+Each function opens one read transaction and returns records; nothing here changes anything but a workspace's name.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from broadcast import fates, genai, receipt_parser
+from broadcast.errors import NotFound, SettingsError
+from broadcast.receipt import Receipt
+from broadcast.span import ResourceSpans
+from broadcast.store import Conn, Store, attempts, audit, cursors, destinations, keys, receipts, users, workspaces
+from broadcast.store import activity as reads
+from broadcast.store.activity import RequestRow, Totals
+from broadcast.store.attempts import Attempt
+from broadcast.store.cursors import Cursor
+from broadcast.store.destinations import StoredDestination
+from broadcast.store.keys import ApiKey
+from broadcast.store.receipts import ReceiptRow
+from broadcast.store.users import User
+from broadcast.store.workspaces import Workspace
+
+PAGE: Final = 50
+_NEWER_AT_MOST: Final = 99
+_SPAN_OPTIONS: Final = genai.SpanOptions(
+    content=False, total_cost_attributes=True, prompt_attributes=False, extra={}, max_attribute_bytes=65_536
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """One page of the request log; `fates` holds one word a destination, in the order of `destinations`."""
+
+    rows: tuple[RequestRow, ...]
+    destinations: tuple[StoredDestination, ...]
+    fates: dict[int, tuple[str, ...]]
+    totals: Totals
+    older: tuple[int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request: its receipt as stored and as read, its list row, and the spans made from it."""
+
+    stored: ReceiptRow
+    row: RequestRow
+    receipt: Receipt
+    spans: ResourceSpans
+
+
+def workspaces_of(store: Store, user_id: int) -> list[tuple[Workspace, str]]:
+    """Return a user's workspaces with the roles there, by name."""
+    with store.read() as conn:
+        return workspaces.for_user(conn, user_id)
+
+
+def paused_count(store: Store, workspace_id: int) -> int:
+    """Return how many destinations wait for a person because an answer paused them."""
+    with store.read() as conn:
+        return sum(
+            found.paused_by == "answer" and found.enabled for found in destinations.list_for(conn, workspace_id)
+        )
+
+
+def remember_workspace(store: Store, user: User, workspace: Workspace) -> None:
+    """Keep where `/` leads, written only when it changes."""
+    if user.last_workspace_id != workspace.id:
+        with store.write() as conn:
+            users.set_last_workspace(conn, user.id, workspace.id)
+
+
+def requests_page(store: Store, workspace: Workspace, *, before: tuple[int, int] | None, since_us: int) -> Requests:
+    """Return one page of requests with what became of each at every destination."""
+    with store.read() as conn:
+        found = reads.page(conn, workspace.id, before=before, limit=PAGE + 1)
+        rows = tuple(found[:PAGE])
+        listed = tuple(sorted(destinations.list_for(conn, workspace.id), key=lambda item: item.name.casefold()))
+        places = {cursor.destination_id: cursor for cursor in cursors.list_for(conn, workspace.id)}
+        words = _words(conn, rows, listed, places)
+        older = (rows[-1].created_at_us, rows[-1].seq) if len(found) > PAGE else None
+        return Requests(
+            rows=rows,
+            destinations=listed,
+            fates=words,
+            totals=reads.totals(conn, workspace.id, since_us),
+            older=older,
+        )
+
+
+def count_newer(store: Store, workspace: Workspace, after_seq: int) -> int:
+    """Return how many receipts arrived after a number, at most 99."""
+    with store.read() as conn:
+        return min(_NEWER_AT_MOST, workspaces.head_seq(conn, workspace.id) - after_seq)
+
+
+def head_seq(store: Store, workspace: Workspace) -> int:
+    """Return the number of the newest receipt."""
+    with store.read() as conn:
+        return workspaces.head_seq(conn, workspace.id)
+
+
+def find(store: Store, workspace: Workspace, text: str) -> str | None:
+    """Return the id of the receipt that a request or trace id names."""
+    with store.read() as conn:
+        return reads.find(conn, workspace.id, text)
+
+
+def request(store: Store, workspace: Workspace, receipt_id: str, *, namespace: str) -> Request:
+    """Return one request with the spans that are made from it."""
+    with store.read() as conn:
+        stored = receipts.by_id(conn, workspace.id, receipt_id)
+        row = reads.by_id(conn, workspace.id, receipt_id)
+    if stored is None or row is None:
+        raise NotFound("There is no such request in this workspace, or it is older than what is kept.")
+    receipt = receipt_parser.from_document(stored.document)
+    spans = genai.spans(receipt, namespace=namespace, content=None, options=_SPAN_OPTIONS)
+    return Request(stored=stored, row=row, receipt=receipt, spans=spans)
+
+
+def received_at(store: Store, workspace: Workspace, seqs: Iterable[int]) -> dict[int, int]:
+    """Return when receipts arrived, by number; those no longer kept are left out."""
+    with store.read() as conn:
+        return {row.seq: row.received_at_us for row in receipts.by_seqs(conn, workspace.id, seqs)}
+
+
+def attempts_of(store: Store, stored: StoredDestination, *, before_id: int | None, limit: int) -> list[Attempt]:
+    """Return a destination's attempts, newest first."""
+    with store.read() as conn:
+        return attempts.list_for(conn, stored.id, limit, before_id)
+
+
+def keys_of(store: Store, workspace: Workspace) -> list[ApiKey]:
+    """Return a workspace's keys that were not revoked."""
+    with store.read() as conn:
+        return [key for key in keys.list_for(conn, workspace.id) if key.revoked_at_us is None]
+
+
+def members_of(store: Store, workspace: Workspace) -> list[tuple[User, str]]:
+    """Return a workspace's members with their roles."""
+    with store.read() as conn:
+        return users.members(conn, workspace.id)
+
+
+def rename(store: Store, workspace: Workspace, user: User, name: str, now_us: int) -> None:
+    """Change a workspace's name; its addresses stay."""
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise SettingsError({"name": "Enter a name of 1 to 100 characters."})
+    with store.write() as conn:
+        workspaces.rename(conn, workspace.id, name)
+        audit.record(
+            conn,
+            workspace_id=workspace.id,
+            user_id=user.id,
+            action="workspace_renamed",
+            target=workspace.uid,
+            detail={"name": name},
+            now_us=now_us,
+        )
+
+
+# -- fates of a page -----------------------------------------------------------------------------
+
+
+def _words(
+    conn: Conn, rows: Iterable[RequestRow], listed: Iterable[StoredDestination], places: dict[int, Cursor]
+) -> dict[int, tuple[str, ...]]:
+    """Return the fate of every row at every destination; one attempt is read once, however many rows it covers."""
+    seqs = [row.seq for row in rows]
+    columns = [_column(conn, stored, places.get(stored.id), seqs) for stored in listed]
+    return {seq: tuple(column[seq] for column in columns) for seq in seqs}
+
+
+def _column(conn: Conn, stored: StoredDestination, cursor: Cursor | None, seqs: list[int]) -> dict[int, str]:
+    known: dict[int, str] = {}
+    for seq in seqs:
+        if seq in known:
+            continue
+        known[seq] = early = _unsettled(stored, cursor, seq)
+        if early == "" and (found := attempts.fate_of(conn, stored.id, seq)):
+            attempt = found[1]
+            for other in seqs:
+                if attempt.from_seq <= other <= attempt.to_seq:
+                    fate = fates.fate_at(attempt.fates, other - attempt.from_seq)
+                    known[other] = fate.value if fate else "waiting"
+    return {seq: known[seq] or "not_sent" for seq in seqs}
+
+
+def _unsettled(stored: StoredDestination, cursor: Cursor | None, seq: int) -> str:
+    """Return the word for a receipt that no attempt has settled, empty when one has to be looked up."""
+    if cursor is None or seq <= cursor.since_seq:
+        return "not_sent"
+    if seq <= cursor.cursor_seq:
+        return ""
+    if cursor.ended_seq is not None and seq > cursor.ended_seq:
+        return "not_sent"
+    return "held" if stored.paused_by else "waiting"

@@ -1,0 +1,66 @@
+import pytest
+
+from web import formats
+
+NOW = 1_795_254_068_000_000  # 2026-11-21 09:41:08 UTC
+
+
+@pytest.mark.parametrize(
+    ("length_us", "text"),
+    [
+        (41_000, "41 ms"),
+        (999_499, "999 ms"),
+        (999_500, "1.00 s"),
+        (1_240_000, "1.24 s"),
+        (9_996_000, "10.0 s"),
+        (15_000_000, "15.0 s"),
+        (59_960_000, "1 min 0 s"),
+        (756_000_000, "12 min 36 s"),
+        (26_820_000_000, "7 h 27 min"),
+        (273_600_000_000, "3 d 4 h"),
+        (None, "–"),
+    ],
+)
+def test_a_duration_has_the_unit_a_person_would_use(length_us: int | None, text: str) -> None:
+    assert formats.duration(length_us) == text
+
+
+@pytest.mark.parametrize(
+    ("before_s", "text"),
+    [(0, "09:41:08"), (36_000, "20 Nov 23:41"), (86_400 * 400, "17 Oct 2025 09:41")],
+)
+def test_a_time_says_no_more_of_its_date_than_needed(before_s: int, text: str) -> None:
+    assert formats.clock(NOW - before_s * 1_000_000, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("before_s", "text"),
+    [(0, "just now"), (4, "4 s ago"), (125, "2 min ago"), (7300, "2 h ago"), (90_000, "20 Nov 08:41")],
+)
+def test_ages_are_relative_within_a_day(before_s: int, text: str) -> None:
+    assert formats.ago(NOW - before_s * 1_000_000, NOW) == text
+
+
+def test_an_instant_is_exact_on_hover_and_for_machines() -> None:
+    assert formats.exact(NOW + 204_000) == "21 Nov 2026 09:41:08.204 UTC"
+    assert formats.iso(NOW + 204_000) == "2026-11-21T09:41:08.204Z"
+
+
+def test_money_is_exact_and_unknown_is_never_zero() -> None:
+    assert formats.money(41_870_000_000) == "$41.87"
+    assert formats.money(None) == "unknown"
+    assert formats.request_money(8_431_000) == "$0.008431"
+    assert formats.request_money(0) == "$0.000000"
+    assert formats.request_money(None) == "unknown"
+
+
+def test_counts_sizes_shares_and_places() -> None:
+    assert formats.count(148_217) == "148,217"
+    assert formats.count(13_620_000) == "13.62 M"
+    assert formats.size(9_800) == "9.8 kB"
+    assert formats.size(12) == "12 B"
+    assert formats.percent(23, 5482) == "0.42%"
+    assert formats.percent(0, 0) == "–"
+    assert formats.sequence(148_217) == "#148,217"
+    assert formats.rate(0.25) == "25%"
+    assert formats.plural(1, "span") == "1 span"

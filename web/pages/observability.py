@@ -1,0 +1,188 @@
+"""Settings > Observability: the switch, what is configured and how it does, and what could be added."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from broadcast import activity
+from broadcast.connections import Listed
+from broadcast.destination import Destination
+from broadcast.store.cursors import Cursor
+from broadcast.store.destinations import StoredDestination
+from web import formats, security
+
+blueprint: Final = Blueprint("observability", __name__)
+_DAY_US: Final = 86_400_000_000
+_LEAST_GAP: Final = 1.3
+_ORDER: Final = ("paused", "retrying", "throttled", "catching_up", "delivering", "off")
+_CATEGORIES: Final = (
+    ("tracing", "Tracing and APM"),
+    ("llm", "LLM platforms"),
+    ("storage", "Storage, warehouses, your own code"),
+)
+_LEVELS: Final = {
+    "metadata": "Metadata only",
+    "hashed": "Hashed content",
+    "redacted": "Redacted content",
+    "full": "Full content",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What a paused destination tells whoever is on call."""
+
+    happened: str
+    at_us: int
+    held_until_us: int
+    content_until_us: int | None
+    secret_label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A configured destination as the list shows it."""
+
+    stored: StoredDestination
+    cursor: Cursor | None
+    type: type[Destination] | None
+    state: str
+    paused_by: str | None
+    detail: str
+    pending: int
+    waiting_words: str
+    behind_us: int
+    cursor_percent: float
+    gap_percent: float
+    level: str
+    gets: str
+    problem: Problem | None
+
+
+@blueprint.get("/w/<slug>/settings/observability")
+@security.page()
+def page() -> str:
+    """Show what is broken first, then who is behind, then the catalogue."""
+    rows = rows_of()
+    counted = Counter(row.state for row in rows)
+    return render_template(
+        "observability.html",
+        here="observability",
+        viewer=security.viewer(),
+        rows=rows,
+        counted=[(word, counted[word]) for word in _ORDER if counted[word]],
+        head=activity.head_seq(security.services().store, security.viewer().workspace),
+        catalogue=_catalogue(),
+    )
+
+
+@blueprint.post("/w/<slug>/settings/observability/switch")
+@security.page("admin")
+def switch() -> ResponseReturnValue:
+    """Switch Broadcast for the workspace."""
+    services, viewer = security.services(), security.viewer()
+    enabled = request.form.get("enabled") == "on"
+    services.connections.set_broadcast(viewer.workspace, viewer.user.id, enabled, now_us=services.clock())
+    return security.flash(_back(), "on" if enabled else "off")
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("observability.page", slug=security.viewer().workspace.slug), 303)
+
+
+def rows_of() -> list[Row]:
+    """Return every destination of the workspace, problems first, what is off last."""
+    services, viewer = security.services(), security.viewer()
+    now_us = services.clock()
+    listed = services.connections.overview(viewer.workspace, now_us=now_us)
+    rows = [row_of(found, now_us) for found in listed]
+    return sorted(rows, key=lambda row: (row.problem is None, _ORDER.index(row.state)))
+
+
+def row_of(found: Listed, now_us: int) -> Row:
+    """Return one destination as the list and its own page show it."""
+    services = security.services()
+    stored, state = found.stored, found.state
+    behind_us = round(state.behind_s * 1_000_000)
+    gap = min(100.0, max(_LEAST_GAP, 100 * behind_us / _DAY_US)) if state.backlog else 0.0
+    return Row(
+        stored=stored,
+        cursor=found.cursor,
+        type=services.types.get(stored.type),
+        state=state.word,
+        paused_by=state.paused_by,
+        detail=_detail(found, now_us),
+        pending=state.backlog,
+        waiting_words="Nothing is held while off" if state.word == "off" else f"{formats.count(state.backlog)} waiting",
+        behind_us=behind_us,
+        cursor_percent=round(100 - gap, 2),
+        gap_percent=round(gap, 2),
+        level=_LEVELS[stored.privacy_level],
+        gets=gets(stored),
+        problem=_problem(found, now_us) if state.word == "paused" and state.paused_by == "answer" else None,
+    )
+
+
+def gets(stored: StoredDestination) -> str:
+    """Return which receipts a destination gets."""
+    words = ["All" if stored.sampling_rate >= 1 else f"{formats.rate(stored.sampling_rate)} of sessions"]
+    groups = len((stored.filter_rules or {}).get("groups", []))
+    if groups:
+        words.append(formats.plural(groups, "rule group"))
+    if stored.api_key_hashes:
+        words.append(f"{formats.plural(len(stored.api_key_hashes), 'key')} only")
+    if stored.excluded_api_key_hashes:
+        words.append(f"{formats.plural(len(stored.excluded_api_key_hashes), 'key')} excluded")
+    if stored.origin == "operator":
+        words.append("set by the operator")
+    return " · ".join(words)
+
+
+def _detail(found: Listed, now_us: int) -> str:
+    """Return what a state means just now."""
+    state, cursor = found.state, found.cursor
+    if state.word in {"paused", "off"}:
+        if state.since_at_us is None:
+            return ""
+        return f"since {formats.clock(state.since_at_us, now_us)}"
+    if state.next_try_at_us is not None:
+        status = f"{cursor.last_status_code}, " if cursor and cursor.last_status_code else ""
+        wait_s = max(0, state.next_try_at_us - now_us + 999_999) // 1_000_000
+        return f"{status}next try in {wait_s} s" if wait_s else f"{status}trying now"
+    if cursor is None or cursor.last_delivered_at_us is None:
+        return "nothing sent yet"
+    return f"last {formats.ago(cursor.last_delivered_at_us, now_us)}"
+
+
+def _problem(found: Listed, now_us: int) -> Problem:
+    services = security.services()
+    stored = found.stored
+    kind = services.types.get(stored.type)
+    at_us = stored.paused_at_us or now_us
+    oldest_us = now_us - round(found.state.behind_s * 1_000_000)
+    secret = next((spec.label for spec in kind.specs() if spec.kind == "secret"), "settings") if kind else "settings"
+    return Problem(
+        happened=stored.pause_reason or "The destination refused what was sent.",
+        at_us=at_us,
+        held_until_us=oldest_us + services.config.retention_us,
+        content_until_us=oldest_us + services.config.content_ttl_us if stored.privacy_level != "metadata" else None,
+        secret_label=secret[0].lower() + secret[1:] if not secret.isupper() and secret[:3] != "API" else secret,
+    )
+
+
+def _catalogue() -> list[tuple[str, list[tuple[str, type[Destination], str]]]]:
+    """Return the types by category, each with what it needs, from its declaration."""
+    types = sorted(security.services().types.items(), key=lambda item: item[1].title.casefold())
+    shelves = []
+    for category, title in _CATEGORIES:
+        shelf = [
+            (slug, kind, ", ".join(spec.label for spec in kind.specs() if spec.required))
+            for slug, kind in types
+            if kind.category == category
+        ]
+        if shelf:
+            shelves.append((title, shelf))
+    return shelves
