@@ -1,0 +1,232 @@
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from broadcast import receipt_parser
+from broadcast.content import associated_data
+from broadcast.errors import ReceiptError, Unavailable
+from broadcast.ingest import Ingest
+from broadcast.ingest_writer import GROUP
+from broadcast.store import Store, destinations, receipts, workspaces
+from broadcast.store.keys import ApiKey
+from broadcast.store.workspaces import Workspace
+from broadcast.vault import KeyRing, Vault, new_key
+
+NOW = 1_795_254_068_000_000
+DAY = 86_400_000_000
+VAULT = Vault(KeyRing.parse(new_key()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    store: Store
+    ingest: Ingest
+    workspace: Workspace
+    key: ApiKey
+
+    def post(self, *items: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return self.ingest.accept_body(
+            self.workspace.id, self.key, json.dumps(items).encode(), "application/json"
+        )
+
+    def rows(self) -> list[receipts.ReceiptRow]:
+        with self.store.read() as conn:
+            return receipts.read_after(conn, self.workspace.id, 0, 10_000)
+
+
+def item(id_: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "created_at": "2026-11-21T09:00:00Z",
+        "duration_ms": 1200,
+        "model": "openai/gpt-5",
+        "status": "succeeded",
+        **more,
+    }
+
+
+@pytest.fixture
+def world(store: Store) -> Iterator[World]:
+    with store.write() as conn:
+        workspace = workspaces.create(
+            conn, name="Team", content_key=VAULT.new_content_key(), demo=False, now_us=NOW
+        )
+    key = ApiKey(
+        id=1,
+        workspace_id=workspace.id,
+        user_id=1,
+        kind="api",
+        hash="ab" * 32,
+        verifier=b"",
+        name="CI",
+        label="sk-...",
+        scopes=("receipts:write",),
+        created_at_us=NOW,
+        expires_at_us=None,
+        last_used_at_us=None,
+        revoked_at_us=None,
+    )
+    ingest = Ingest(store, VAULT, lambda: NOW, 30 * DAY)
+    ingest.start()
+    yield World(store=store, ingest=ingest, workspace=workspace, key=key)
+    ingest.stop()
+
+
+def want_content(world: World, privacy_level: str) -> None:
+    with world.store.write() as conn:
+        workspaces.set_broadcast(conn, world.workspace.id, enabled=True)
+        destinations.insert(
+            conn,
+            uid=destinations.new_uid(),
+            workspace_id=world.workspace.id,
+            type="otel-collector",
+            name="Collector",
+            config={},
+            masks={},
+            sealed=b"",
+            address=("https://example.com:443/",),
+            privacy_level=privacy_level,
+            now_us=NOW,
+        )
+
+
+def test_receipts_are_numbered_in_the_order_they_came(world: World) -> None:
+    status, answer = world.post(item("a"), item("b"))
+    assert (status, answer) == (202, {"accepted": 2, "duplicates": 0, "rejected": []})
+    assert [(row.seq, row.id) for row in world.rows()] == [(1, "a"), (2, "b")]
+
+
+def test_the_same_receipt_again_is_a_duplicate_and_another_with_its_id_is_rejected(world: World) -> None:
+    world.post(item("a"))
+    status, answer = world.post(item("a"), item("a", model="other"))
+    assert status == 202
+    assert answer["duplicates"] == 1
+    assert [(each["index"], each["id"], each["field"]) for each in answer["rejected"]] == [(1, "a", "id")]
+    assert len(world.rows()) == 1
+
+
+def test_content_counts_when_receipts_are_compared(world: World) -> None:
+    world.post(item("a", input="one"))
+    assert world.post(item("a", input="two"))[0] == 422
+    assert world.post(item("a", input="one"))[1]["duplicates"] == 1
+
+
+def test_duplicates_inside_one_request_are_found(world: World) -> None:
+    _, answer = world.post(item("a"), item("a"), item("a", model="other"))
+    assert (answer["accepted"], answer["duplicates"], len(answer["rejected"])) == (1, 1, 1)
+
+
+def test_a_bad_receipt_is_named_and_does_not_stop_its_neighbours(world: World) -> None:
+    status, answer = world.post(item("a"), item("b", status="fine"), item("c", colour="red"), item("d"))
+    assert (status, answer["accepted"]) == (202, 2)
+    assert [(each["index"], each["id"], each["field"]) for each in answer["rejected"]] == [
+        (1, "b", "status"),
+        (2, "c", "colour"),
+    ]
+
+
+def test_a_request_of_bad_receipts_alone_is_422_and_no_json_is_no_receipt(world: World) -> None:
+    assert world.post({"id": "a"})[0] == 422
+    with pytest.raises(ReceiptError):
+        world.ingest.accept_body(world.workspace.id, world.key, b"hello", None)
+
+
+def test_the_key_that_posted_is_the_receipts_key_unless_it_names_one(world: World) -> None:
+    world.post(item("a"), item("b", api_key={"hash": "cd" * 32, "name": "Other"}))
+    found = [receipt_parser.from_document(row.document).api_key for row in world.rows()]
+    assert [(key.hash, key.name) for key in found if key] == [("ab" * 32, "CI"), ("cd" * 32, "Other")]
+
+
+def test_content_is_dropped_at_the_door_when_nobody_wants_it(world: World) -> None:
+    want_content(world, "metadata")
+    world.post(item("a", input="canary", output="canary"))
+    [row] = world.rows()
+    assert not row.has_content
+    assert b"canary" not in row.document
+
+
+def test_content_is_sealed_for_its_receipt_while_a_destination_wants_it(world: World) -> None:
+    want_content(world, "full")
+    world.post(item("a", input="canary"), item("b"))
+    assert [row.has_content for row in world.rows()] == [True, False]
+    with world.store.read() as conn:
+        sealed = receipts.contents(conn, world.workspace.id, [1, 2])
+    assert sealed.keys() == {1}
+    assert b"canary" not in sealed[1]
+    cipher = VAULT.content_cipher(world.workspace.content_key)
+    assert json.loads(cipher.open(sealed[1], aad=associated_data("a"))) == {"input": "canary"}
+
+
+def test_more_receipts_than_one_transaction_holds_are_all_stored(world: World) -> None:
+    _, answer = world.post(*(item(f"r{number}") for number in range(GROUP * 2 + 7)))
+    assert answer["accepted"] == GROUP * 2 + 7
+    assert [row.seq for row in world.rows()] == list(range(1, GROUP * 2 + 8))
+
+
+def test_the_same_receipt_from_many_senders_at_once_is_stored_once(world: World) -> None:
+    answers: list[dict[str, Any]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(world.post(item("same"))[1])) for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(answer["accepted"] for answer in answers) == 1
+    assert sum(answer["duplicates"] for answer in answers) == 49
+    assert len(world.rows()) == 1
+
+
+def test_what_was_offered_is_stored_before_the_writer_ends(world: World) -> None:
+    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
+    world.ingest.offer(world.workspace.id, receipt, world.key)
+    world.ingest.stop()
+    assert [row.id for row in world.rows()] == ["a"]
+
+
+def test_an_offer_never_raises(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
+    world.ingest.stop()
+    world.ingest.offer(world.workspace.id, receipt, world.key)
+    assert "receipt_lost" in caplog.text
+
+
+def test_a_stopped_writer_takes_nothing(world: World) -> None:
+    world.ingest.stop()
+    with pytest.raises(Unavailable):
+        world.post(item("a"))
+
+
+POISON = [
+    b'{"id":"x","created_at":"2026-11-21T09:00:00Z","duration_ms":NaN,"model":"m","status":"succeeded"}',
+    b'{"id":"x","created_at":"2026-11-21T09:00:00Z","duration_ms":1e400,"model":"m","status":"succeeded"}',
+    b'{"id":"x","created_at":"2026-11-21T09:00:00Z","duration_ms":1,"model":"m","status":"succeeded","trace":'
+    + b"[" * 1000 + b"]" * 1000 + b"}",
+    b"{}",
+    b"null",
+    b'"text"',
+    b"\xff\xfe",
+    b'{"id":"../../x","created_at":"2026-11-21T09:00:00Z","duration_ms":1,"model":"m","status":"succeeded"}',
+    b'{"id":"x","created_at":"0000-01-01T00:00:00Z","duration_ms":-1,"model":"m","status":"succeeded"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
+def test_poison_is_refused_and_its_neighbour_stored(world: World, poison: bytes) -> None:
+    body = poison.replace(b"\n", b" ") + b"\n" + json.dumps(item("good")).encode()
+    status, answer = world.ingest.accept_body(world.workspace.id, world.key, body, "application/x-ndjson")
+    assert (status, answer["accepted"], len(answer["rejected"])) == (202, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "\\ud800", "\\udfff tail"])
+def test_what_no_database_takes_is_replaced(world: World, text: str) -> None:
+    body = json.dumps(item("a", trace={"k": "V"}, user="V")).replace("V", text).encode()
+    status, _ = world.ingest.accept_body(world.workspace.id, world.key, body, "application/json")
+    assert status == 202
+    assert (
+        receipt_parser.from_document(world.rows()[0].document).user == f"\N{REPLACEMENT CHARACTER}{text[6:]}"
+    )
