@@ -33,10 +33,9 @@ def clean(value: Any) -> Any:
 
 
 def mend(item: bytes) -> bytes:
-    """Return the item decoded by Python's reader and written again, with lone surrogates and NUL replaced."""
+    """Return the item read by Python's reader and written again, with lone surrogates and NUL replaced."""
     try:
         value = json.loads(item, parse_constant=_refuse_constant, parse_float=_finite)
-        holds_wide_integer(value)
         return json.dumps(clean(value), ensure_ascii=False).encode()
     except RecursionError:
         raise too_deep() from None
@@ -48,20 +47,29 @@ def holds_wide_integer(value: Any) -> bool:
     """Return whether an integer beyond 64 bits is inside; refuse a value nested deeper than `MAX_DEPTH`."""
     found = False
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is dict:
-                below.extend(item.values())
-            elif kind is list:
-                below.extend(item)
-            elif kind is int and not INT64_MIN <= item <= INT64_MAX:
-                found = True
-        if not below:
+    for _ in range(MAX_DEPTH):
+        level, wide = _descend(level)
+        found = found or wide
+        if not level:
             return found
-        level = below
-    raise too_deep()
+    below, wide = _descend(level)
+    if below or any(isinstance(item, dict | list) for item in level):
+        raise too_deep()
+    return found or wide
+
+
+def _descend(level: list[Any]) -> tuple[list[Any], bool]:
+    below: list[Any] = []
+    wide = False
+    for item in level:
+        kind = type(item)
+        if kind is dict:
+            below.extend(item.values())
+        elif kind is list:
+            below.extend(item)
+        elif kind is int and not INT64_MIN <= item <= INT64_MAX:
+            wide = True
+    return below, wide
 
 
 def narrow(value: Any) -> Any:

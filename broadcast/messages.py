@@ -134,7 +134,7 @@ def _message(item: Any, default_role: str) -> Message:
     role = _get_text(item, "role")
     role = _ROLES.get(role, role) or default_role
     made: Message = {"role": role, "parts": _message_parts(item, role)}
-    if name := _get_text(item, "name"):
+    if "role" in item and (name := _get_text(item, "name")):
         made["name"] = name
     return made
 

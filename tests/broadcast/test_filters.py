@@ -1,0 +1,157 @@
+import time
+from typing import Any
+
+import pytest
+
+from broadcast import filters
+from broadcast.receipt import Cost, KeyRef, Usage
+from tests import factories
+
+KEY = "a" * 64
+OTHER = "b" * 64
+
+
+def wants(rules: Any, *, included: Any = None, excluded: Any = None, **overrides: Any) -> bool:
+    return filters.decide(
+        factories.full_receipt(**overrides),
+        api_key_hashes=included,
+        excluded_api_key_hashes=excluded,
+        filter_rules=rules,
+    )
+
+
+def one(field: str, operator: str, value: Any = None) -> dict[str, Any]:
+    return {"groups": [{"rules": [{"field": field, "operator": operator, "value": value}]}]}
+
+
+@pytest.mark.parametrize("rules", [None, {}, {"groups": []}, {"enabled": True}])
+def test_no_groups_let_everything_pass(rules: Any) -> None:
+    assert wants(rules)
+
+
+def test_rules_switched_off_let_everything_pass() -> None:
+    assert wants({**one("model", "equals", "x"), "enabled": False})
+
+
+def test_the_excluded_key_wins() -> None:
+    assert wants(None, included=(KEY,))
+    assert not wants(None, included=(OTHER,))
+    assert not wants(None, included=(KEY,), excluded=(KEY,))
+    assert wants(None, excluded=(OTHER,))
+    assert wants(None, included=())
+
+
+def test_a_request_without_a_known_key_is_in_no_list() -> None:
+    assert not wants(None, included=(KEY,), api_key=None)
+    assert wants(None, excluded=(KEY,), api_key=KeyRef())
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "expected"),
+    [
+        ("model", "equals", "openai/gpt-4o-mini", True),
+        ("model", "equals", "OPENAI/gpt-4o-mini", False),
+        ("model", "not_equals", "x", True),
+        ("model", "contains", "4o", True),
+        ("model", "not_contains", "4o", False),
+        ("model", "starts_with", "openai/", True),
+        ("model", "ends_with", "-mini", True),
+        ("model", "regex", "^openai/.*mini$", True),
+        ("model", "regex", "claude", False),
+        ("provider", "equals", "OpenAI", True),
+        ("session_id", "exists", None, True),
+        ("user_id", "not_exists", None, False),
+        ("api_key_name", "equals", "backend", True),
+        ("finish_reason", "equals", "stop", True),
+        ("input", "contains", "receipt?", True),
+        ("output", "contains", "finished request", True),
+        ("total_cost", "gt", 0.0003, True),
+        ("total_cost", "equals", "0.000387", True),
+        ("total_cost", "lt", "0.000387", False),
+        ("total_cost", "lte", "0.000387", True),
+        ("total_cost", "starts_with", "0.0003", True),
+        ("total_tokens", "equals", 1545, True),
+        ("prompt_tokens", "gte", 1200, True),
+        ("completion_tokens", "lt", 345.0, False),
+        ("completion_tokens", "gt", "many", False),
+        ("model", "gt", 1, False),
+        ("model", "like", "x", False),
+        ("latency", "gt", 1, False),
+    ],
+)
+def test_every_field_and_operator(field: str, operator: str, value: Any, expected: bool) -> None:
+    assert wants(one(field, operator, value)) is expected
+
+
+def test_what_is_unknown_satisfies_only_the_negative_operators() -> None:
+    assert not wants(one("total_cost", "lt", 1), cost=None)
+    assert not wants(one("total_tokens", "exists"), usage=Usage(output_tokens=1))
+    assert wants(one("total_cost", "not_exists"), cost=Cost())
+    assert wants(one("session_id", "not_equals", "x"), session_id=None)
+
+
+def test_rules_of_a_group_are_joined_by_its_logic_and_groups_by_or() -> None:
+    yes = {"field": "model", "operator": "exists"}
+    no = {"field": "model", "operator": "not_exists"}
+    assert not wants({"groups": [{"rules": [yes, no]}]})
+    assert wants({"groups": [{"logic": "or", "rules": [yes, no]}]})
+    assert wants({"groups": [{"rules": [no]}, {"rules": [yes]}]})
+    assert not wants({"groups": [{"rules": [no]}, {"logic": "or", "rules": [no]}]})
+
+
+def test_rules_about_content_are_known_as_such() -> None:
+    assert filters.needs_content(one("output", "contains", "x"))
+    assert not filters.needs_content(one("model", "contains", "x"))
+    assert not filters.needs_content({**one("output", "contains", "x"), "enabled": False})
+    assert not filters.needs_content(None)
+
+
+@pytest.mark.parametrize("rules", [None, {}, one("model", "equals", "x"), one("total_cost", "gt", "0.5")])
+def test_good_rules_have_no_problems(rules: Any) -> None:
+    assert filters.validate(rules) == {}
+
+
+@pytest.mark.parametrize(
+    ("rules", "path"),
+    [
+        ([], "filter_rules"),
+        ({"group": []}, "group"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"groups": {}}, "groups"),
+        ({"groups": [3]}, "groups[0]"),
+        ({"groups": [{"rules": []}]}, "groups[0].rules"),
+        (
+            {"groups": [{"logic": "xor", "rules": [{"field": "model", "operator": "exists"}]}]},
+            "groups[0].logic",
+        ),
+        ({"groups": [{"rules": [3]}]}, "groups[0].rules[0]"),
+        (one("latency", "gt", 1), "groups[0].rules[0].field"),
+        (one("model", "like", "x"), "groups[0].rules[0].operator"),
+        (one("model", "gt", 1), "groups[0].rules[0].operator"),
+        (one("model", "equals", None), "groups[0].rules[0].value"),
+        (one("model", "equals", True), "groups[0].rules[0].value"),
+        (one("total_cost", "gt", "much"), "groups[0].rules[0].value"),
+        (one("model", "regex", "("), "groups[0].rules[0].value"),
+        (one("model", "regex", "(a+)+$"), "groups[0].rules[0].value"),
+        ({"groups": [{"rules": [{"field": ["model"], "operator": {}}]}]}, "groups[0].rules[0].field"),
+    ],
+)
+def test_a_wrong_rule_is_named(rules: Any, path: str) -> None:
+    problems = filters.validate(rules)
+    assert path in problems
+    assert all(problem.endswith(".") for problem in problems.values())
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|a)*b", "(a*)*b", "a*a*a*a*a*b", "(a?){30}a{30}", r"(\w+\s?)*$", "a+.*b"]
+)
+def test_a_stored_pattern_that_could_hang_never_runs(pattern: str) -> None:
+    started = time.monotonic()
+    assert not wants(one("input", "regex", pattern), input="a" * 100_000)
+    assert time.monotonic() - started < 1
+
+
+def test_a_permitted_pattern_is_quick_on_the_longest_text() -> None:
+    started = time.monotonic()
+    assert not wants(one("input", "regex", "a.*b"), input="a" * 1_000_000)
+    assert time.monotonic() - started < 1

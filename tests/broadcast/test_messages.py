@@ -1,0 +1,172 @@
+import json
+from typing import Any
+
+import pytest
+
+from broadcast.messages import input_messages, output_messages
+
+PIXEL = "data:image/png;base64," + "A" * 4000
+
+
+def user(*parts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "parts": list(parts)}]
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "content": words}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("Hi", user(text("Hi"))),
+        ([{"role": "user", "content": "Hi"}], user(text("Hi"))),
+        ({"messages": [{"role": "user", "content": "Hi"}]}, user(text("Hi"))),
+        ([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}], user(text("Hi"))),
+        ({"input": "Hi"}, user(text("Hi"))),
+        ({"prompt": "Hi"}, user(text("Hi"))),
+        (
+            [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+            user(text("Hi")),
+        ),
+        ([{"role": "developer", "content": "Be brief"}], [{"role": "system", "parts": [text("Be brief")]}]),
+        (
+            {"system": "Be brief", "messages": [{"role": "user", "content": "Hi", "name": "Ann"}]},
+            [
+                {"role": "system", "parts": [text("Be brief")]},
+                {"role": "user", "parts": [text("Hi")], "name": "Ann"},
+            ],
+        ),
+        (
+            [{"role": "tool", "tool_call_id": "c1", "content": "sunny"}],
+            [{"role": "tool", "parts": [{"type": "tool_call_response", "response": "sunny", "id": "c1"}]}],
+        ),
+        (
+            [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "sunny"}]}],
+            user({"type": "tool_call_response", "response": "sunny", "id": "t1"}),
+        ),
+        (
+            [{"type": "function_call_output", "call_id": "c1", "output": "sunny"}],
+            user({"type": "tool_call_response", "response": "sunny", "id": "c1"}),
+        ),
+        (5, user(text("5"))),
+    ],
+)
+def test_what_was_asked_through_any_api(asked: Any, expected: Any) -> None:
+    assert input_messages(asked) == expected
+
+
+CALL = {"type": "tool_call", "name": "weather", "id": "c1", "arguments": {"city": "Rome"}}
+
+
+@pytest.mark.parametrize(
+    ("answered", "parts", "reason"),
+    [
+        ("Hi", [text("Hi")], "stop"),
+        (
+            {"role": "assistant", "content": "Hi", "reasoning": "Hm"},
+            [{"type": "reasoning", "content": "Hm"}, text("Hi")],
+            "stop",
+        ),
+        ({"choices": [{"message": {"content": "Hi"}, "finish_reason": "length"}]}, [text("Hi")], "length"),
+        ({"choices": [{"text": "Hi", "finish_reason": None}]}, [text("Hi")], "stop"),
+        (
+            {
+                "content": None,
+                "finish_reason": "tool_calls",
+                "tool_calls": [
+                    {
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "weather", "arguments": '{"city":"Rome"}'},
+                    }
+                ],
+            },
+            [CALL],
+            "tool_call",
+        ),
+        (
+            {
+                "role": "assistant",
+                "stop_reason": "tool_use",
+                "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "Rome"}}],
+            },
+            [CALL],
+            "tool_call",
+        ),
+        (
+            {
+                "output": [
+                    {
+                        "type": "function_call",
+                        "call_id": "c1",
+                        "name": "weather",
+                        "arguments": '{"city":"Rome"}',
+                    }
+                ]
+            },
+            [CALL],
+            "stop",
+        ),
+        (
+            {"output": [{"type": "reasoning", "summary": [{"text": "Hm"}]}]},
+            [{"type": "reasoning", "content": "Hm"}],
+            "stop",
+        ),
+        (
+            {"content": [{"type": "thinking", "thinking": "Hm"}]},
+            [{"type": "reasoning", "content": "Hm"}],
+            "stop",
+        ),
+    ],
+)
+def test_what_was_answered_through_any_api(answered: Any, parts: Any, reason: str) -> None:
+    assert output_messages(answered, "stop") == [
+        {"role": "assistant", "parts": parts, "finish_reason": reason}
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", ["not json", '{"a":', '{"a":18446744073709551616}', '{"a":' * 900 + "1" + "}" * 900]
+)
+def test_arguments_that_are_no_object_stay_text(arguments: str) -> None:
+    (message,) = output_messages(
+        {"tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}, "stop"
+    )
+    assert message["parts"][0]["arguments"] == arguments
+
+
+@pytest.mark.parametrize(
+    ("part", "description"),
+    [
+        ({"type": "image_url", "image_url": {"url": PIXEL}}, "[image: image/png, about 3000 bytes]"),
+        (
+            {"type": "image_url", "image_url": {"url": "https://cdn.example.com/x?sig=secret"}},
+            "[image: cdn.example.com]",
+        ),
+        ({"type": "input_image", "image_url": PIXEL}, "[image: image/png, about 3000 bytes]"),
+        (
+            {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": "A" * 400}},
+            "[image: image/gif, about 300 bytes]",
+        ),
+        (
+            {"type": "input_audio", "input_audio": {"format": "wav", "data": "A" * 400}},
+            "[audio: wav, about 300 bytes]",
+        ),
+        (
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}},
+            "[file: a.pdf, application/pdf, about 3 bytes]",
+        ),
+        ({"type": "video_url", "video_url": 5}, "[video]"),
+        ({"type": "image_url", "image_url": {"url": "https://[bad"}}, "[image: ]"),
+    ],
+)
+def test_a_multimodal_part_is_described_in_short(part: Any, description: str) -> None:
+    for asked in (
+        [{"role": "user", "content": [part]}],
+        [{"role": "tool", "tool_call_id": "c", "content": [part]}],
+    ):
+        written = json.dumps(input_messages(asked))
+        assert description in written
+        assert "AAAA" not in written
+        assert "secret" not in written
