@@ -1,21 +1,19 @@
 """Who is asking and what they may do: users, workspaces, roles, login sessions and keys."""
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from broadcast import credentials
-from broadcast.errors import BroadcastError, Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
-from broadcast.store import Conn, Store, audit, keys, limits, sessions, users, workspaces
+from broadcast.errors import Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
+from broadcast.key_access import Keys
+from broadcast.store import Conn, Store, audit, limits, sessions, users, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
-from broadcast.vault import Vault, derive, verifier
-
-_log: Final = logging.getLogger(__name__)
+from broadcast.vault import Vault
 
 ROLES: Final = ("viewer", "member", "admin", "owner")
 """From the least to the most: each may do what the ones before it may."""
@@ -27,8 +25,6 @@ _LOGIN_TRIES: Final = 10
 _LOGIN_WINDOW_US: Final = 15 * _MINUTE_US
 _TESTS: Final = 30
 _TESTS_AT_ONCE: Final = 4
-_KEY_CACHE_US: Final = 2_000_000
-_KEY_CACHE_MAX: Final = 10_000
 _DEMO_EMAIL: Final = "operator@example.com"
 _DEMO_WORKSPACE: Final = "Demo"
 
@@ -55,18 +51,13 @@ class DemoSecrets:
     management_key: str = field(repr=False)
 
 
-class Accounts:
+class Accounts(Keys):
     """Every use case about people and keys; each opens and closes its own transactions."""
 
     def __init__(self, store: Store, secret_key: bytes, vault: Vault, clock: Callable[[], int]) -> None:
-        self._store = store
+        super().__init__(store, secret_key, clock)
         self._vault = vault
-        self._clock = clock
-        self._pepper = derive(secret_key, "key-verifier")
-        self._known: dict[bytes, tuple[ApiKey, int]] = {}
-        self._touched: dict[int, int] = {}
         self._testing: dict[int, threading.BoundedSemaphore] = {}
-        self._lock = threading.Lock()
 
     # -- log-in ----------------------------------------------------------------------------------
 
@@ -187,128 +178,6 @@ class Accounts:
             found = workspaces.all(conn)
         for workspace in found[:1]:
             self._vault.content_cipher(workspace.content_key)
-
-    # -- keys ------------------------------------------------------------------------------------
-
-    def make_key(
-        self,
-        *,
-        workspace_id: int,
-        user_id: int,
-        kind: str,
-        name: str,
-        now_us: int,
-        scopes: tuple[str, ...] = (),
-        expires_at_us: int | None = None,
-    ) -> tuple[str, ApiKey]:
-        """Return a new key, which is never shown again, and what is stored of it."""
-        name = name.strip()
-        if not 0 < len(name) <= 100:
-            raise SettingsError({"name": "Give the key a name of at most 100 characters."})
-        if expires_at_us is not None and expires_at_us <= now_us:
-            raise SettingsError({"expires_at": "This is in the past."})
-        if set(scopes) - set(credentials.ALL_SCOPES):
-            raise SettingsError({"scopes": f"Scopes are {', '.join(credentials.ALL_SCOPES)}."})
-        plain = credentials.new_key(kind)
-        with self._store.write() as conn:
-            key = keys.create(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                kind=kind,
-                hash=credentials.public_hash(plain),
-                verifier=verifier(self._pepper, plain),
-                name=name,
-                label=credentials.label_of(plain),
-                scopes=credentials.ALL_SCOPES if kind == "management" else scopes or credentials.API_SCOPES,
-                now_us=now_us,
-                expires_at_us=expires_at_us,
-            )
-            audit.record(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                action="key_created",
-                target=key.hash,
-                detail={"name": name, "kind": kind},
-                now_us=now_us,
-            )
-        return plain, key
-
-    def revoke_key(self, *, workspace_id: int, user_id: int, key_hash: str, now_us: int) -> None:
-        """End a key: at once in this process, in every other one within two seconds."""
-        with self._store.write() as conn:
-            key = keys.by_hash(conn, workspace_id, key_hash)
-            if key is None or not keys.revoke(conn, workspace_id, key.id, now_us):
-                raise NotFound("There is no such key.")
-            audit.record(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                action="key_revoked",
-                target=key.hash,
-                detail={"name": key.name, "kind": key.kind},
-                now_us=now_us,
-            )
-        with self._lock:
-            self._known.pop(key.verifier, None)
-
-    def keys_of(self, workspace_id: int) -> list[ApiKey]:
-        """Return a workspace's live keys, newest first."""
-        with self._store.read() as conn:
-            return keys.list_for(conn, workspace_id)
-
-    def key_of(self, workspace_id: int, key_hash: str) -> ApiKey:
-        """Return one of a workspace's keys by its public hash."""
-        with self._store.read() as conn:
-            key = keys.by_hash(conn, workspace_id, key_hash)
-        if key is None:
-            raise NotFound("There is no such key.")
-        return key
-
-    def authenticate(self, bearer: str) -> ApiKey | None:
-        """Return the live key behind a bearer token, remembered for two seconds; None for anything else."""
-        if not credentials.looks_like_key(bearer):
-            return None
-        now_us = self._clock()
-        mark = verifier(self._pepper, bearer)
-        known = self._known.get(mark)
-        if known is None or not 0 <= now_us - known[1] < _KEY_CACHE_US:
-            known = self._look_up(mark, now_us)
-        if known is None:
-            return None
-        key = known[0]
-        if key.revoked_at_us is not None or (key.expires_at_us is not None and now_us >= key.expires_at_us):
-            return None
-        if now_us - self._touched.get(key.id, key.last_used_at_us or 0) >= _MINUTE_US:
-            self._touch(key.id, now_us)
-        return key
-
-    def _look_up(self, mark: bytes, now_us: int) -> tuple[ApiKey, int] | None:
-        with self._store.read() as conn:
-            key = keys.by_verifier(conn, mark)
-        if key is None:
-            return None
-        with self._lock:
-            if len(self._known) >= _KEY_CACHE_MAX:
-                self._known.clear()
-            self._known[mark] = (key, now_us)
-        return key, now_us
-
-    def _touch(self, key_id: int, now_us: int) -> None:
-        """Note that a key was used, at most once a minute and without keeping the request."""
-        with self._lock:
-            if now_us - self._touched.get(key_id, 0) < _MINUTE_US:
-                return
-            self._touched[key_id] = now_us
-        threading.Thread(target=self._touch_now, args=(key_id, now_us), name="key-used", daemon=True).start()
-
-    def _touch_now(self, key_id: int, now_us: int) -> None:
-        try:
-            with self._store.write() as conn:
-                keys.touch_last_used(conn, key_id, now_us)
-        except BroadcastError as error:
-            _log.warning("action=key_touch_failed error=%s", type(error).__name__)
 
     @contextlib.contextmanager
     def testing(self, workspace_id: int, now_us: int) -> Iterator[None]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from broadcast import config, runtime
 from broadcast.runtime import Services
@@ -30,9 +29,7 @@ class Api:
     api_key: str
     management_key: str
 
-    def call(
-        self, method: str, path: str, *, key: str | None = None, body: Any = None, **more: Any
-    ) -> TestResponse:
+    def call(self, method: str, path: str, *, key: str | None = None, body: Any = None, **more: Any) -> Any:
         headers = {**more.pop("headers", {})}
         if key:
             headers["Authorization"] = f"Bearer {key}"

@@ -116,7 +116,8 @@ def test_an_unknown_cost_is_zero_and_said_to_be_unknown(http: Api) -> None:
 
 def test_requests_page_through_everything_once(http: Api) -> None:
     http.call("POST", PATH, key=http.api_key, body=[item(f"r{number}") for number in range(5)])
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = http.call("GET", f"/api/v1/requests?limit=2{cursor}", key=http.api_key).json
         seen += [row["id"] for row in page["data"]]
