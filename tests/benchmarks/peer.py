@@ -6,7 +6,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from broadcast import span
 
@@ -46,3 +46,13 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
     """Return one export request as the SDK's HTTP exporter makes it."""
     body: bytes = encode_spans(spans).SerializeToString()
     return body
+
+
+def trace(tracer: Tracer, resource_spans: span.ResourceSpans) -> None:
+    """Make the spans of one receipt as an application does."""
+    for one in resource_spans.spans:
+        made = tracer.start_span(
+            one.name, kind=_KINDS[one.kind], attributes=one.attributes, start_time=one.start_ns
+        )
+        made.set_status(Status(_CODES[one.status_code]))
+        made.end(one.end_ns)
