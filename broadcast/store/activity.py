@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import CTE, Connection, func, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from broadcast.store.tables import BLOCK_BITS, receipts
+from broadcast.store.tables import receipts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +117,8 @@ def find(conn: Connection, workspace_id: int, text: str) -> str | None:
 def _blocks(workspace_id: int) -> CTE:
     """Return the blocks of a log, oldest to newest."""
     ends = select(
-        (func.min(receipts.c.seq).op(">>")(BLOCK_BITS)).label("block"),
-        (func.max(receipts.c.seq).op(">>")(BLOCK_BITS)).label("newest"),
+        func.min(receipts.c.block).label("block"),
+        func.max(receipts.c.block).label("newest"),
     ).where(receipts.c.workspace_id == workspace_id)
     blocks = ends.cte("blocks", recursive=True)
     following = select(blocks.c.block + 1, blocks.c.newest).where(blocks.c.block < blocks.c.newest)

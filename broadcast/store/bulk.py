@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 
 def insert_rows(
@@ -29,6 +29,8 @@ def _copy(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> 
         with raw.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
+    except psycopg.IntegrityError as error:
+        raise IntegrityError(statement, None, error) from error
     except psycopg.OperationalError as error:
         # SQLAlchemy did not see this statement, so it cannot tell that the connection may be gone.
         raise OperationalError(statement, None, error, connection_invalidated=bool(raw.closed)) from error
