@@ -11,7 +11,18 @@ from broadcast import fates, genai, receipt_parser
 from broadcast.errors import NotFound, SettingsError
 from broadcast.receipt import Receipt
 from broadcast.span import ResourceSpans
-from broadcast.store import Conn, Store, attempts, audit, cursors, destinations, keys, receipts, users, workspaces
+from broadcast.store import (
+    Conn,
+    Store,
+    attempts,
+    audit,
+    cursors,
+    destinations,
+    keys,
+    receipts,
+    users,
+    workspaces,
+)
 from broadcast.store import activity as reads
 from broadcast.store.activity import RequestRow, Totals
 from broadcast.store.attempts import Attempt
@@ -60,7 +71,8 @@ def paused_count(store: Store, workspace_id: int) -> int:
     """Return how many destinations wait for a person because an answer paused them."""
     with store.read() as conn:
         return sum(
-            found.paused_by == "answer" and found.enabled for found in destinations.list_for(conn, workspace_id)
+            found.paused_by == "answer" and found.enabled
+            for found in destinations.list_for(conn, workspace_id)
         )
 
 
@@ -71,12 +83,16 @@ def remember_workspace(store: Store, user: User, workspace: Workspace) -> None:
             users.set_last_workspace(conn, user.id, workspace.id)
 
 
-def requests_page(store: Store, workspace: Workspace, *, before: tuple[int, int] | None, since_us: int) -> Requests:
+def requests_page(
+    store: Store, workspace: Workspace, *, before: tuple[int, int] | None, since_us: int
+) -> Requests:
     """Return one page of requests with what became of each at every destination."""
     with store.read() as conn:
         found = reads.page(conn, workspace.id, before=before, limit=PAGE + 1)
         rows = tuple(found[:PAGE])
-        listed = tuple(sorted(destinations.list_for(conn, workspace.id), key=lambda item: item.name.casefold()))
+        listed = tuple(
+            sorted(destinations.list_for(conn, workspace.id), key=lambda item: item.name.casefold())
+        )
         places = {cursor.destination_id: cursor for cursor in cursors.list_for(conn, workspace.id)}
         words = _words(conn, rows, listed, places)
         older = (rows[-1].created_at_us, rows[-1].seq) if len(found) > PAGE else None
@@ -125,7 +141,9 @@ def received_at(store: Store, workspace: Workspace, seqs: Iterable[int]) -> dict
         return {row.seq: row.received_at_us for row in receipts.by_seqs(conn, workspace.id, seqs)}
 
 
-def attempts_of(store: Store, stored: StoredDestination, *, before_id: int | None, limit: int) -> list[Attempt]:
+def attempts_of(
+    store: Store, stored: StoredDestination, *, before_id: int | None, limit: int
+) -> list[Attempt]:
     """Return a destination's attempts, newest first."""
     with store.read() as conn:
         return attempts.list_for(conn, stored.id, limit, before_id)

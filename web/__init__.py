@@ -135,7 +135,9 @@ def _errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> ResponseReturnValue:
-        _log.error("action=page_failed request_id=%s path=%s", g.get("request_id"), request.path, exc_info=error)
+        _log.error(
+            "action=page_failed request_id=%s path=%s", g.get("request_id"), request.path, exc_info=error
+        )
         return problem(500, "Nothing was changed. Try again.")
 
 

@@ -47,7 +47,7 @@ class DestinationForm(Form):
     name = StringField(
         "Name", [InputRequired("Enter a name."), Length(max=100)], description="Shown in this workspace only."
     )
-    privacy_level = RadioField("Privacy", choices=[(level, label) for level, label, _ in PRIVACY], default="metadata")
+    privacy_level = RadioField("Privacy", choices=[level for level, _, _ in PRIVACY], default="metadata")
     sampling_percent = FloatField(
         "Share of sessions",
         [
@@ -58,10 +58,15 @@ class DestinationForm(Form):
         description="100 sends everything.",
     )
     api_key_hashes = SelectMultipleField(
-        "Included", description="None chosen: every key of this workspace, later ones too."
+        "Included",
+        choices=[],
+        validate_choice=False,
+        description="None chosen: every key of this workspace, later ones too.",
     )
-    excluded_api_key_hashes = SelectMultipleField("Excluded", description="Excluded wins over included.")
-    groups = SelectMultipleField("Also send", choices=list(_GROUPS))
+    excluded_api_key_hashes = SelectMultipleField(
+        "Excluded", choices=[], validate_choice=False, description="Excluded wins over included."
+    )
+    groups = SelectMultipleField("Also send", choices=[name for name, _ in _GROUPS])
 
     def settings(self) -> list[Field]:
         """Return the declared fields, in the vendor's order."""
@@ -86,6 +91,12 @@ class DestinationForm(Form):
             "excluded_api_key_hashes": self.excluded_api_key_hashes.data or None,
             **{name: name in chosen for name, _ in _GROUPS},
         }
+
+    def conceal(self) -> None:
+        """Forget what was entered as a secret, so that no page can hold it."""
+        for field in self.settings():
+            if isinstance(field, (PasswordField, TextAreaField)):
+                field.data = None
 
     def place(self, problems: Mapping[str, str]) -> list[str]:
         """Put problems under their fields; return the sentences that belong to no field."""
@@ -122,8 +133,8 @@ def destination_form(
     choices = [(key.hash, f"{key.name} {key.label}") for key in keys]
     for field in (form.api_key_hashes, form.excluded_api_key_hashes):
         held = [mark for mark in field.data or [] if mark not in dict(choices)] if data is None else []
-        field.choices = choices + [(mark, f"a revoked key {mark[:8]}…") for mark in held]
-        field.validate_choice = False
+        field.named = choices + [(mark, f"a revoked key {mark[:8]}…") for mark in held]
+        field.choices = [mark for mark, _ in field.named]
     return form
 
 
@@ -146,8 +157,7 @@ def _field(spec: Spec, stored: StoredDestination | None, passed: bool) -> Any:
     rules: list[Any] = [InputRequired(f"Enter the {spec.label}.") if needed else Optional(), _Declared(spec)]
     shown: dict[str, Any] = {"label": spec.label, "validators": rules, "description": spec.help}
     if spec.kind == "choice":
-        first = [] if spec.required else [("", "Not set")]
-        choices = first + [(choice, choice) for choice in spec.choices]
+        choices = ([] if spec.required else [""]) + list(spec.choices)
         return SelectField(**shown, choices=choices, default=spec.default or "", validate_choice=False)
     if spec.kind == "flag":
         return BooleanField(spec.label, default=bool(spec.default), description=spec.help)

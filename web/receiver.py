@@ -100,7 +100,9 @@ def receive(workspace_uid: Any) -> Response:
     expected = f"Bearer {receiver_token(services.config, str(workspace_uid))}"
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), expected.encode()):
-        return Response('{"code":16,"message":"The bearer token is wrong."}', 401, content_type="application/json")
+        return Response(
+            '{"code":16,"message":"The bearer token is wrong."}', 401, content_type="application/json"
+        )
     request.max_content_length = _MAX_BODY
     try:
         received = read(request.get_data(), request.headers, services.clock())

@@ -87,7 +87,9 @@ def _guard() -> AnyResponse | None:
     if not is_page():
         return None
     if _host() not in _trusted_hosts():
-        abort(400, "This address does not belong to this server. Set BROADCAST_PUBLIC_URL to the one you use.")
+        abort(
+            400, "This address does not belong to this server. Set BROADCAST_PUBLIC_URL to the one you use."
+        )
     request.max_content_length = _MAX_FORM_BYTES
     if request.method == "POST" and request.endpoint is not None:
         check_csrf()

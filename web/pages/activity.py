@@ -253,7 +253,11 @@ def _cost(receipt: Receipt) -> list[Fact]:
     cost = receipt.cost
     if cost is None:
         return [("Total", "unknown")]
-    parts = (("Input", cost.input_nano_usd), ("Output", cost.output_nano_usd), ("Upstream", cost.upstream_nano_usd))
+    parts = (
+        ("Input", cost.input_nano_usd),
+        ("Output", cost.output_nano_usd),
+        ("Upstream", cost.upstream_nano_usd),
+    )
     facts = [(label, formats.request_money(value)) for label, value in parts if value is not None]
     facts.insert(min(2, len(facts)), ("Total", formats.request_money(cost.total_nano_usd)))
     return facts + ([("Estimated", "yes" if cost.estimated else "no")] if cost.estimated is not None else [])
@@ -297,7 +301,13 @@ def _trace(found: Request) -> list[Fact]:
     spans = found.spans.spans
     main = next((span for span in spans if "gen_ai.operation.name" in span.attributes), spans[0])
     given = found.receipt.trace or {}
-    source = "trace.trace_id" if given.get("trace_id") else "traceparent" if found.receipt.traceparent else "the receipt's id"
+    source = (
+        "trace.trace_id"
+        if given.get("trace_id")
+        else "traceparent"
+        if found.receipt.traceparent
+        else "the receipt's id"
+    )
     return [("Span id", main.span_id), ("Id from", source), ("Spans", formats.count(len(spans)))]
 
 

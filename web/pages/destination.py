@@ -32,8 +32,10 @@ def page(uid: Any) -> str:
 def test(uid: Any) -> ResponseReturnValue:
     """Test what is saved, and show the report on the page."""
     services, viewer = security.services(), security.viewer()
+    now_us = services.clock()
     try:
-        report = services.connections.test(viewer.workspace, {}, uid=str(uid), now_us=services.clock())
+        with services.accounts.testing(viewer.workspace.id, now_us):
+            report = services.connections.test(viewer.workspace, {}, uid=str(uid), now_us=now_us)
     except TooManyRequests as error:
         return _render(str(uid), wait=str(error)), 429
     return _render(str(uid), report=report)
@@ -44,10 +46,12 @@ def test(uid: Any) -> ResponseReturnValue:
 def send_trace(uid: Any) -> ResponseReturnValue:
     """Send one made-up request, outside the ledger."""
     services, viewer = security.services(), security.viewer()
+    now_us = services.clock()
     try:
-        report = services.connections.send_trace(
-            viewer.workspace, viewer.user.id, str(uid), now_us=services.clock()
-        )
+        with services.accounts.testing(viewer.workspace.id, now_us):
+            report = services.connections.send_trace(
+                viewer.workspace, viewer.user.id, str(uid), now_us=now_us
+            )
     except TooManyRequests as error:
         return _render(str(uid), wait=str(error)), 429
     return _render(str(uid), report=report, sent=True)

@@ -110,11 +110,15 @@ def _report(editing: Editing, form: DestinationForm) -> Report:
     form.validate()
     wrong = {field.name: str(field.errors[0]) for field in form.settings() if field.errors}
     if wrong:
-        return Report(ok=False, stage="fields", message="Some values need a correction first.", problems=wrong)
-    try:
-        return services.connections.test(
-            viewer.workspace, form.body(editing.slug), uid=editing.uid, now_us=services.clock()
+        return Report(
+            ok=False, stage="fields", message="Some values need a correction first.", problems=wrong
         )
+    now_us = services.clock()
+    try:
+        with services.accounts.testing(viewer.workspace.id, now_us):
+            return services.connections.test(
+                viewer.workspace, form.body(editing.slug), uid=editing.uid, now_us=now_us
+            )
     except SecretRequired as error:
         return Report(
             ok=False,
@@ -133,7 +137,9 @@ def _problems(editing: Editing, report: Report) -> dict[str, str]:
     """Return which field a failed test is shown under: a refused credential under the key, a path under the URL."""
     if report.problems:
         return report.problems
-    wanted = {"credential": "secret", "address": "url", "dns": "url", "connect": "url", "tls": "url"}.get(report.stage)
+    wanted = {"credential": "secret", "address": "url", "dns": "url", "connect": "url", "tls": "url"}.get(
+        report.stage
+    )
     if report.ok or wanted is None and report.status_code != 404:
         return {}
     found = [spec.outside for spec in editing.type.specs() if spec.kind == (wanted or "url")]
@@ -201,8 +207,12 @@ def _facts(editing: Editing) -> dict[str, Any]:
     return {"save": url_for(".edit", **base), "test": url_for(".test_saved", **base)}
 
 
-def _panel(editing: Editing, form: DestinationForm, report: Report | None, wait: str | None) -> ResponseReturnValue:
-    wrong = {field.name: str(field.errors[0]) for field in form if field.errors and field.name.startswith(PREFIX)}
+def _panel(
+    editing: Editing, form: DestinationForm, report: Report | None, wait: str | None
+) -> ResponseReturnValue:
+    wrong = {
+        field.name: str(field.errors[0]) for field in form if field.errors and field.name.startswith(PREFIX)
+    }
     body = render_template(
         "_test_panel.html",
         editing=editing,
@@ -224,6 +234,7 @@ def _render(
     wait: str | None = None,
     homeless: list[str] | None = None,
 ) -> str:
+    form.conceal()
     return render_template(
         "destination_form.html",
         here="observability",
@@ -231,7 +242,9 @@ def _render(
         editing=editing,
         form=form,
         specs={PREFIX + spec.outside: spec for spec in editing.type.specs()},
-        masks={PREFIX + name: mask for name, mask in (editing.stored.masks if editing.stored else {}).items()},
+        masks={
+            PREFIX + name: mask for name, mask in (editing.stored.masks if editing.stored else {}).items()
+        },
         privacy=PRIVACY,
         report=report,
         wait=wait,

@@ -27,7 +27,11 @@ def page() -> ResponseReturnValue:
     try:
         token = services.accounts.log_in(email, request.form.get("password", ""), address, services.clock())
     except TooManyRequests as error:
-        return _form(next_=next_, email=email, wrong=str(error)), 429, {"Retry-After": str(error.retry_after_s)}
+        return (
+            _form(next_=next_, email=email, wrong=str(error)),
+            429,
+            {"Retry-After": str(error.retry_after_s)},
+        )
     if token is None:
         return _form(next_=next_, email=email, wrong=_WRONG), 401
     return security.begin_session(token, next_ if _is_ours(next_) else "/")

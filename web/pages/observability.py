@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from broadcast import activity
-from broadcast.connections import Listed
+from broadcast.shelf import Listed
 from broadcast.destination import Destination
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
@@ -116,7 +116,9 @@ def row_of(found: Listed, now_us: int) -> Row:
         paused_by=state.paused_by,
         detail=_detail(found, now_us),
         pending=state.backlog,
-        waiting_words="Nothing is held while off" if state.word == "off" else f"{formats.count(state.backlog)} waiting",
+        waiting_words="Nothing is held while off"
+        if state.word == "off"
+        else f"{formats.count(state.backlog)} waiting",
         behind_us=behind_us,
         cursor_percent=round(100 - gap, 2),
         gap_percent=round(gap, 2),
@@ -163,13 +165,21 @@ def _problem(found: Listed, now_us: int) -> Problem:
     kind = services.types.get(stored.type)
     at_us = stored.paused_at_us or now_us
     oldest_us = now_us - round(found.state.behind_s * 1_000_000)
-    secret = next((spec.label for spec in kind.specs() if spec.kind == "secret"), "settings") if kind else "settings"
+    secret = (
+        next((spec.label for spec in kind.specs() if spec.kind == "secret"), "settings")
+        if kind
+        else "settings"
+    )
     return Problem(
         happened=stored.pause_reason or "The destination refused what was sent.",
         at_us=at_us,
         held_until_us=oldest_us + services.config.retention_us,
-        content_until_us=oldest_us + services.config.content_ttl_us if stored.privacy_level != "metadata" else None,
-        secret_label=secret[0].lower() + secret[1:] if not secret.isupper() and secret[:3] != "API" else secret,
+        content_until_us=oldest_us + services.config.content_ttl_us
+        if stored.privacy_level != "metadata"
+        else None,
+        secret_label=secret[0].lower() + secret[1:]
+        if not secret.isupper() and secret[:3] != "API"
+        else secret,
     )
 
 
