@@ -1,6 +1,6 @@
 """What the pages show of a workspace: its requests, one request with its spans, keys, members, attempts.
 
-Each function opens one read transaction and returns records; nothing here changes anything but a workspace's name.
+Each function opens one read transaction and returns records; only a name and a last visit are ever written.
 """
 
 from collections.abc import Iterable
@@ -185,7 +185,7 @@ def rename(store: Store, workspace: Workspace, user: User, name: str, now_us: in
 def _words(
     conn: Conn, rows: Iterable[RequestRow], listed: Iterable[StoredDestination], places: dict[int, Cursor]
 ) -> dict[int, tuple[str, ...]]:
-    """Return the fate of every row at every destination; one attempt is read once, however many rows it covers."""
+    """Return each row's fate at each destination; one attempt is read once, however many rows it covers."""
     seqs = [row.seq for row in rows]
     columns = [_column(conn, stored, places.get(stored.id), seqs) for stored in listed]
     return {seq: tuple(column[seq] for column in columns) for seq in seqs}

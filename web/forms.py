@@ -1,4 +1,4 @@
-"""The form of a destination, made from its type's declaration.                          door: wtforms"""
+"""The form of a destination, made from its type's declaration; the door of wtforms."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -29,8 +29,10 @@ PRIVACY: Final = (
     (
         "metadata",
         "Metadata only",
-        "Model, provider, tokens, cost, timing, status, ids, user, session and your trace fields. "
-        "No prompts, no completions, no tool arguments, no error texts.",
+        (
+            "Model, provider, tokens, cost, timing, status, ids, user, session and your trace fields. "
+            "No prompts, no completions, no tool arguments, no error texts."
+        ),
     ),
     ("full", "Full content", "Also messages as they were sent and answered."),
 )
@@ -73,7 +75,7 @@ class DestinationForm(Form):
         return [field for field in self if field.name.startswith(PREFIX)]
 
     def body(self, slug: str) -> dict[str, Any]:
-        """Return the body of create, test and PATCH; a secret left empty is absent, so that the stored one stays."""
+        """Return the body of create, test and PATCH; an empty secret is absent, so the stored one stays."""
         percent = self.sampling_percent.data
         share = percent if isinstance(percent, (int, float)) and math.isfinite(percent) else 100.0
         chosen = self.groups.data or []

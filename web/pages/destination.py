@@ -123,7 +123,7 @@ def _render(uid: str, *, report: Report | None = None, wait: str | None = None, 
 
 
 def _parts(ledger: dict[str, Any]) -> list[tuple[str, float, float]]:
-    """Return the bar's parts as word, start and width in percent; a part that exists is wide enough to be seen."""
+    """Return the bar's parts as word, start and width in percent; none is too thin to be seen."""
     shares = {term: ledger[term] for term in _TERMS if ledger[term] > 0}
     whole = sum(shares.values())
     if not whole:

@@ -1,4 +1,4 @@
-"""Add and edit a destination: the form of its type's declaration, the test beside it, Save behind the gate."""
+"""Add and edit a destination: its declaration as a form, the test beside it, Save behind the gate."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -134,13 +134,13 @@ def _secret_words(editing: Editing, error: SecretRequired) -> dict[str, str]:
 
 
 def _problems(editing: Editing, report: Report) -> dict[str, str]:
-    """Return which field a failed test is shown under: a refused credential under the key, a path under the URL."""
+    """Return the field a failed test is shown under: a credential under the key, a path under the URL."""
     if report.problems:
         return report.problems
     wanted = {"credential": "secret", "address": "url", "dns": "url", "connect": "url", "tls": "url"}.get(
         report.stage
     )
-    if report.ok or wanted is None and report.status_code != 404:
+    if report.ok or (wanted is None and report.status_code != 404):
         return {}
     found = [spec.outside for spec in editing.type.specs() if spec.kind == (wanted or "url")]
     return {found[-1]: report.message} if found else {}

@@ -60,7 +60,7 @@ def _home_slug(user: User) -> str:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether a path stays on this server; browsers read two slashes or a backslash as another host."""
+    """Return whether a path stays here; browsers read two slashes or a backslash as another host."""
     return path.startswith("/w/") and "\\" not in path and not any(ord(char) < 33 for char in path)
 
 

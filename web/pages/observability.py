@@ -8,8 +8,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from broadcast import activity
-from broadcast.shelf import Listed
 from broadcast.destination import Destination
+from broadcast.shelf import Listed
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from web import formats, security

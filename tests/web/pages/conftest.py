@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broadcast import config, runtime
-from broadcast.runtime import Services
-from broadcast.store import users
-from broadcast.store.workspaces import Workspace
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from broadcast import config, runtime
+from broadcast.runtime import Services
+from broadcast.store import users
+from broadcast.store.workspaces import Workspace
 from destinations import TYPES
 from tests.factories import receipt_document
 from web import create_app
