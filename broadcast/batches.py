@@ -1,7 +1,7 @@
 """Batches: what a destination gets next, from its cursor on, as encoded spans.
 
-Privacy comes first: no destination's code, and no encoder, ever sees what may not leave. Destinations of a workspace
-that want the same variation of a receipt share its spans and bytes within one round.
+Privacy comes first: no destination's code, and no encoder, ever sees what may not leave. Destinations of a
+workspace that want the same variation of a receipt share its spans and bytes within one round.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A batch ready to send: `fates` has one entry a receipt from `from_seq` on, None where a piece decides it."""
+    """A batch ready to send: `fates` has an entry a receipt, None where a piece decides."""
 
     claim: Claim
     stored: StoredDestination
@@ -108,7 +108,7 @@ class Round:
         self._log: _Log | None = None
 
     def build(self, claim: Claim, *, now_us: int) -> Prepared | Unbuilt | None:
-        """Return the next batch of a claim; None when the destination is gone. Raises only for the database."""
+        """Return the next batch of a claim, None when the destination is gone; only the database raises."""
         with self._store.read() as conn:
             stored = destinations.by_ids(conn, (claim.destination_id,)).get(claim.destination_id)
             workspace = workspaces.by_id(conn, claim.workspace_id)
@@ -118,7 +118,7 @@ class Round:
                 self._log = _Log(workspace, self._vault)
             try:
                 return self._prepare(conn, claim, workspace, stored, now_us)
-            except _Unencodable as error:
+            except _UnencodableError as error:
                 reason = str(error)
             except VaultError:
                 reason = "A stored secret or content cannot be opened. Check BROADCAST_ENCRYPTION_KEYS."
@@ -145,7 +145,7 @@ class Round:
         return run.prepared()
 
 
-class _Unencodable(Exception):
+class _UnencodableError(Exception):
     """No receipt of a run could be encoded: the fault is ours, not a receipt's."""
 
 
@@ -226,9 +226,9 @@ class _Run:
                     return
 
     def prepared(self) -> Prepared:
-        """Return the batch; raise `_Unencodable` when nothing at all could be encoded."""
+        """Return the batch; raise `_UnencodableError` when nothing at all could be encoded."""
         if self._broken and not self._pieces:
-            raise _Unencodable(self._broken[0][2])
+            raise _UnencodableError(self._broken[0][2])
         for index, _, _ in self._broken:
             self._fates[index] = Fate.REJECTED
         return Prepared(
@@ -262,7 +262,7 @@ class _Run:
             body, spans = self._encoded(row, receipt)
         except VaultError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see below
             # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
             _log.exception("action=encode_failed receipt=%s", row.id)
             self._broken.append((len(self._fates), row.id, f"Encoding failed ({type(error).__name__})."))

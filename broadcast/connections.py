@@ -1,67 +1,35 @@
-"""Configured destinations: test, save (only after a passed test), pause, resume, switch, delete, look at.
+"""Configured destinations: test, save (only after a passed test), pause, resume, switch, delete.
 
-`workspace` is a `store.workspaces.Workspace`, `uid` a destination's outside id, `body` a mapping with the outside
-names of CONTRACT section 2 (`type name enabled config sampling_rate privacy_mode privacy_level api_key_hashes
-excluded_api_key_hashes filter_rules broadcast_generation_cost ..._identity ..._request_context`), `config` inside
-it with camelCase names. Signatures:
+`workspace` is a `store.workspaces.Workspace`, `uid` a destination's outside id. A `body` has the outside
+names of the HTTP API (`type name enabled config sampling_rate privacy_mode privacy_level ...`), camelCase
+inside `config`. `Report.fingerprint` is set when a test passed: a page sends it back with Save, in place of
+the secrets.
 
-    Connections(store, vault, types, policy, config)
-    .test(workspace, body, *, uid=None, now_us) -> Report       body: type and config; uid = an edit, stored secrets
-                                                                are merged in; never raises for wrong settings
-    .create(workspace, user_id, body, *, fingerprint=None, now_us) -> StoredDestination
-    .update(workspace, user_id, uid, body, *, fingerprint=None, expected_version=None, now_us) -> StoredDestination
-    .delete(workspace, user_id, uid, *, now_us)    .pause(...)    .resume(...)      same arguments; pause, resume
-                                                                                    return the StoredDestination
-    .send_trace(workspace, user_id, uid, *, now_us) -> Report
-    .set_broadcast(workspace, user_id, enabled, *, now_us)
-    .get(workspace, uid) -> StoredDestination                   raises NotFound
-    .overview(workspace, *, now_us=None) -> list[Listed]        .stored .cursor .state, by name
-    .view(stored, workspace) -> dict                            the API's object, secrets masked
-    .state(stored, cursor, head_seq, now_us, broadcast=True) -> State
-    .ledger(workspace, uid) -> dict    .attempts(workspace, uid, *, limit=50, cursor=None) -> dict
-    .delivery(workspace, receipt_row) -> list[dict]             one entry a destination: the fate of a receipt
-    .add_demo_receiver(*, workspace_id, name, config, now_us)
-
-`Report.fingerprint` is set when a test passed: the page sends it back with Save, in place of the secrets.
 Raised: SettingsError, GateClosed (holds the report), SecretRequired, Conflict, NotFound.
 """
 
-import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
-from broadcast import draft, genai, ledger
+from broadcast import draft, genai
 from broadcast.config import Config
 from broadcast.destination import Destination
 from broadcast.egress import Policy
 from broadcast.errors import Conflict, NotFound, SecretRequired, SettingsError, VaultError
-from broadcast.gate import Gate, opened
-from broadcast.ledger import State
+from broadcast.gate import Gate
 from broadcast.report import Report, fields_report
+from broadcast.shelf import Shelf
 from broadcast.store import Conn, Store, audit, cursors, destinations, workspaces
-from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
-from broadcast.times import rfc3339
 from broadcast.vault import Vault
 
 MAX_OF_A_TYPE: Final = 5
-_log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A destination with its cursor and what it is doing."""
-
-    stored: StoredDestination
-    cursor: Cursor | None
-    state: State
-
-
-class Connections:
+class Connections(Shelf):
     """Every use case of a configured destination."""
 
     def __init__(
@@ -72,12 +40,9 @@ class Connections:
         policy: Policy,
         config: Config,
     ) -> None:
-        self._store = store
-        self._vault = vault
-        self._types = types
+        super().__init__(store, vault, types)
         self._namespace = config.service_name
         self._gate = Gate(store, vault, policy, config)
-        self._uids: dict[int, str] = {}
 
     # -- test --------------------------------------------------------------------------------------
 
@@ -141,7 +106,7 @@ class Connections:
         expected_version: int | None = None,
         now_us: int,
     ) -> StoredDestination:
-        """Change a destination: a changed `config`, or switching on, needs a passed test; the rest saves at once."""
+        """Change a destination: a new `config`, or switching on, needs a passed test; the rest does not."""
         stored = self.get(workspace, uid)
         if expected_version is not None and expected_version != stored.version:
             raise Conflict("These settings changed meanwhile. Reload.", reason="stale")
@@ -233,108 +198,7 @@ class Connections:
         self._insert(workspace, None, "otel-collector", destination, columns, now_us=now_us)
         self.set_broadcast(workspace, None, enabled=True, now_us=now_us)
 
-    # -- look --------------------------------------------------------------------------------------
-
-    def get(self, workspace: Workspace, uid: str) -> StoredDestination:
-        """Return a destination of this workspace; another workspace's does not exist here."""
-        with self._store.read() as conn:
-            stored = destinations.by_uid(conn, workspace.id, uid)
-        if stored is None:
-            raise NotFound("There is no such destination in this workspace.")
-        return stored
-
-    def overview(self, workspace: Workspace, *, now_us: int | None = None) -> list[Listed]:
-        """Return every destination with cursor and state, by name."""
-        with self._store.read() as conn:
-            now = self._store.now_us(conn) if now_us is None else now_us
-            fresh = workspaces.by_id(conn, workspace.id)
-            head = workspaces.head_seq(conn, workspace.id)
-            cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
-            listed = destinations.list_for(conn, workspace.id)
-            behind = {item.id: ledger.behind_us(conn, cursor_of.get(item.id), head, now) for item in listed}
-        on = fresh is not None and fresh.broadcast_enabled
-        found = []
-        for stored in listed:
-            cursor = cursor_of.get(stored.id)
-            state = ledger.state(stored, cursor, head, now, broadcast=on, behind_us=behind[stored.id])
-            found.append(Listed(stored=stored, cursor=cursor, state=state))
-        return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
-
-    def state(
-        self,
-        stored: StoredDestination,
-        cursor: Cursor | None,
-        head_seq: int,
-        now_us: int,
-        broadcast: bool = True,
-    ) -> State:
-        """Return what a destination is doing."""
-        with self._store.read() as conn:
-            behind = ledger.behind_us(conn, cursor, head_seq, now_us)
-        return ledger.state(stored, cursor, head_seq, now_us, broadcast=broadcast, behind_us=behind)
-
-    def ledger(self, workspace: Workspace, uid: str) -> dict[str, Any]:
-        """Return the ledger of a destination as the API says it."""
-        stored = self.get(workspace, uid)
-        with self._store.read() as conn:
-            return ledger.view(cursors.get(conn, stored.id), workspaces.head_seq(conn, workspace.id))
-
-    def attempts(
-        self, workspace: Workspace, uid: str, *, limit: int = 50, cursor: str | None = None
-    ) -> dict[str, Any]:
-        """Return a page of attempts, newest first, as the API says it."""
-        stored = self.get(workspace, uid)
-        with self._store.read() as conn:
-            return ledger.attempts_page(conn, stored.id, limit=limit, cursor=cursor)
-
-    def delivery(self, workspace: Workspace, row: ReceiptRow) -> list[dict[str, Any]]:
-        """Return what became of a receipt at each destination of its workspace."""
-        with self._store.read() as conn:
-            head = workspaces.head_seq(conn, workspace.id)
-            cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
-            return [
-                ledger.fate_view(conn, stored, cursor_of.get(stored.id), row, head)
-                | {"trace_url": self._trace_url(stored, row)}
-                for stored in destinations.list_for(conn, workspace.id)
-            ]
-
-    def view(self, stored: StoredDestination, workspace: Workspace | None = None) -> dict[str, Any]:
-        """Return the API's object: OpenRouter's names and ours, secrets masked."""
-        return {
-            "id": stored.uid,
-            "type": stored.type,
-            "name": stored.name,
-            "workspace_id": workspace.uid if workspace else self._workspace_uid(stored.workspace_id),
-            "enabled": stored.enabled,
-            "config": {**stored.config, **stored.masks},
-            "sampling_rate": stored.sampling_rate,
-            "privacy_mode": stored.privacy_level == "metadata",
-            "privacy_level": stored.privacy_level,
-            "broadcast_generation_cost": stored.broadcast_generation_cost,
-            "broadcast_generation_identity": stored.broadcast_generation_identity,
-            "broadcast_generation_request_context": stored.broadcast_generation_request_context,
-            "api_key_hashes": _listed(stored.api_key_hashes),
-            "excluded_api_key_hashes": _listed(stored.excluded_api_key_hashes),
-            "filter_rules": stored.filter_rules,
-            "origin": stored.origin,
-            "paused_by": stored.paused_by,
-            "pause_reason": stored.pause_reason,
-            "created_at": rfc3339(stored.created_at_us),
-            "updated_at": rfc3339(stored.updated_at_us),
-        }
-
-    def opened(self, workspace: Workspace, stored: StoredDestination) -> Destination:
-        """Return the configured destination with its secrets; raise `VaultError` when these do not open."""
-        cls = self._types[stored.type]
-        return cls.parse({**stored.config, **self._secrets(workspace, stored)})
-
     # -- inside ------------------------------------------------------------------------------------
-
-    def _secrets(self, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
-        secrets = self._vault.open_secrets(
-            stored.sealed, workspace=workspace.uid, destination=stored.uid, address=stored.address
-        )
-        return opened(self._types[stored.type], secrets)
 
     def _type(self, body: Mapping[str, Any]) -> type[Destination]:
         name = body.get("type")
@@ -373,7 +237,7 @@ class Connections:
         *,
         now_us: int,
     ) -> Destination | None:
-        """Return the tested destination where the gate asks for a test, None where nothing has to be sealed."""
+        """Return the tested destination where a test is needed, None where nothing has to be sealed."""
         switched_on = body.get("enabled") is True and not stored.enabled
         if "config" not in body and not switched_on:
             return None
@@ -457,7 +321,7 @@ class Connections:
             )
         return uid
 
-    def _switch(
+    def _switch(  # noqa: PLR0917 - private, called once
         self,
         conn: Conn,
         workspace: Workspace,
@@ -466,7 +330,7 @@ class Connections:
         head: int,
         now_us: int,
     ) -> None:
-        """End the ledger of what was switched off and begin one for what was switched on, at the locked head."""
+        """End or begin the ledger of what was switched, at the locked head."""
         current = workspaces.by_id(conn, workspace.id)
         if stored.enabled and not enabled:
             cursors.end(conn, stored.id, head, now_us)
@@ -482,23 +346,6 @@ class Connections:
     def _check_name(self, workspace_id: int, name: str, besides_id: int) -> None:
         with self._store.read() as conn:
             _require_free_name(conn, workspace_id, name, besides_id=besides_id)
-
-    def _trace_url(self, stored: StoredDestination, row: ReceiptRow) -> str | None:
-        cls = self._types.get(stored.type)
-        if cls is None:
-            return None
-        try:
-            known = cls.parse(stored.config, secrets_required=False)
-        except SettingsError:
-            return None
-        return known.trace_url(ledger.trace_id(row), row.created_at_us)
-
-    def _workspace_uid(self, workspace_id: int) -> str:
-        if workspace_id not in self._uids:
-            with self._store.read() as conn:
-                found = workspaces.by_id(conn, workspace_id)
-            self._uids[workspace_id] = found.uid if found else ""
-        return self._uids[workspace_id]
 
 
 def _plain_after(stored: StoredDestination, patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -525,7 +372,7 @@ def _require_free_name(conn: Conn, workspace_id: int, name: str, *, besides_id: 
         raise Conflict("A destination with this name exists.", field="name", reason="name_taken")
 
 
-def _audit(
+def _audit(  # noqa: PLR0917 - private, always called alike
     conn: Conn,
     stored: StoredDestination,
     user_id: int | None,
@@ -542,7 +389,3 @@ def _audit(
         detail=detail,
         now_us=now_us,
     )
-
-
-def _listed(value: tuple[str, ...] | None) -> list[str] | None:
-    return None if value is None else list(value)

@@ -1,28 +1,30 @@
 """Delivery: claim destinations that are owed something, build, send, and record what became of it.
 
-Invariants. No transaction is open while a byte is on the network. One batch is in flight for each destination: its
-lease sees to it, and every outcome is fenced by the lease's token. The cursor moves over the finished prefix of a
-batch only. Whatever goes wrong ends as a recorded attempt with a reason, and nothing is dropped by a failure: a
-receipt leaves the backlog as delivered, sampled out, filtered, rejected or expired, and in no other way.
+Invariants. No transaction is open while a byte is on the network. One batch is in flight for each
+destination: its lease sees to it, and every outcome is fenced by the lease's token. The cursor moves over
+the finished prefix of a batch only. Whatever goes wrong ends as a recorded attempt with a reason, and
+nothing is dropped by a failure: a receipt leaves the backlog as delivered, sampled out, filtered, rejected
+or expired, in no other way.
 """
 
 import asyncio
-import hashlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
-from broadcast import privacy, retry
+from broadcast import outcomes, retry
 from broadcast.batches import Builder, Piece, Prepared, Unbuilt
+from broadcast.budget import Budget
 from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict
 from broadcast.errors import AddressRefused, SendFailed, Unavailable
 from broadcast.fates import Fate
+from broadcast.guests import drop_contents
+from broadcast.outcomes import Sent
 from broadcast.recorder import DeadOne, Entry, Recorder, Settlement
-from broadcast.report import scrub
-from broadcast.store import Conn, Store, cursors, destinations, receipts, workspaces
+from broadcast.store import Conn, Store, cursors
 from broadcast.store.cursors import Claim
 from broadcast.vault import Vault
 
@@ -41,38 +43,6 @@ class Sender(Protocol):
 
     async def send(self, request: Request) -> Response:
         """Return the answer, or raise `AddressRefused` or `SendFailed`."""
-
-
-class Budget:
-    """Bytes that may be open at once; one batch always fits, however large it is."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._freed = asyncio.Event()
-
-    async def take(self, size: int) -> None:
-        """Wait until there is room."""
-        while self._used and self._used + size > self._limit:
-            self._freed.clear()
-            await self._freed.wait()
-        self._used += size
-
-    def give(self, size: int) -> None:
-        """Make room again."""
-        self._used -= size
-        self._freed.set()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sent:
-    """What one try at some pieces came to; `fates` covers the finished ones, in order."""
-
-    fates: tuple[Fate, ...]
-    dead: tuple[DeadOne, ...] = ()
-    outcome: Outcome
-    duration_ms: float = 0.0
-    sent_bytes: int = 0
 
 
 class Delivery:
@@ -179,7 +149,7 @@ class Delivery:
                 task.cancel()
 
     async def drop_settled_contents(self) -> None:
-        """Drop the contents that no destination owes any more, for the workspaces served since the last call."""
+        """Drop contents that no destination owes any more in workspaces served since the last call."""
         served, self._served = self._served, set()
         for workspace_id in sorted(served):
             await self._recorder.write(partial(drop_contents, workspace_id=workspace_id))
@@ -203,7 +173,7 @@ class Delivery:
 
     async def _carry(self, claim: Claim, made: Prepared | Unbuilt | None, size: int) -> None:
         try:
-            settlement = await self._settlement(claim, made)
+            settlement = await self._settlement(made)
             if settlement is None:
                 await self._give_back(claim)
                 return
@@ -211,17 +181,17 @@ class Delivery:
             _report(settlement, kept=kept)
         except Unavailable:
             _log.warning("action=not_recorded destination_id=%s", claim.destination_id)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             # The lease ends by itself and the batch is tried again.
             _log.exception("action=not_recorded destination_id=%s", claim.destination_id)
         finally:
             self._budget.give(size)
-            # The destination may be claimed again as soon as its lease is free: that batch is not ours to forget.
+            # It may have been claimed again since its lease is free: that batch is not ours to forget.
             if self._flying.get(claim.destination_id) is asyncio.current_task():
                 del self._flying[claim.destination_id]
             self._wake()
 
-    async def _settlement(self, claim: Claim, made: Prepared | Unbuilt | None) -> Settlement | None:
+    async def _settlement(self, made: Prepared | Unbuilt | None) -> Settlement | None:
         if made is None:
             return None
         if isinstance(made, Unbuilt):
@@ -229,21 +199,21 @@ class Delivery:
             return self._held(made, outcome)
         try:
             sent = await self._send_all(made)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged and recorded
             # Our own mistake must not end a destination silently: it waits and says so.
             _log.exception("action=delivery_failed destination=%s", made.stored.uid)
             reason = f"Sending failed unexpectedly ({type(error).__name__})."
-            sent = _Sent(fates=(), outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
+            sent = Sent(fates=(), outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
         return self._settled(made, sent)
 
-    async def _send_all(self, made: Prepared) -> _Sent:
+    async def _send_all(self, made: Prepared) -> Sent:
         if not made.pieces:
-            return _Sent(
+            return Sent(
                 fates=(), outcome=Outcome(verdict=Verdict.DELIVERED, reason="Nothing in this range to send.")
             )
         return await self._send(made, made.pieces, room=MAX_DEAD_LETTERS)
 
-    async def _send(self, made: Prepared, pieces: Sequence[Piece], *, room: int) -> _Sent:
+    async def _send(self, made: Prepared, pieces: Sequence[Piece], *, room: int) -> Sent:
         """Send pieces; where the destination rejects them, halve until the poison receipt is alone."""
         sent = await self._once(made, pieces)
         if sent.outcome.verdict is not Verdict.REJECTED:
@@ -259,14 +229,14 @@ class Delivery:
         middle = len(pieces) // 2
         left = await self._send(made, pieces[:middle], room=room)
         if len(left.fates) < middle or self._stopping or len(left.dead) >= room:
-            return _joined(sent, left)
+            return outcomes.joined(sent, left)
         right = await self._send(made, pieces[middle:], room=room - len(left.dead))
-        return _joined(sent, left, right)
+        return outcomes.joined(sent, left, right)
 
-    async def _once(self, made: Prepared, pieces: Sequence[Piece]) -> _Sent:
+    async def _once(self, made: Prepared, pieces: Sequence[Piece]) -> Sent:
         destination = made.destination
         batch = Batch(
-            id=_batch_id(made, pieces), at_us=made.at_us, pieces=tuple(piece.body for piece in pieces)
+            id=outcomes.batch_id(made, pieces), at_us=made.at_us, pieces=tuple(piece.body for piece in pieces)
         )
         started = asyncio.get_running_loop().time()
         try:
@@ -277,21 +247,21 @@ class Delivery:
         except SendFailed as error:
             outcome = Outcome(verdict=Verdict.NO_ANSWER, reason=str(error))
         else:
-            return _judged(destination, response, pieces)
-        return _Sent(
+            return outcomes.judged(destination, response, pieces)
+        return Sent(
             fates=(), outcome=outcome, duration_ms=(asyncio.get_running_loop().time() - started) * 1000
         )
 
     # -- what is recorded ----------------------------------------------------------------------------
 
-    def _settled(self, made: Prepared, sent: _Sent) -> Settlement:
-        fates = _prefix(made, sent.fates)
+    def _settled(self, made: Prepared, sent: Sent) -> Settlement:
+        fates = outcomes.prefix(made, sent.fates)
         finished = len(fates) == len(made.fates)
         entries = []
         if fates:
-            entries.append(_entry(made, sent, fates))
+            entries.append(outcomes.entry(made, sent, fates))
         if not finished and not sent.outcome.delivered:
-            entries.append(_entry(made, sent, (), from_seq=made.from_seq + len(fates)))
+            entries.append(outcomes.entry(made, sent, (), from_seq=made.from_seq + len(fates)))
         dead = tuple(
             DeadOne(seq=made.from_seq + index, receipt_id=receipt_id, reason=reason, status_code=None)
             for index, receipt_id, reason in made.broken
@@ -347,90 +317,12 @@ class Delivery:
 _RESERVED: Final = 2_000_000
 
 
-def drop_contents(conn: Conn, workspace_id: int) -> int:
-    """Drop the contents that every destination which sends content has passed; return how many.
-
-    The head is read first: whoever starts to want content later starts at or after it.
-    """
-    upto = workspaces.head_seq(conn, workspace_id)
-    cursor_of = {cursor.destination_id: cursor for cursor in cursors.list_for(conn, workspace_id)}
-    for stored in destinations.list_for(conn, workspace_id):
-        cursor = cursor_of.get(stored.id)
-        owes = cursor is not None and cursor.ended_seq is None and stored.enabled
-        if cursor is not None and owes and privacy.wants_content(stored.privacy_level):
-            upto = min(upto, cursor.cursor_seq)
-    return receipts.drop_contents(conn, workspace_id, upto)
-
-
-def _judged(destination: Destination, response: Response, pieces: Sequence[Piece]) -> _Sent:
-    """Judge an answer; where every span was rejected, a success is a rejection."""
-    outcome = destination.judge(response)
-    spans = sum(piece.spans for piece in pieces)
-    if outcome.verdict is Verdict.PARTLY_DELIVERED and outcome.rejected_spans >= spans:
-        outcome = replace(outcome, verdict=Verdict.REJECTED)
-    secrets = destination.secret_values()
-    words = outcome.reason
-    if not outcome.delivered and response.body:
-        words = f"{words}: {response.body[:4096].decode('utf-8', 'replace')}"
-    fates = (Fate.DELIVERED,) * len(pieces) if outcome.delivered else ()
-    return _Sent(
-        fates=fates,
-        outcome=replace(outcome, reason=scrub(words, secrets)),
-        duration_ms=response.duration_ms,
-        sent_bytes=response.sent_bytes,
-    )
-
-
-def _joined(first: _Sent, *parts: _Sent) -> _Sent:
-    """Return several tries at one batch as one; the last part says whether the rest has to wait."""
-    last = parts[-1]
-    verdict = first.outcome if last.outcome.delivered else last.outcome
-    return _Sent(
-        fates=tuple(fate for part in parts for fate in part.fates),
-        dead=tuple(dead for part in parts for dead in part.dead),
-        outcome=verdict,
-        duration_ms=first.duration_ms + sum(part.duration_ms for part in parts),
-        sent_bytes=first.sent_bytes + sum(part.sent_bytes for part in parts),
-    )
-
-
-def _prefix(made: Prepared, decided: Sequence[Fate]) -> tuple[Fate, ...]:
-    """Return the fates of the finished receipts from the cursor on, up to the first that has none yet."""
-    rest = iter(decided)
-    found: list[Fate] = []
-    for known in made.fates:
-        fate = known if known is not None else next(rest, None)
-        if fate is None:
-            break
-        found.append(fate)
-    return tuple(found)
-
-
-def _entry(made: Prepared, sent: _Sent, fates: tuple[Fate, ...], *, from_seq: int | None = None) -> Entry:
-    begin = made.from_seq if from_seq is None else from_seq
-    return Entry(
-        at_us=made.at_us,
-        from_seq=begin,
-        to_seq=begin + len(fates) - 1 if fates else made.claim.cursor_seq + len(made.fates),
-        fates=fates,
-        outcome=sent.outcome,
-        duration_ms=sent.duration_ms,
-        sent_bytes=sent.sent_bytes,
-        config_version=made.stored.version,
-    )
-
-
-def _batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:
-    """Return an id that is the same when the same receipts are sent again."""
-    text = f"{made.stored.uid}:{pieces[0].seq}-{pieces[-1].seq}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def _report(settlement: Settlement, *, kept: bool) -> None:
     """One line an attempt; the reason is scrubbed, so no secret is in it."""
     for entry in settlement.entries:
         _log.info(
-            "action=attempt destination=%s from=%s to=%s verdict=%s status=%s ms=%.0f bytes=%s kept=%s reason=%s",
+            "action=attempt destination=%s from=%s to=%s verdict=%s status=%s ms=%.0f bytes=%s kept=%s "
+            "reason=%s",
             settlement.name,
             entry.from_seq,
             entry.to_seq,

@@ -1,4 +1,4 @@
-"""What somebody asks a destination to be: the body of create and PATCH, checked, and merged with what is stored."""
+"""What a destination should be: the body of create and PATCH, checked, and merged with what is stored."""
 
 import re
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _T = TypeVar("_T", bound=Destination)
 
 
 def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[str, Any]:
-    """Return everything of a body except `type` and `config`, as columns; defaults are filled in for a new one.
+    """Return all of a body except `type` and `config`, as columns; a new one gets defaults.
 
     Raises `SettingsError` naming every field that is missing, unknown or wrong.
     """
@@ -78,7 +78,7 @@ def config_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def merge(
     cls: type[_T], stored: StoredDestination, secrets: Mapping[str, Any], patch: Mapping[str, Any]
 ) -> _T:
-    """Return the configured destination after a PATCH: absent keeps, null removes, a mask counts as absent."""
+    """Return the destination after a PATCH: absent keeps, null removes, a mask counts as absent."""
     merged: dict[str, Any] = {**stored.config, **secrets}
     for name, value in patch.items():
         if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
 """The gate: a destination is saved only after a passed live test. One rule for page, API and command line.
 
-A page cannot send a secret back that it was never given. So a passed test leaves the secrets sealed in the store,
-under a fingerprint of the tested values made with a key of this server: who presents the fingerprint within ten
-minutes, together with the same plain settings, has passed.
+A page cannot send a secret back that it was never given. So a passed test leaves the secrets sealed in the
+store, under a fingerprint of the tested values made with a key of this server: who presents the fingerprint
+within ten minutes, together with the same plain settings, has passed.
 """
 
 import hmac
@@ -72,7 +72,7 @@ class Gate:
     # -- what passed -----------------------------------------------------------------------------
 
     def remember(self, workspace: Workspace, destination: Destination, *, now_us: int) -> str:
-        """Keep a passed test's secrets sealed for ten minutes and return the fingerprint of the tested values."""
+        """Keep a passed test's secrets, sealed, for ten minutes; return the fingerprint of its values."""
         secrets = destination.secrets()
         fingerprint = self._fingerprint(workspace, destination)
         sealed = self._vault.seal_secrets(
@@ -91,7 +91,7 @@ class Gate:
         *,
         now_us: int,
     ) -> Destination | None:
-        """Return the tested destination, secrets included, when exactly these settings passed; otherwise None."""
+        """Return the tested destination, secrets included, when exactly these settings passed, else None."""
         with self._store.read() as conn:
             sealed = passed_tests.find(conn, workspace.id, fingerprint, now_us - _PASSED_US)
         if sealed is None:

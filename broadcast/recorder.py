@@ -1,6 +1,6 @@
-"""The one lane for a worker's writes: outcomes are recorded in groups, and never so often that ingest starves.
+"""The one lane for a worker's writes: outcomes recorded in groups, never so often that ingest starves.
 
-Attempt, cursor, counters and dead letters of an outcome change in one transaction, fenced by the lease's token.
+Attempt, cursor, counters and dead letters of an outcome change in one transaction, fenced by the token.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ _PUBLIC: Final = (
 class Report:
     """What one test found; `stage` is where it ended, `answer` the destination's own words without secrets.
 
-    `problems` maps outside field names to sentences when `stage` is `fields`. `fingerprint` stands for the tested
-    values when the test passed, so that a page can save them without holding the secret.
+    `problems` maps outside field names to sentences when `stage` is `fields`. `fingerprint` stands for the
+    tested values when the test passed, so that a page can save them without holding the secret.
     """
 
     ok: bool
@@ -46,18 +46,18 @@ class Report:
 
 
 _ANSWER_CHARS: Final = 300
-_SECRET: Final = "[secret]"
+_TAKEN_OUT: Final = "[secret]"
 
 
 def scrub(text: str | bytes, secrets: Iterable[str]) -> str:
     """Return at most 300 printable characters of a destination's words, with every secret taken out.
 
-    A secret is also found as JSON or a URL would write it; the cut comes last, so that no half of one is left.
+    A secret is also found as JSON or a URL would write it; the cut comes last, so that no half is left.
     """
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     forms = {form for secret in secrets if secret for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
-        words = words.replace(form, _SECRET)
+        words = words.replace(form, _TAKEN_OUT)
     printable = "".join(char if char.isprintable() else " " for char in words)
     return " ".join(printable.split())[:_ANSWER_CHARS]
 
@@ -85,8 +85,8 @@ def refused_report() -> Report:
         reachable="no",
         message="This address is not allowed.",
         hint=(
-            "Broadcast sends to public https addresses. For a receiver in a private network the operator adds its "
-            "host and port to BROADCAST_EGRESS_ALLOW."
+            "Broadcast sends to public https. For a receiver in a private network the operator adds "
+            "its host and port to BROADCAST_EGRESS_ALLOW."
         ),
     )
 
@@ -110,7 +110,7 @@ _REACHED: Final[Mapping[str, Fact]] = {"data": "yes", "credential": "not_tried"}
 _FAILED_HINTS: Final[Mapping[str, str]] = {
     "dns": "The host name does not resolve. Check its spelling.",
     "connect": "Nothing answered in time. Check host, port and firewall.",
-    "tls": "The certificate was not accepted. It must be valid for this host and signed by a public authority.",
+    "tls": "The certificate was not accepted. It must be valid for this host and of a public authority.",
     "credential": "The key or a header holds characters that cannot be sent. Enter it again.",
     "data": "The connection was made, but no complete answer came. Check that this is the ingest address.",
 }

@@ -1,4 +1,4 @@
-"""The worker process: the scheduler, the event loop, and a clean stop.                       door: apscheduler"""
+"""The worker process: scheduler, event loop, clean stop.                    door: apscheduler."""
 
 import asyncio
 import contextlib
@@ -110,7 +110,7 @@ class _Worker:
             except Unavailable as error:
                 _log.warning("action=store_unavailable reason=%s", error)
                 wait_s = _TICK_S
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged; the next run tries again
                 # Our own mistake in one round must not end the worker; the pause keeps it from spinning.
                 _log.exception("action=round_failed")
                 wait_s = _TICK_S
@@ -188,7 +188,7 @@ class _Worker:
         while not self._stopping.is_set():
             try:
                 rang = self._store.wait_for_receipts(_TICK_S)
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged; the next run tries again
                 _log.exception("action=bell_failed")
                 time.sleep(_TICK_S)
                 continue
@@ -203,5 +203,5 @@ def _logged(what: str) -> Iterator[None]:
         yield
     except Unavailable as error:
         _log.warning("action=%s_waits reason=%s", what, error)
-    except Exception:
+    except Exception:  # noqa: BLE001 - logged; the next run tries again
         _log.exception("action=%s_failed", what)

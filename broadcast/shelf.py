@@ -1,0 +1,159 @@
+"""Configured destinations, looked at: what they are, what they do, what became of receipts there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broadcast import ledger
+from broadcast.destination import Destination
+from broadcast.errors import NotFound, SettingsError
+from broadcast.gate import opened
+from broadcast.ledger import State
+from broadcast.store import Store, cursors, destinations, workspaces
+from broadcast.store.cursors import Cursor
+from broadcast.store.destinations import StoredDestination
+from broadcast.store.receipts import ReceiptRow
+from broadcast.store.workspaces import Workspace
+from broadcast.times import rfc3339
+from broadcast.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A destination with its cursor and what it is doing."""
+
+    stored: StoredDestination
+    cursor: Cursor | None
+    state: State
+
+
+class Shelf:
+    """The reads of configured destinations."""
+
+    def __init__(self, store: Store, vault: Vault, types: Mapping[str, type[Destination]]) -> None:
+        self._store = store
+        self._vault = vault
+        self._types = types
+        self._uids: dict[int, str] = {}
+
+    def get(self, workspace: Workspace, uid: str) -> StoredDestination:
+        """Return a destination of this workspace; another workspace's does not exist here."""
+        with self._store.read() as conn:
+            stored = destinations.by_uid(conn, workspace.id, uid)
+        if stored is None:
+            raise NotFound("There is no such destination in this workspace.")
+        return stored
+
+    def overview(self, workspace: Workspace, *, now_us: int | None = None) -> list[Listed]:
+        """Return every destination with cursor and state, by name."""
+        with self._store.read() as conn:
+            now = self._store.now_us(conn) if now_us is None else now_us
+            fresh = workspaces.by_id(conn, workspace.id)
+            head = workspaces.head_seq(conn, workspace.id)
+            cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
+            listed = destinations.list_for(conn, workspace.id)
+            behind = {item.id: ledger.behind_us(conn, cursor_of.get(item.id), head, now) for item in listed}
+        on = fresh is not None and fresh.broadcast_enabled
+        found = []
+        for stored in listed:
+            cursor = cursor_of.get(stored.id)
+            state = ledger.state(stored, cursor, head, now, broadcast=on, behind_us=behind[stored.id])
+            found.append(Listed(stored=stored, cursor=cursor, state=state))
+        return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
+
+    def state(
+        self,
+        stored: StoredDestination,
+        cursor: Cursor | None,
+        head_seq: int,
+        now_us: int,
+        broadcast: bool = True,
+    ) -> State:
+        """Return what a destination is doing."""
+        with self._store.read() as conn:
+            behind = ledger.behind_us(conn, cursor, head_seq, now_us)
+        return ledger.state(stored, cursor, head_seq, now_us, broadcast=broadcast, behind_us=behind)
+
+    def ledger(self, workspace: Workspace, uid: str) -> dict[str, Any]:
+        """Return the ledger of a destination as the API says it."""
+        stored = self.get(workspace, uid)
+        with self._store.read() as conn:
+            return ledger.view(cursors.get(conn, stored.id), workspaces.head_seq(conn, workspace.id))
+
+    def attempts(
+        self, workspace: Workspace, uid: str, *, limit: int = 50, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Return a page of attempts, newest first, as the API says it."""
+        stored = self.get(workspace, uid)
+        with self._store.read() as conn:
+            return ledger.attempts_page(conn, stored.id, limit=limit, cursor=cursor)
+
+    def delivery(self, workspace: Workspace, row: ReceiptRow) -> list[dict[str, Any]]:
+        """Return what became of a receipt at each destination of its workspace."""
+        with self._store.read() as conn:
+            head = workspaces.head_seq(conn, workspace.id)
+            cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
+            return [
+                ledger.fate_view(conn, stored, cursor_of.get(stored.id), row, head)
+                | {"trace_url": self._trace_url(stored, row)}
+                for stored in destinations.list_for(conn, workspace.id)
+            ]
+
+    def view(self, stored: StoredDestination, workspace: Workspace | None = None) -> dict[str, Any]:
+        """Return the API's object: OpenRouter's names and ours, secrets masked."""
+        return {
+            "id": stored.uid,
+            "type": stored.type,
+            "name": stored.name,
+            "workspace_id": workspace.uid if workspace else self._workspace_uid(stored.workspace_id),
+            "enabled": stored.enabled,
+            "config": {**stored.config, **stored.masks},
+            "sampling_rate": stored.sampling_rate,
+            "privacy_mode": stored.privacy_level == "metadata",
+            "privacy_level": stored.privacy_level,
+            "broadcast_generation_cost": stored.broadcast_generation_cost,
+            "broadcast_generation_identity": stored.broadcast_generation_identity,
+            "broadcast_generation_request_context": stored.broadcast_generation_request_context,
+            "api_key_hashes": _listed(stored.api_key_hashes),
+            "excluded_api_key_hashes": _listed(stored.excluded_api_key_hashes),
+            "filter_rules": stored.filter_rules,
+            "origin": stored.origin,
+            "paused_by": stored.paused_by,
+            "pause_reason": stored.pause_reason,
+            "created_at": rfc3339(stored.created_at_us),
+            "updated_at": rfc3339(stored.updated_at_us),
+        }
+
+    def opened(self, workspace: Workspace, stored: StoredDestination) -> Destination:
+        """Return the configured destination with its secrets; raise `VaultError` when these do not open."""
+        cls = self._types[stored.type]
+        return cls.parse({**stored.config, **self._secrets(workspace, stored)})
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _secrets(self, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
+        secrets = self._vault.open_secrets(
+            stored.sealed, workspace=workspace.uid, destination=stored.uid, address=stored.address
+        )
+        return opened(self._types[stored.type], secrets)
+
+    def _trace_url(self, stored: StoredDestination, row: ReceiptRow) -> str | None:
+        cls = self._types.get(stored.type)
+        if cls is None:
+            return None
+        try:
+            known = cls.parse(stored.config, secrets_required=False)
+        except SettingsError:
+            return None
+        return known.trace_url(ledger.trace_id(row), row.created_at_us)
+
+    def _workspace_uid(self, workspace_id: int) -> str:
+        if workspace_id not in self._uids:
+            with self._store.read() as conn:
+                found = workspaces.by_id(conn, workspace_id)
+            self._uids[workspace_id] = found.uid if found else ""
+        return self._uids[workspace_id]
+
+
+def _listed(value: tuple[str, ...] | None) -> list[str] | None:
+    return None if value is None else list(value)
