@@ -55,10 +55,12 @@ def ago(at_us: int, now_us: int) -> str:
     return f"{passed // _MINUTE} min ago" if passed < _HOUR else f"{passed // _HOUR} h ago"
 
 
-def duration(length_us: int | None) -> str:
+def duration(length_us: int | None) -> str:  # noqa: PLR0911 - one a unit
     """Return 41 ms, 1.24 s, 15.0 s, 12 min 36 s, 7 h 27 min or 3 d 4 h."""
     if length_us is None:
         return NONE
+    if 0 < length_us < 10_000:
+        return f"{length_us / 1000:.1f} ms"
     if length_us < 999_500:
         return f"{(length_us + 500) // 1000} ms"
     seconds = length_us / _SECOND

@@ -36,11 +36,6 @@ PRIVACY: Final = (
     ),
     ("full", "Full content", "Also messages as they were sent and answered."),
 )
-_GROUPS: Final = (
-    ("broadcast_generation_cost", "Cost details"),
-    ("broadcast_generation_identity", "Identity"),
-    ("broadcast_generation_request_context", "Request context"),
-)
 
 
 class DestinationForm(Form):
@@ -68,7 +63,6 @@ class DestinationForm(Form):
     excluded_api_key_hashes = SelectMultipleField(
         "Excluded", choices=[], validate_choice=False, description="Excluded wins over included."
     )
-    groups = SelectMultipleField("Also send", choices=[name for name, _ in _GROUPS])
 
     def settings(self) -> list[Field]:
         """Return the declared fields, in the vendor's order."""
@@ -78,7 +72,6 @@ class DestinationForm(Form):
         """Return the body of create, test and PATCH; an empty secret is absent, so the stored one stays."""
         percent = self.sampling_percent.data
         share = percent if isinstance(percent, (int, float)) and math.isfinite(percent) else 100.0
-        chosen = self.groups.data or []
         return {
             "type": slug,
             "name": (self.name.data or "").strip(),
@@ -91,7 +84,6 @@ class DestinationForm(Form):
             "sampling_rate": share / 100,
             "api_key_hashes": self.api_key_hashes.data or None,
             "excluded_api_key_hashes": self.excluded_api_key_hashes.data or None,
-            **{name: name in chosen for name, _ in _GROUPS},
         }
 
     def conceal(self) -> None:
@@ -147,7 +139,6 @@ def _filled(stored: StoredDestination) -> dict[str, Any]:
         "sampling_percent": round(stored.sampling_rate * 100, 6),
         "api_key_hashes": list(stored.api_key_hashes or ()),
         "excluded_api_key_hashes": list(stored.excluded_api_key_hashes or ()),
-        "groups": [name for name, _ in _GROUPS if getattr(stored, name)],
         **{PREFIX + name: value for name, value in stored.config.items()},
     }
 
