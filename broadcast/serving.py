@@ -36,7 +36,7 @@ def serve_web(config: Config) -> None:
         backpressure=BLOCKING_THREADS,
         workers_kill_timeout=_STOP_S,
         respawn_failed_workers=True,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         process_name=None,
     ).serve()
 

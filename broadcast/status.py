@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from broadcast.connections import Listed
+from broadcast.shelf import Listed
 from broadcast.store import workspaces
 
 if TYPE_CHECKING:

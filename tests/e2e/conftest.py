@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
+
 from tests.databases import postgres_url
 
 
@@ -39,7 +41,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(folder: Path, database: str, **more: str) -> dict[str, str]:
+def environment(folder: Path, database_url: str | None, **more: str) -> dict[str, str]:
     """Return the variables of one program of its own."""
     values = {name: value for name, value in os.environ.items() if not name.startswith("BROADCAST_")}
     values |= {
@@ -48,8 +50,8 @@ def environment(folder: Path, database: str, **more: str) -> dict[str, str]:
         "BROADCAST_DEMO": "1",
     }
     values["PYTHONPATH"] = str(Path(__file__).parents[2])
-    if database == "postgresql":
-        values["BROADCAST_DATABASE_URL"] = postgres_url()
+    if database_url:
+        values["BROADCAST_DATABASE_URL"] = database_url
         values["BROADCAST_ENCRYPTION_KEYS"] = "t1:" + base64.b64encode(secrets.token_bytes(32)).decode()
         values["BROADCAST_SECRET_KEY"] = secrets.token_urlsafe(48)
     return values | more
@@ -57,16 +59,20 @@ def environment(folder: Path, database: str, **more: str) -> dict[str, str]:
 
 def start(folder: Path, values: dict[str, str]) -> Served:
     """Start `broadcast serve` in an empty folder and wait until it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "broadcast", "serve"],
-        cwd=folder,
-        env=values,
-        stdout=subprocess.PIPE,
-        stderr=(folder / "stderr.log").open("w"),
-        text=True,
-    )
+    with (folder / "stderr.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "broadcast", "serve"],
+            cwd=folder,
+            env=values,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     url = f"http://127.0.0.1:{values['BROADCAST_PORT']}"
-    wait_until_ready(url, process, folder)
+    if not ready(url, process):
+        process.kill()
+        process.communicate()
+        pytest.fail(f"the program did not become ready:\n{(folder / 'stderr.log').read_text()}")
     assert process.stdout
     os.set_blocking(process.stdout.fileno(), False)
     printed = process.stdout.read() or ""
@@ -87,17 +93,15 @@ def start(folder: Path, values: dict[str, str]) -> Served:
     )
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[str]", folder: Path) -> None:
-    """Return when the program says it is ready; fail with its log when it does not."""
+def ready(url: str, process: "subprocess.Popen[str]") -> bool:
+    """Wait until the program says that it is ready; False when it ends or takes a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        try:
+        with suppress(requests.RequestException):
             if requests.get(f"{url}/readyz", timeout=2).status_code == 200:
-                return
-        except requests.RequestException:
-            pass
+                return True
         time.sleep(0.1)
-    pytest.fail(f"the program did not become ready:\n{(folder / 'stderr.log').read_text()}")
+    return False
 
 
 def stop(served: Served) -> int:
@@ -112,6 +116,7 @@ def stop(served: Served) -> int:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    running = start(folder, environment(folder, request.param))
-    yield running
-    assert stop(running) == 0
+    with postgres_url() if request.param == "postgresql" else nullcontext() as database_url:
+        running = start(folder, environment(folder, database_url))
+        yield running
+        assert stop(running) == 0
