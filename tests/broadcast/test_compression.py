@@ -41,7 +41,9 @@ def test_a_bomb_is_refused_without_being_unpacked() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"", b"\x1f\x8b", gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"tail"]
+    "body",
+    [b"{}", b"", b"\x1f\x8b", gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"tail"],
+    ids=["json", "empty", "magic alone", "cut short", "with a tail"],
 )
 def test_anything_but_whole_gzip_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="gzip"):

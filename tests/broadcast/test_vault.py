@@ -177,6 +177,18 @@ def test_a_fingerprint_tells_documents_and_workspaces_apart() -> None:
         "k1:" + base64.b64encode(bytes(32)).decode(),
         f"{OLD},{OLD}",
     ],
+    ids=[
+        "none",
+        "commas",
+        "no colon",
+        "no key",
+        "no id",
+        "not base64",
+        "31 bytes",
+        "33 bytes",
+        "zeros",
+        "doubled",
+    ],
 )
 def test_a_weak_doubled_or_missing_key_stops_the_start(text: str) -> None:
     with pytest.raises(ConfigError, match="BROADCAST_ENCRYPTION_KEYS"):
