@@ -28,6 +28,10 @@ from web.pages import receiver as receiver_page
 
 _log: Final = logging.getLogger(__name__)
 _YEAR_S: Final = 31_536_000
+_FORMATS: Final = (
+    *("iso", "exact", "day", "duration", "millis", "money", "request_money"),
+    *("count", "sequence", "size", "percent", "rate"),
+)
 _STATUSES: Final[dict[type[errors.BroadcastError], int]] = {
     errors.NotFound: 404,
     errors.Forbidden: 403,
@@ -76,11 +80,8 @@ def _words(app: Flask, services: Services) -> None:
     app.jinja_env.filters.update(
         clock=lambda at_us: formats.clock(at_us, now_us()),
         ago=lambda at_us: formats.ago(at_us, now_us()),
-        **{name: getattr(formats, name) for name in (
-            "iso", "exact", "day", "duration", "millis", "money", "request_money", "count", "sequence", "size", "percent",
-            "rate",
-        )},
-    )  # fmt: skip
+        **{name: getattr(formats, name) for name in _FORMATS},
+    )
     app.jinja_env.globals.update(
         version=_version(),
         plural=formats.plural,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from wtforms import (
@@ -37,6 +38,23 @@ PRIVACY: Final = (
     ("full", "Full content", "Also messages as they were sent and answered."),
 )
 
+# Plain strings are what wtforms 3.3 wants and what the published types do not know yet.
+_LEVELS: Final[Any] = [level for level, _, _ in PRIVACY]
+
+
+class KeysField(SelectMultipleField):
+    """Keys chosen by their hashes; `names` says how each is called."""
+
+    names: Mapping[str, str] = MappingProxyType({})
+
+    def offer(self, keys: Iterable[ApiKey]) -> None:
+        """Offer the workspace's keys, and those that are chosen and revoked since."""
+        known = {key.hash: f"{key.name} {key.label}" for key in keys}
+        revoked = {mark: f"a revoked key {mark[:8]}…" for mark in self.data or [] if mark not in known}
+        self.names = known | revoked
+        offered: Any = list(self.names)
+        self.choices = offered
+
 
 class DestinationForm(Form):
     """What every destination has; the declared settings are added by `destination_form`."""
@@ -44,7 +62,7 @@ class DestinationForm(Form):
     name = StringField(
         "Name", [InputRequired("Enter a name."), Length(max=100)], description="Shown in this workspace only."
     )
-    privacy_level = RadioField("Privacy", choices=[level for level, _, _ in PRIVACY], default="metadata")
+    privacy_level = RadioField("Privacy", choices=_LEVELS, default="metadata")
     sampling_percent = FloatField(
         "Share of sessions",
         [
@@ -54,13 +72,13 @@ class DestinationForm(Form):
         default=100.0,
         description="100 sends everything.",
     )
-    api_key_hashes = SelectMultipleField(
+    api_key_hashes = KeysField(
         "Included",
         choices=[],
         validate_choice=False,
         description="None chosen: every key of this workspace, later ones too.",
     )
-    excluded_api_key_hashes = SelectMultipleField(
+    excluded_api_key_hashes = KeysField(
         "Excluded", choices=[], validate_choice=False, description="Excluded wins over included."
     )
 
@@ -124,11 +142,9 @@ def destination_form(
     declared = {PREFIX + spec.outside: _field(spec, stored, passed) for spec in cls.specs()}
     made = cast("type[DestinationForm]", type("DeclaredForm", (DestinationForm,), declared))
     form = made(formdata=data, data=_filled(stored) if stored else None)
-    choices = [(key.hash, f"{key.name} {key.label}") for key in keys]
+    offered = list(keys)
     for field in (form.api_key_hashes, form.excluded_api_key_hashes):
-        held = [mark for mark in field.data or [] if mark not in dict(choices)] if data is None else []
-        field.named = choices + [(mark, f"a revoked key {mark[:8]}…") for mark in held]
-        field.choices = [mark for mark, _ in field.named]
+        field.offer(offered)
     return form
 
 
@@ -150,8 +166,8 @@ def _field(spec: Spec, stored: StoredDestination | None, passed: bool) -> Any:
     rules: list[Any] = [InputRequired(f"Enter the {spec.label}.") if needed else Optional(), _Declared(spec)]
     shown: dict[str, Any] = {"label": spec.label, "validators": rules, "description": spec.help}
     if spec.kind == "choice":
-        choices = ([] if spec.required else [""]) + list(spec.choices)
-        return SelectField(**shown, choices=choices, default=spec.default or "", validate_choice=False)
+        offered: Any = ([] if spec.required else [""]) + list(spec.choices)
+        return SelectField(**shown, choices=offered, default=spec.default or "", validate_choice=False)
     if spec.kind == "flag":
         return BooleanField(spec.label, default=bool(spec.default), description=spec.help)
     kinds: dict[str, type[Field]] = {"url": URLField, "secret": PasswordField, "headers": TextAreaField}

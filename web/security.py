@@ -27,8 +27,8 @@ _MAX_AGE_S: Final = 7 * 86_400
 _NOT_PAGES: Final = ("/api/", "/receiver/", "/healthz", "/readyz", "/metrics")
 _MAX_FORM_BYTES: Final = 512 * 1024
 _POLICY: Final = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

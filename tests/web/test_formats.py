@@ -18,7 +18,7 @@ NOW = 1_795_254_068_000_000  # 2026-11-21 09:41:08 UTC
         (756_000_000, "12 min 36 s"),
         (26_820_000_000, "7 h 27 min"),
         (273_600_000_000, "3 d 4 h"),
-        (None, "–"),
+        (None, formats.NONE),
     ],
 )
 def test_a_duration_has_the_unit_a_person_would_use(length_us: int | None, text: str) -> None:
@@ -60,7 +60,7 @@ def test_counts_sizes_shares_and_places() -> None:
     assert formats.size(9_800) == "9.8 kB"
     assert formats.size(12) == "12 B"
     assert formats.percent(23, 5482) == "0.42%"
-    assert formats.percent(0, 0) == "–"
+    assert formats.percent(0, 0) == formats.NONE
     assert formats.sequence(148_217) == "#148,217"
     assert formats.rate(0.25) == "25%"
     assert formats.plural(1, "span") == "1 span"

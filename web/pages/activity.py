@@ -230,7 +230,7 @@ def _groups(found: Request) -> list[tuple[str, list[Fact]]]:
 
 
 def _given(*facts: tuple[str, str | None]) -> list[Fact]:
-    return [(label, value) for label, value in facts if value not in {None, "", formats.NONE}]  # type: ignore[misc]
+    return [(label, value) for label, value in facts if value not in {None, "", formats.NONE}]
 
 
 def _tokens(receipt: Receipt) -> list[Fact]:

@@ -158,19 +158,24 @@ def _page(editing: Editing) -> ResponseReturnValue:
         return _render(editing, form), 422
     try:
         stored = _save(editing, form, fingerprint)
-    except GateClosed as closed:
-        form.place(_problems(editing, closed.report))
-        return _render(editing, form, report=closed.report), 422
-    except SecretRequired as error:
-        form.place(_secret_words(editing, error))
-        return _render(editing, form), 422
-    except SettingsError as error:
-        return _render(editing, form, homeless=form.place(error.problems)), 422
-    except Conflict as error:
-        homeless = form.place({error.field or "": str(error)}) and [str(error)]
-        return _render(editing, form, homeless=homeless), 409
+    except (GateClosed, SecretRequired, SettingsError, Conflict) as error:
+        return _refused(editing, form, error)
     target = url_for("destination.page", slug=security.viewer().workspace.slug, uid=stored.uid)
     return security.flash(redirect(target, 303), "changed" if editing.stored else "saved")
+
+
+def _refused(
+    editing: Editing, form: DestinationForm, error: GateClosed | SecretRequired | SettingsError | Conflict
+) -> ResponseReturnValue:
+    """Show the form again with what was wrong beside its field."""
+    if isinstance(error, GateClosed):
+        form.place(_problems(editing, error.report))
+        return _render(editing, form, report=error.report), 422
+    if isinstance(error, Conflict):
+        homeless = form.place({error.field or "": str(error)}) and [str(error)]
+        return _render(editing, form, homeless=homeless), 409
+    words = _secret_words(editing, error) if isinstance(error, SecretRequired) else error.problems
+    return _render(editing, form, homeless=form.place(words)), 422
 
 
 def _save(editing: Editing, form: DestinationForm, fingerprint: str | None) -> StoredDestination:
@@ -199,12 +204,12 @@ def _save(editing: Editing, form: DestinationForm, fingerprint: str | None) -> S
 
 
 def _facts(editing: Editing) -> dict[str, Any]:
-    base = {"slug": security.viewer().workspace.slug}
+    slug = security.viewer().workspace.slug
     if editing.stored is None:
-        base["type_slug"] = editing.slug
-        return {"save": url_for(".add", **base), "test": url_for(".test_new", **base)}
-    base["uid"] = editing.stored.uid
-    return {"save": url_for(".edit", **base), "test": url_for(".test_saved", **base)}
+        save = url_for(".add", slug=slug, type_slug=editing.slug)
+        return {"save": save, "test": url_for(".test_new", slug=slug, type_slug=editing.slug)}
+    uid = editing.stored.uid
+    return {"save": url_for(".edit", slug=slug, uid=uid), "test": url_for(".test_saved", slug=slug, uid=uid)}
 
 
 def _panel(

@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
 
 from broadcast import activity
 from broadcast.destination import Destination
@@ -89,7 +90,7 @@ def switch() -> ResponseReturnValue:
     return security.flash(_back(), "on" if enabled else "off")
 
 
-def _back() -> ResponseReturnValue:
+def _back() -> Response:
     return redirect(url_for("observability.page", slug=security.viewer().workspace.slug), 303)
 
 
