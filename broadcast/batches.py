@@ -6,9 +6,12 @@ workspace that want the same variation of a receipt share its spans and bytes wi
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
+from msgspec import structs
 
 from broadcast import filters, genai, privacy, sampling
 from broadcast.content import associated_data
@@ -18,7 +21,7 @@ from broadcast.fates import Fate
 from broadcast.gate import encode, opened
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import from_document, with_content
-from broadcast.span import Attributes
+from broadcast.span import Attributes, ResourceSpans
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
 from broadcast.store.cursors import Claim
 from broadcast.store.destinations import StoredDestination
@@ -30,17 +33,18 @@ MAX_RUN: Final = 4096
 """The longest run of receipts that one batch may settle, most of them filtered or sampled out."""
 
 _READ: Final = 64
+_READ_AT_MOST: Final = 512
+_READ_BYTES: Final = 4_000_000
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One receipt to send: its place in the batch's run, its encoded spans and how many these are."""
 
     index: int
     seq: int
     receipt_id: str
-    body: bytes = field(repr=False)
+    body: bytes
     spans: int
 
 
@@ -108,11 +112,11 @@ class Round:
         self._log: _Log | None = None
 
     def build(self, claim: Claim, *, now_us: int) -> Prepared | Unbuilt | None:
-        """Return the next batch of a claim, None when the destination is gone; only the database raises."""
+        """Return a claim's next batch, None when it is gone or switched off; only the database raises."""
         with self._store.read() as conn:
             stored = destinations.by_ids(conn, (claim.destination_id,)).get(claim.destination_id)
             workspace = workspaces.by_id(conn, claim.workspace_id)
-            if stored is None or workspace is None:
+            if stored is None or workspace is None or not _wanted(stored, workspace):
                 return None
             if self._log is None or self._log.workspace.id != workspace.id:
                 self._log = _Log(workspace, self._vault)
@@ -159,19 +163,28 @@ class _Log:
         self._chunks: dict[int, list[ReceiptRow]] = {}
         self._receipts: dict[int, Receipt] = {}
         self._contents: dict[int, bytes | None] = {}
-        self.encoded: dict[tuple[int, Any], tuple[bytes, int]] = {}
+        self._encoded: dict[tuple[Any, ...], dict[int, tuple[bytes, int]]] = {}
+        self._read = _READ
 
     def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
-        """Return the next few receipts."""
-        if seq not in self._chunks:
-            self._chunks[seq] = receipts.read_after(conn, self.workspace.id, seq, _READ)
-        return self._chunks[seq]
+        """Return the next receipts: few at first, then as many as their size allows."""
+        rows = self._chunks.get(seq)
+        if rows is None:
+            rows = self._chunks[seq] = receipts.read_after(conn, self.workspace.id, seq, self._read)
+            longest = max((len(row.document) for row in rows), default=0)
+            self._read = max(_READ, min(_READ_AT_MOST - _READ, _READ_BYTES // (longest + 1)))
+        return rows
 
     def receipt(self, row: ReceiptRow) -> Receipt:
         """Return a stored receipt, without content."""
-        if row.seq not in self._receipts:
-            self._receipts[row.seq] = from_document(row.document)
-        return self._receipts[row.seq]
+        receipt = self._receipts.get(row.seq)
+        if receipt is None:
+            receipt = self._receipts[row.seq] = from_document(row.document)
+        return receipt
+
+    def encoded(self, variation: tuple[Any, ...]) -> dict[int, tuple[bytes, int]]:
+        """Return what was made in one variation, by number: its bytes and how many spans these are."""
+        return self._encoded.setdefault(variation, {})
 
     def content(self, conn: Conn, row: ReceiptRow) -> bytes | None:
         """Return a receipt's content, None where it is gone."""
@@ -204,26 +217,39 @@ class _Run:
         self._stored = stored
         self._destination = destination
         self._shared = log
-        self._namespace = namespace
         self._now_us = now_us
         self._fates: list[Fate | None] = []
         self._pieces: list[Piece] = []
         self._broken: list[tuple[int, str, str]] = []
         self._spans = 0
         self._bytes = 0
-        self._variation = _variation(stored, destination)
+        self._encoded = log.encoded(_variation(stored, destination))
+        self._making = _Making(destination, stored.privacy_level, namespace)
+        max_age_s = destination.max_age_s
+        self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
+        self._judges_content = filters.needs_content(stored.filter_rules)
+        # Most destinations want everything: then nothing is asked of a receipt.
+        self._chooses = bool(
+            stored.api_key_hashes
+            or stored.excluded_api_key_hashes
+            or stored.filter_rules
+            or stored.sampling_rate < 1
+        )
 
     def fill(self) -> None:
         """Read on until the batch is full, the log ends, or the run is long enough."""
-        while (next_seq := self._next_seq()) <= self._claim.head_seq and len(self._fates) < MAX_RUN:
+        while not self._full() and (next_seq := self._next_seq()) <= self._claim.head_seq:
             rows = self._shared.after(self._conn, next_seq - 1)
             if not rows:
                 self._gone(self._claim.head_seq)
                 return
             for row in rows:
                 self._gone(row.seq - 1)
-                if len(self._fates) >= MAX_RUN or not self._add(row):
+                if self._full() or not self._add(row):
                     return
+
+    def _full(self) -> bool:
+        return self._spans >= self._destination.max_spans or len(self._fates) >= MAX_RUN
 
     def prepared(self) -> Prepared:
         """Return the batch; raise `_UnencodableError` when nothing at all could be encoded."""
@@ -246,8 +272,9 @@ class _Run:
 
     def _gone(self, upto_seq: int) -> None:
         """Count what retention has deleted as expired."""
-        missing = min(upto_seq - self._next_seq() + 1, MAX_RUN - len(self._fates))
-        self._fates += [Fate.EXPIRED] * max(0, missing)
+        missing = upto_seq - self._next_seq() + 1
+        if missing > 0:
+            self._fates += [Fate.EXPIRED] * min(missing, MAX_RUN - len(self._fates))
 
     def _add(self, row: ReceiptRow) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
@@ -256,10 +283,10 @@ class _Run:
         if skipped is not None:
             self._fates.append(skipped)
             return True
-        if self._spans >= self._destination.max_spans:
-            return False
         try:
-            body, spans = self._encoded(row, receipt)
+            made = self._encoded.get(row.seq)
+            if made is None:
+                made = self._encoded[row.seq] = self._make(row, receipt)
         except VaultError:
             raise
         except Exception as error:  # noqa: BLE001 - see below
@@ -268,6 +295,7 @@ class _Run:
             self._broken.append((len(self._fates), row.id, f"Encoding failed ({type(error).__name__})."))
             self._fates.append(None)
             return True
+        body, spans = made
         full = self._spans + spans > self._destination.max_spans
         if self._pieces and (full or self._bytes + len(body) > self._destination.max_bytes):
             return False
@@ -280,11 +308,12 @@ class _Run:
         return True
 
     def _skipped(self, row: ReceiptRow, receipt: Receipt) -> Fate | None:
-        max_age_s = self._destination.max_age_s
-        if max_age_s is not None and receipt.created_at_us < self._now_us - max_age_s * 1_000_000:
+        if self._oldest_us is not None and receipt.created_at_us < self._oldest_us:
             return Fate.EXPIRED
+        if not self._chooses:
+            return None
         seen = receipt
-        if row.has_content and filters.needs_content(self._stored.filter_rules):
+        if row.has_content and self._judges_content:
             seen = with_content(receipt, self._shared.content(self._conn, row))
         wanted = filters.decide(
             seen,
@@ -297,55 +326,60 @@ class _Run:
         kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate)
         return None if kept else Fate.SAMPLED_OUT
 
-    def _encoded(self, row: ReceiptRow, receipt: Receipt) -> tuple[bytes, int]:
-        key = (row.seq, self._variation)
-        if key not in self._shared.encoded:
-            spans = spans_of(
-                receipt,
-                content=lambda: self._shared.content(self._conn, row) if row.has_content else None,
-                had_content=row.has_content,
-                level=self._stored.privacy_level,
-                destination=self._destination,
-                namespace=self._namespace,
-            )
-            self._shared.encoded[key] = encode(self._destination, spans), len(spans.spans)
-        return self._shared.encoded[key]
+    def _make(self, row: ReceiptRow, receipt: Receipt) -> tuple[bytes, int]:
+        content = None
+        if row.has_content and self._making.full:
+            content = self._shared.content(self._conn, row)
+        spans = self._making.spans(receipt, content, had_content=row.has_content)
+        return encode(self._destination, spans), len(spans.spans)
+
+
+def _wanted(stored: StoredDestination, workspace: Workspace) -> bool:
+    """Ask again: between two batches of one claim somebody may have paused it or switched it off."""
+    return stored.enabled and stored.paused_by is None and workspace.broadcast_enabled
 
 
 def _variation(stored: StoredDestination, destination: Destination) -> tuple[Any, ...]:
     """Return what two destinations must share to get the same bytes for a receipt."""
-    own = type(destination).extra_attributes is not Destination.extra_attributes
     return (
         destination.encoding,
         stored.privacy_level,
         destination.total_cost_attributes,
         destination.prompt_attributes,
         destination.max_attribute_bytes,
-        stored.id if own else None,
+        stored.id if _has_own_attributes(destination) else None,
     )
 
 
-def spans_of(
-    receipt: Receipt,
-    *,
-    content: Callable[[], bytes | None],
-    had_content: bool,
-    level: str,
-    destination: Destination,
-    namespace: str,
-) -> Any:
-    """Return the spans that a destination would get of a receipt; delivery and preview both come here."""
-    full = level == "full"
-    opened_content = content() if full else None
-    allowed = privacy.apply(with_content(receipt, opened_content), level)
-    extra: Attributes = dict(destination.extra_attributes(privacy.apply(receipt, level)))
-    if full and had_content and opened_content is None:
-        extra[f"{namespace}.without_content"] = True
-    options = genai.SpanOptions(
-        content=full,
-        total_cost_attributes=destination.total_cost_attributes,
-        prompt_attributes=destination.prompt_attributes,
-        extra=extra,
-        max_attribute_bytes=destination.max_attribute_bytes,
-    )
-    return genai.spans(allowed, namespace=namespace, options=options)
+def _has_own_attributes(destination: Destination) -> bool:
+    return type(destination).extra_attributes is not Destination.extra_attributes
+
+
+class _Making:
+    """How a destination's spans are made; what no receipt changes is settled once."""
+
+    def __init__(self, destination: Destination, level: str, namespace: str) -> None:
+        self.full = level == "full"
+        self._destination = destination
+        self._level = level
+        self._namespace = namespace
+        self._has_own = _has_own_attributes(destination)
+        self._options = genai.SpanOptions(
+            content=self.full,
+            total_cost_attributes=destination.total_cost_attributes,
+            prompt_attributes=destination.prompt_attributes,
+            max_attribute_bytes=destination.max_attribute_bytes,
+        )
+
+    def spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
+        """Return the spans that the destination gets of a receipt and its content."""
+        allowed = privacy.apply(receipt, self._level)
+        extra: Attributes = dict(self._destination.extra_attributes(allowed)) if self._has_own else {}
+        if self.full and had_content and content is None:
+            extra[f"{self._namespace}.without_content"] = True
+        options = structs.replace(self._options, extra=extra) if extra else self._options
+        return genai.spans(
+            allowed if content is None else with_content(allowed, content),
+            namespace=self._namespace,
+            options=options,
+        )

@@ -1,15 +1,16 @@
 """Delivery: claim destinations that are owed something, build, send, and record what became of it.
 
 Invariants. No transaction is open while a byte is on the network. One batch is in flight for each
-destination: its lease sees to it, and every outcome is fenced by the lease's token. The cursor moves over
-the finished prefix of a batch only. Whatever goes wrong ends as a recorded attempt with a reason, and
-nothing is dropped by a failure: a receipt leaves the backlog as delivered, sampled out, filtered, rejected
-or expired, in no other way.
+destination, also where it sends several in a row: its lease sees to it, and every outcome is fenced by the
+lease's token. The cursor moves over the finished prefix of a batch only. Whatever goes wrong ends as a
+recorded attempt with a reason, and nothing is dropped by a failure: a receipt leaves the backlog as
+delivered, sampled out, filtered, rejected or expired, in no other way.
 """
 
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,6 +33,9 @@ CLAIM: Final = 64
 LEASE_US: Final = 30_000_000
 OPEN_SENDS: Final = 2_000
 OPEN_BYTES: Final = 64 * 2**20
+IN_A_ROW: Final = 8
+"""Batches that a destination may send under one lease while it catches up; then the others have a turn."""
+
 MAX_DEAD_LETTERS: Final = 16
 """After so many rejected receipts in one batch its rest waits: then the fault is hardly the receipts'."""
 
@@ -90,6 +94,7 @@ class Delivery:
         claims = await self._recorder.write(self._claim)
         # Workspace by workspace, so that what is shared between destinations is in memory only once.
         claims.sort(key=lambda claim: (claim.workspace_id, claim.cursor_seq))
+        claimed = Counter(claim.workspace_id for claim in claims)
         with self._builder.round() as building:
             for claim in claims:
                 if self._stopping:
@@ -105,7 +110,8 @@ class Delivery:
                 except BaseException:
                     self._budget.give(_RESERVED)
                     raise
-                self._start(claim, made)
+                # Those that share what is made of a receipt stay together, round by round.
+                self._start(claim, made, batches=IN_A_ROW if claimed[claim.workspace_id] == 1 else 1)
         return len(claims)
 
     async def due_in_us(self) -> int | None:
@@ -128,10 +134,10 @@ class Delivery:
     async def _give_back(self, claim: Claim) -> None:
         await self._recorder.write(lambda conn: cursors.release(conn, (claim.destination_id,), claim.token))
 
-    def _start(self, claim: Claim, made: Prepared | Unbuilt | None) -> None:
-        size = made.size_bytes if isinstance(made, Prepared) else 0
+    def _start(self, claim: Claim, made: Prepared | Unbuilt | None, *, batches: int) -> None:
+        size = _size(made)
         self._budget.give(_RESERVED - size)
-        task = asyncio.create_task(self._carry(claim, made, size))
+        task = asyncio.create_task(self._carry(claim, made, size, batches))
         self._flying[claim.destination_id] = task
         self._served.add(claim.workspace_id)
 
@@ -171,14 +177,22 @@ class Delivery:
 
     # -- one batch -----------------------------------------------------------------------------------
 
-    async def _carry(self, claim: Claim, made: Prepared | Unbuilt | None, size: int) -> None:
+    async def _carry(self, claim: Claim, made: Prepared | Unbuilt | None, size: int, batches: int) -> None:
         try:
-            settlement = await self._settlement(made)
-            if settlement is None:
-                await self._give_back(claim)
-                return
-            kept = await self._recorder.record(settlement)
-            _report(settlement, kept=kept)
+            for left in reversed(range(batches)):
+                settlement = await self._settlement(made, goes_on=left > 0)
+                if settlement is None:
+                    await self._give_back(claim)
+                    return
+                kept = await self._recorder.record(settlement)
+                _report(settlement, kept=kept)
+                if not (kept and settlement.goes_on):
+                    return
+                self._budget.give(size)
+                size = 0
+                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0)
+                made = await self._next(claim)
+                size = _size(made)
         except Unavailable:
             _log.warning("action=not_recorded destination_id=%s", claim.destination_id)
         except Exception:  # noqa: BLE001 - logged
@@ -191,7 +205,27 @@ class Delivery:
                 del self._flying[claim.destination_id]
             self._wake()
 
-    async def _settlement(self, made: Prepared | Unbuilt | None) -> Settlement | None:
+    async def _next(self, claim: Claim) -> Prepared | Unbuilt | None:
+        """Build the next batch of a lease that was kept; give the lease back when that cannot be."""
+        await self._budget.take(_RESERVED)
+        size = 0
+        try:
+            if self._stopping:
+                return None
+            made = await asyncio.to_thread(self._build_alone, claim)
+            size = _size(made)
+        except Unavailable:
+            await self._give_back(claim)
+            raise
+        finally:
+            self._budget.give(_RESERVED - size)
+        return made
+
+    def _build_alone(self, claim: Claim) -> Prepared | Unbuilt | None:
+        with self._builder.round() as building:
+            return building.build(claim, now_us=self._clock())
+
+    async def _settlement(self, made: Prepared | Unbuilt | None, *, goes_on: bool) -> Settlement | None:
         if made is None:
             return None
         if isinstance(made, Unbuilt):
@@ -204,7 +238,7 @@ class Delivery:
             _log.exception("action=delivery_failed destination=%s", made.stored.uid)
             reason = f"Sending failed unexpectedly ({type(error).__name__})."
             sent = Sent(fates=(), outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
-        return self._settled(made, sent)
+        return self._settled(made, sent, goes_on=goes_on)
 
     async def _send_all(self, made: Prepared) -> Sent:
         if not made.pieces:
@@ -254,7 +288,7 @@ class Delivery:
 
     # -- what is recorded ----------------------------------------------------------------------------
 
-    def _settled(self, made: Prepared, sent: Sent) -> Settlement:
+    def _settled(self, made: Prepared, sent: Sent, *, goes_on: bool) -> Settlement:
         fates = outcomes.prefix(made, sent.fates)
         finished = len(fates) == len(made.fates)
         entries = []
@@ -282,6 +316,13 @@ class Delivery:
             due_in_us=self._wait_us(failures, sent.outcome) if slowed else 0,
             outcome=sent.outcome,
             sent=bool(made.pieces),
+            goes_on=(
+                goes_on
+                and finished
+                and sent.outcome.delivered
+                and not self._stopping
+                and made.claim.cursor_seq + len(fates) < made.claim.head_seq
+            ),
         )
 
     def _held(self, made: Unbuilt, outcome: Outcome) -> Settlement:
@@ -315,6 +356,10 @@ class Delivery:
 
 
 _RESERVED: Final = 2_000_000
+
+
+def _size(made: Prepared | Unbuilt | None) -> int:
+    return made.size_bytes if isinstance(made, Prepared) else 0
 
 
 def _report(settlement: Settlement, *, kept: bool) -> None:

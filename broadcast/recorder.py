@@ -5,7 +5,6 @@ Attempt, cursor, counters and dead letters of an outcome change in one transacti
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -63,6 +62,8 @@ class Settlement:
     due_in_us: int
     outcome: Outcome
     sent: bool
+    goes_on: bool = False
+    """Whether the lease is kept for the next batch."""
 
 
 class Recorder:
@@ -134,18 +135,18 @@ class Recorder:
 
 def settle(conn: Conn, item: Settlement) -> bool:
     """Record one outcome; False, and nothing written, when the lease is no longer ours."""
-    counted = Counter(item.fates)
     kept = cursors.settle(
         conn,
         destination_id=item.claim.destination_id,
         token=item.claim.token,
         advance_to=item.advance_to,
-        counts=Counts(**{fate.value: counted[fate] for fate in Fate}),
+        counts=Counts(**{fate.value: item.fates.count(fate) for fate in Fate}),
         due_in_us=item.due_in_us,
         failures=item.failures,
         verdict=item.outcome.verdict.value if item.sent else None,
         status_code=item.outcome.status_code,
         reason=item.outcome.reason,
+        release=not item.goes_on,
     )
     if not kept:
         return False
@@ -169,8 +170,7 @@ def settle(conn: Conn, item: Settlement) -> bool:
 
 
 def _insert(conn: Conn, item: Settlement, entry: Entry) -> int:
-    counted = Counter(entry.fates)
-    delivered, rejected = counted[Fate.DELIVERED], counted[Fate.REJECTED]
+    delivered, rejected = entry.fates.count(Fate.DELIVERED), entry.fates.count(Fate.REJECTED)
     return attempts.insert(
         conn,
         destination_id=item.claim.destination_id,
