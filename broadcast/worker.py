@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RENEW_S: Final = 5
 STOP_S: Final = 15.0
 _TICK_S: Final = 1.0
+_IDLE_S: Final = 1.0
+"""The longest sleep of the loop: it looks even when no bell was heard."""
+
 _HOUSEKEEPING_S: Final = 60
 _CONTENTS_S: Final = 5
 _PASSED_TESTS_US: Final = 10 * 60 * 1_000_000
@@ -121,7 +124,7 @@ class _Worker:
     async def _wait_s(self) -> float:
         """Return how long to sleep when nobody rings: until the next destination is due."""
         due_us = await self._delivery.due_in_us()
-        return _TICK_S if due_us is None else min(_TICK_S, max(0.02, due_us / 1e6))
+        return _IDLE_S if due_us is None else min(_IDLE_S, max(0.02, due_us / 1e6))
 
     async def _finish(self) -> None:
         """Let leases be renewed while the last sends end."""
@@ -139,7 +142,10 @@ class _Worker:
     # -- by the clock --------------------------------------------------------------------------------
 
     def _scheduler(self) -> AsyncIOScheduler:
-        """A run that is still going when the next is due replaces it silently: that is how it should be."""
+        """Return what runs by the clock; a run that is still going when the next is due replaces it."""
+        # Below ERROR it tells of each run begun and ended, every few seconds, and warns of a run left out
+        # because the last one still goes, which is meant: each job looks afresh at all that there is. What
+        # goes wrong inside a job is logged by `_logged`, and what the scheduler cannot run is an ERROR.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
