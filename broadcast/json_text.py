@@ -63,6 +63,8 @@ def _descend(level: list[Any]) -> tuple[list[Any], bool]:
     wide = False
     for item in level:
         kind = type(item)
+        if kind is str:
+            continue
         if kind is dict:
             below.extend(item.values())
         elif kind is list:

@@ -1,7 +1,7 @@
 """Bytes to receipts and back: the wire form of CONTRACT section 3, and the document that is stored."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -33,6 +33,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MAX_USD: Final = Decimal(1_000_000_000)
 _NANO: Final = Decimal(1_000_000_000)
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
 
@@ -255,9 +256,7 @@ def _nano_usd(name: str, amount: Decimal) -> int:
         raise ReceiptError(
             f"cost.{name} must be an amount of 0 to {_MAX_USD} USD, as text or number.", field=f"cost.{name}"
         )
-    with localcontext() as context:
-        context.prec = 60
-        return int((amount * _NANO).to_integral_value(ROUND_HALF_UP))
+    return int(_EXACT.to_integral_value(_EXACT.multiply(amount, _NANO)))
 
 
 def _facts(field: str, value: dict[str, Any] | None) -> dict[str, Any] | None:

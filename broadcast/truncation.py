@@ -88,9 +88,11 @@ def _has_long(span: Span, quarter: int) -> bool:
         return True
     for value in span.attributes.values():
         kind = type(value)
-        if (kind is str or kind is tuple) and len(value) > quarter:
-            return True
-        if kind is tuple and any(type(item) is str and len(item) > quarter for item in value):
+        if kind is str:
+            if len(value) > quarter:
+                return True
+        # An array may become one JSON text: no character of its `repr` needs more than four bytes there.
+        elif kind is tuple and len(repr(value)) > quarter:
             return True
     return False
 
