@@ -35,6 +35,7 @@ MAX_RUN: Final = 4096
 _READ: Final = 64
 _READ_AT_MOST: Final = 512
 _READ_BYTES: Final = 4_000_000
+_CONTENTS: Final = 16
 _log: Final = logging.getLogger(__name__)
 
 
@@ -163,6 +164,8 @@ class _Log:
         self._chunks: dict[int, list[ReceiptRow]] = {}
         self._receipts: dict[int, Receipt] = {}
         self._contents: dict[int, bytes | None] = {}
+        self._window = range(0)
+        self._sealed: dict[int, bytes] = {}
         self._encoded: dict[tuple[Any, ...], dict[int, tuple[bytes, int]]] = {}
         self._read = _READ
 
@@ -189,7 +192,10 @@ class _Log:
     def content(self, conn: Conn, row: ReceiptRow) -> bytes | None:
         """Return a receipt's content, None where it is gone."""
         if row.seq not in self._contents:
-            sealed = receipts.contents(conn, self.workspace.id, (row.seq,)).get(row.seq)
+            if row.seq not in self._window:
+                self._window = range(row.seq, row.seq + _CONTENTS)
+                self._sealed = receipts.contents(conn, self.workspace.id, self._window)
+            sealed = self._sealed.get(row.seq)
             self._contents[row.seq] = None if sealed is None else self._open(sealed, row.id)
         return self._contents[row.seq]
 

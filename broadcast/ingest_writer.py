@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec import structs
 
 from broadcast.content import associated_data
@@ -27,8 +28,7 @@ _OFFER_TRIES: Final = 5
 _OFFER_PAUSE_S: Final = 0.5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One receipt, ready to be numbered: its row, and its content until somebody is known to want it."""
 
     id: str
