@@ -110,7 +110,8 @@ class Ingest:
         """Store a receipt without waiting and without ever raising: its request has been answered already."""
         try:
             cipher = self._cipher(workspace_id)
-            prepared = [_prepared(receipt, cipher, _key_suffix(key), key, self._clock())]
+            mended = receipt_parser.mended(receipt)
+            prepared = [_prepared(mended, cipher, _key_suffix(key), key, self._clock())]
             size = _size(prepared)
             self._writer.put(
                 Job(workspace_id=workspace_id, cipher=cipher, items=prepared, size=size, waits=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from broadcast import receipt_parser
 from broadcast.content import associated_data
@@ -186,6 +187,15 @@ def test_what_was_offered_is_stored_before_the_writer_ends(world: World) -> None
     world.ingest.offer(world.workspace.id, receipt, world.key)
     world.ingest.stop()
     assert [row.id for row in world.rows()] == ["a"]
+
+
+def test_what_no_database_takes_is_mended_in_an_offer(world: World) -> None:
+    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
+    offered = structs.replace(receipt, trace={"note": "a\x00b\ud800c", "wide": 2**70})
+    world.ingest.offer(world.workspace.id, offered, world.key)
+    world.ingest.stop()
+    stored = receipt_parser.from_document(world.rows()[0].document)
+    assert stored.trace == {"note": "a\ufffdb\ufffdc", "wide": str(2**70)}
 
 
 def test_an_offer_never_raises(world: World, caplog: pytest.LogCaptureFixture) -> None:
