@@ -59,6 +59,8 @@ def duration(length_us: int | None) -> str:  # noqa: PLR0911 - one a unit
     """Return 41 ms, 1.24 s, 15.0 s, 12 min 36 s, 7 h 27 min or 3 d 4 h."""
     if length_us is None:
         return NONE
+    if 0 < length_us < 50:
+        return "< 0.1 ms"
     if 0 < length_us < 10_000:
         return f"{length_us / 1000:.1f} ms"
     if length_us < 999_500:
@@ -82,7 +84,9 @@ def millis(length_ms: float | None) -> str:
 
 
 def money(nano_usd: int | None) -> str:
-    """Return a sum of money with cents; unknown is never zero."""
+    """Return a sum of money with cents, below one cent like a request's price; unknown is never zero."""
+    if nano_usd is not None and 0 < nano_usd < 10_000_000:
+        return request_money(nano_usd)
     return "unknown" if nano_usd is None else f"${(nano_usd + 5_000_000) // 10_000_000 / 100:,.2f}"
 
 

@@ -8,6 +8,7 @@ NOW = 1_795_254_068_000_000  # 2026-11-21 09:41:08 UTC
 @pytest.mark.parametrize(
     ("length_us", "text"),
     [
+        (20, "< 0.1 ms"),
         (41_000, "41 ms"),
         (999_499, "999 ms"),
         (999_500, "1.00 s"),
@@ -49,6 +50,8 @@ def test_an_instant_is_exact_on_hover_and_for_machines() -> None:
 def test_money_is_exact_and_unknown_is_never_zero() -> None:
     assert formats.money(41_870_000_000) == "$41.87"
     assert formats.money(None) == "unknown"
+    assert formats.money(19_000) == "$0.000019"
+    assert formats.money(0) == "$0.00"
     assert formats.request_money(8_431_000) == "$0.008431"
     assert formats.request_money(0) == "$0.000000"
     assert formats.request_money(None) == "unknown"

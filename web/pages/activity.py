@@ -19,6 +19,8 @@ blueprint: Final = Blueprint("activity", __name__)
 _DAY_US: Final = 86_400_000_000
 _MAX_DEPTH: Final = 4
 _TICKS: Final = 4
+# These of a request's `trace` name spans and ids; the rest is metadata.
+_NOT_METADATA: Final = {"trace_id", "trace_name", "span_name", "generation_name", "parent_span_id"}
 Fact = tuple[str, str]
 
 
@@ -222,7 +224,7 @@ def _groups(found: Request) -> list[tuple[str, list[Fact]]]:
         ("Routing", _routing(receipt)),
         ("Caller", _caller(receipt)),
         ("Trace", _trace(found)),
-        ("trace.metadata", _mapping(receipt.trace)),
+        ("trace.metadata", _mapping(_metadata(receipt.trace))),
         ("Parameters", _mapping(receipt.parameters)),
         ("Metadata", _mapping(receipt.metadata)),
     ]
@@ -309,6 +311,10 @@ def _trace(found: Request) -> list[Fact]:
         else "the receipt's id"
     )
     return [("Span id", main.span_id), ("Id from", source), ("Spans", formats.count(len(spans)))]
+
+
+def _metadata(trace: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (trace or {}).items() if name not in _NOT_METADATA}
 
 
 def _mapping(values: dict[str, Any] | None) -> list[Fact]:
