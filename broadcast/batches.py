@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from msgspec import structs
 
-from broadcast import filters, genai, privacy, sampling
+from broadcast import filters, sampling
 from broadcast.content import associated_data
 from broadcast.destination import Destination
-from broadcast.errors import BroadcastError, VaultError
+from broadcast.errors import BroadcastError, ReceiptError, VaultError
 from broadcast.fates import Fate
-from broadcast.gate import encode, opened
+from broadcast.gate import opened
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import from_document, with_content
-from broadcast.span import Attributes, ResourceSpans
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
 from broadcast.store.cursors import Claim
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
+from broadcast.variation import Variation
 from broadcast.vault import ContentCipher, Vault
 
 MAX_RUN: Final = 4096
@@ -227,10 +226,11 @@ class _Run:
         self._fates: list[Fate | None] = []
         self._pieces: list[Piece] = []
         self._broken: list[tuple[int, str, str]] = []
+        self._fault = ""
         self._spans = 0
         self._bytes = 0
-        self._encoded = log.encoded(_variation(stored, destination))
-        self._making = _Making(destination, stored.privacy_level, namespace)
+        self._variation = Variation(stored, destination, namespace)
+        self._encoded = log.encoded(self._variation.key)
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
         self._judges_content = filters.needs_content(stored.filter_rules)
@@ -259,8 +259,8 @@ class _Run:
 
     def prepared(self) -> Prepared:
         """Return the batch; raise `_UnencodableError` when nothing at all could be encoded."""
-        if self._broken and not self._pieces:
-            raise _UnencodableError(self._broken[0][2])
+        if self._fault and not self._pieces:
+            raise _UnencodableError(self._fault)
         for index, _, _ in self._broken:
             self._fates[index] = Fate.REJECTED
         return Prepared(
@@ -295,12 +295,13 @@ class _Run:
                 made = self._encoded[row.seq] = self._make(row, receipt)
         except VaultError:
             raise
+        except ReceiptError as error:
+            return self._break(row, error.message)
         except Exception as error:  # noqa: BLE001 - see below
             # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
             _log.exception("action=encode_failed receipt=%s", row.id)
-            self._broken.append((len(self._fates), row.id, f"Encoding failed ({type(error).__name__})."))
-            self._fates.append(None)
-            return True
+            self._fault = f"Encoding failed ({type(error).__name__})."
+            return self._break(row, self._fault)
         body, spans = made
         full = self._spans + spans > self._destination.max_spans
         if self._pieces and (full or self._bytes + len(body) > self._destination.max_bytes):
@@ -311,6 +312,11 @@ class _Run:
         self._fates.append(None)
         self._spans += spans
         self._bytes += len(body) + 1
+        return True
+
+    def _break(self, row: ReceiptRow, reason: str) -> bool:
+        self._broken.append((len(self._fates), row.id, reason))
+        self._fates.append(None)
         return True
 
     def _skipped(self, row: ReceiptRow, receipt: Receipt) -> Fate | None:
@@ -333,59 +339,11 @@ class _Run:
         return None if kept else Fate.SAMPLED_OUT
 
     def _make(self, row: ReceiptRow, receipt: Receipt) -> tuple[bytes, int]:
-        content = None
-        if row.has_content and self._making.full:
-            content = self._shared.content(self._conn, row)
-        spans = self._making.spans(receipt, content, had_content=row.has_content)
-        return encode(self._destination, spans), len(spans.spans)
+        wanted = row.has_content and self._variation.full
+        content = self._shared.content(self._conn, row) if wanted else None
+        return self._variation.encoded(receipt, content, had_content=row.has_content)
 
 
 def _wanted(stored: StoredDestination, workspace: Workspace) -> bool:
     """Ask again: between two batches of one claim somebody may have paused it or switched it off."""
     return stored.enabled and stored.paused_by is None and workspace.broadcast_enabled
-
-
-def _variation(stored: StoredDestination, destination: Destination) -> tuple[Any, ...]:
-    """Return what two destinations must share to get the same bytes for a receipt."""
-    return (
-        destination.encoding,
-        stored.privacy_level,
-        destination.total_cost_attributes,
-        destination.prompt_attributes,
-        destination.max_attribute_bytes,
-        stored.id if _has_own_attributes(destination) else None,
-    )
-
-
-def _has_own_attributes(destination: Destination) -> bool:
-    return type(destination).extra_attributes is not Destination.extra_attributes
-
-
-class _Making:
-    """How a destination's spans are made; what no receipt changes is settled once."""
-
-    def __init__(self, destination: Destination, level: str, namespace: str) -> None:
-        self.full = level == "full"
-        self._destination = destination
-        self._level = level
-        self._namespace = namespace
-        self._has_own = _has_own_attributes(destination)
-        self._options = genai.SpanOptions(
-            content=self.full,
-            total_cost_attributes=destination.total_cost_attributes,
-            prompt_attributes=destination.prompt_attributes,
-            max_attribute_bytes=destination.max_attribute_bytes,
-        )
-
-    def spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
-        """Return the spans that the destination gets of a receipt and its content."""
-        allowed = privacy.apply(receipt, self._level)
-        extra: Attributes = dict(self._destination.extra_attributes(allowed)) if self._has_own else {}
-        if self.full and had_content and content is None:
-            extra[f"{self._namespace}.without_content"] = True
-        options = structs.replace(self._options, extra=extra) if extra else self._options
-        return genai.spans(
-            allowed if content is None else with_content(allowed, content),
-            namespace=self._namespace,
-            options=options,
-        )

@@ -5,6 +5,7 @@ import pytest
 
 from broadcast.recorder import Recorder, Settlement
 from broadcast.store import Store, destinations
+from destinations.otel_collector import OtelCollector
 from tests.broadcast.sending import World, clock
 from tests.receiver import Receiver
 
@@ -44,3 +45,30 @@ def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.
     assert len(world.receiver.requests) == 1
     assert cursor.delivered == len(set(world.generation_ids())) < 1_100
     assert cursor.lease_holder is None
+
+
+def test_a_receipt_over_the_limit_loses_its_longest_values_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OtelCollector, "max_bytes", 20_000)
+    stored = world.destination()
+    world.append(1, trace={"note": "x" * 50_000})
+    world.append(1)
+
+    world.deliver(rounds=2)
+
+    assert world.cursor(stored).delivered == 2
+    assert all(len(request.body) <= 20_000 for request in world.receiver.requests)
+
+
+def test_a_receipt_that_cannot_fit_is_one_dead_letter_and_blocks_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OtelCollector, "max_bytes", 600)
+    stored = world.destination()
+    world.append(1)
+
+    world.deliver()
+
+    assert world.cursor(stored).rejected == 1
+    assert not world.receiver.requests

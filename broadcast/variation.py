@@ -1,0 +1,66 @@
+"""A variation: what destinations have in common when they get the same bytes for a receipt."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from msgspec import structs
+
+from broadcast import genai, privacy, truncation
+from broadcast.destination import Destination
+from broadcast.gate import encode
+from broadcast.receipt import Receipt
+from broadcast.receipt_parser import with_content
+from broadcast.span import Attributes, ResourceSpans
+from broadcast.store.destinations import StoredDestination
+
+
+class Variation:
+    """How a destination's spans are made and encoded; what no receipt changes is settled once."""
+
+    def __init__(self, stored: StoredDestination, destination: Destination, namespace: str) -> None:
+        own = type(destination).extra_attributes is not Destination.extra_attributes
+        self.full: Final = stored.privacy_level == "full"
+        self.key: Final[tuple[object, ...]] = (
+            destination.encoding,
+            stored.privacy_level,
+            destination.total_cost_attributes,
+            destination.prompt_attributes,
+            destination.max_attribute_bytes,
+            destination.max_bytes,
+            stored.id if own else None,
+        )
+        self._level = stored.privacy_level
+        self._namespace = namespace
+        self._own = destination.extra_attributes if own else None
+        self._encode: Callable[[ResourceSpans], bytes] = partial(encode, destination)
+        self._max_bytes = destination.max_bytes
+        self._options = genai.SpanOptions(
+            content=self.full,
+            total_cost_attributes=destination.total_cost_attributes,
+            prompt_attributes=destination.prompt_attributes,
+            max_attribute_bytes=destination.max_attribute_bytes,
+        )
+
+    def encoded(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> tuple[bytes, int]:
+        """Return the encoded spans and how many they are, within the destination's limit.
+
+        Raise `ReceiptError` when not even ids, cost and tokens fit.
+        """
+        made = self._spans(receipt, content, had_content=had_content)
+        body = self._encode(made)
+        if len(body) > self._max_bytes:
+            body = truncation.fit(made, encode=self._encode, max_bytes=self._max_bytes)
+        return body, len(made.spans)
+
+    def _spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
+        """Privacy comes first: a type's own attributes are made from what may leave."""
+        allowed = privacy.apply(receipt, self._level)
+        extra: Attributes = dict(self._own(allowed)) if self._own else {}
+        if self.full and had_content and content is None:
+            extra[f"{self._namespace}.without_content"] = True
+        return genai.spans(
+            allowed if content is None else with_content(allowed, content),
+            namespace=self._namespace,
+            options=structs.replace(self._options, extra=extra) if extra else self._options,
+        )
