@@ -25,7 +25,7 @@ _NAMES: Final = frozenset(
         "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "DATABASE_URL", "ENCRYPTION_KEYS", "SECRET_KEY",
         "SERVICE_NAME", "EGRESS_ALLOW", "UPSTREAMS", "RETENTION_DAYS", "CONTENT_TTL_HOURS",
         "MAX_BODY_BYTES", "DEMO", "SMTP_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
-        "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT",
+        "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT", "FAILPOINT",
     )
 )  # fmt: skip
 _LATER: Final = (
@@ -62,6 +62,7 @@ class Config:
     trusted_proxies: tuple[str, ...]
     log_level: str
     log_format: str
+    failpoint: str
     variables: Mapping[str, str] = field(repr=False)
 
     @property
@@ -102,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         trusted_proxies=_networks(env),
         log_level=env.choice("LOG_LEVEL", _LEVELS),
         log_format=env.choice("LOG_FORMAT", ("text", "json")),
+        failpoint=env.text("FAILPOINT"),
         variables=env.values,
     )
 

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from broadcast import failpoints
 from broadcast.accounts import Accounts
 from broadcast.config import Config
 from broadcast.connections import Connections
 from broadcast.destination import Destination
 from broadcast.egress import Policy
+from broadcast.errors import ConfigError
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.ingest import Ingest
 from broadcast.store import Store
@@ -43,6 +45,12 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
 
     Nothing is connected to yet and no thread is started.
     """
+    try:
+        failpoints.arm(config.failpoint)
+    except ValueError:
+        raise ConfigError(
+            "BROADCAST_FAILPOINT names no place of this version. Remove it: it is for tests."
+        ) from None
     config.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store.open(config.database_url)
     vault = Vault(KeyRing.parse(config.encryption_keys))

@@ -34,6 +34,7 @@ class Attempt:
     bytes: int
     config_version: int
     fates: Packed = field(repr=False)
+    replay_id: int | None = None
 
 
 _COLUMNS: Final = tuple(attempts.c[name] for name in Attempt.__slots__)
@@ -56,6 +57,7 @@ def insert(
     duration_ms: float = 0.0,
     bytes: int = 0,  # noqa: A002 - the contract's word
     fates: Packed = b"",
+    replay_id: int | None = None,
 ) -> int:
     """Record an attempt and return its inside id."""
     statement = _insert(attempts).values(
@@ -75,6 +77,7 @@ def insert(
         config_version=config_version,
         fates=fates,
         settled=len(fates) > 0,
+        replay_id=replay_id,
     )
     return int(conn.execute(statement.returning(attempts.c.id)).scalar_one())
 

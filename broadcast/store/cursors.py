@@ -30,6 +30,8 @@ class Cursor:
     expired: int
     due_at_us: int
     failures: int
+    doubts: int
+    replay_id: int | None
     lease_token: int
     lease_holder: str | None
     lease_until_us: int

@@ -22,6 +22,7 @@ class DeadLetter:
     attempt_id: int | None
     status_code: int | None
     reason: str
+    replay_id: int | None
 
 
 _COLUMNS: Final = tuple(dead_letters.c[name] for name in DeadLetter.__slots__)
@@ -38,8 +39,9 @@ def insert(
     reason: str,
     attempt_id: int | None = None,
     status_code: int | None = None,
+    replay_id: int | None = None,
 ) -> None:
-    """Record a rejected receipt; a second rejection replaces the first one's reason."""
+    """Record a rejected receipt; a second rejection replaces the first one's reason, not whose it is."""
     new: dict[str, Any] = {
         "at_us": at_us,
         "attempt_id": attempt_id,
@@ -48,7 +50,12 @@ def insert(
     }
     dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(dead_letters).values(
-        destination_id=destination_id, workspace_id=workspace_id, seq=seq, receipt_id=receipt_id, **new
+        destination_id=destination_id,
+        workspace_id=workspace_id,
+        seq=seq,
+        receipt_id=receipt_id,
+        replay_id=replay_id,
+        **new,
     )
     conn.execute(statement.on_conflict_do_update(index_elements=["destination_id", "seq"], set_=new))
 

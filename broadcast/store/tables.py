@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -52,6 +53,10 @@ workspaces = Table(
     Column("demo", Boolean, nullable=False),
     Column("content_key", LargeBinary, nullable=False),
     Column("created_at_us", Int64, nullable=False),
+    # Who hears of a destination that needs attention: owners and admins by mail, and one address.
+    Column("notify_email", Boolean, nullable=False, server_default=true()),
+    Column("notify_webhook", LargeBinary),
+    Column("notify_webhook_host", Text),
 )
 
 heads = Table(
@@ -173,6 +178,10 @@ cursors = Table(
     Column("expired", Int64, nullable=False),
     Column("due_at_us", Int64, nullable=False, index=True),
     Column("failures", Int64, nullable=False),
+    # Doubtful answers in a row (408, 500, 501, 505 and above): after three the batch is halved.
+    Column("doubts", Integer, nullable=False, server_default="0"),
+    # The replay that runs here, behind fresh traffic.
+    Column("replay_id", Int64),
     Column("lease_token", Int64, nullable=False),
     Column("lease_holder", Text),
     Column("lease_until_us", Int64, nullable=False),
@@ -259,6 +268,8 @@ attempts = Table(
     # Empty where nothing was settled: the attempt will be repeated.
     Column("fates", LargeBinary, nullable=False),
     Column("settled", Boolean, nullable=False),
+    # The replay it belongs to; None for fresh traffic, which alone moves the cursor.
+    Column("replay_id", Int64),
 )
 Index("ix_attempts_newest", attempts.c.destination_id, attempts.c.id)
 Index(
@@ -281,7 +292,68 @@ dead_letters = Table(
     Column("attempt_id", Int64),
     Column("status_code", Integer),
     Column("reason", Text, nullable=False),
+    # The replay that made it; None where the ledger counts it as rejected.
+    Column("replay_id", Int64),
     UniqueConstraint("destination_id", "seq"),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False),
+    Column("destination_id", Int64, ForeignKey("destinations.id"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("from_seq", Int64, nullable=False),
+    Column("to_seq", Int64, nullable=False),
+    # The numbers one by one, as JSON, where they are not a whole range.
+    Column("seqs", LargeBinary),
+    Column("include_delivered", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("position", Int64, nullable=False),
+    Column("total", Int64, nullable=False),
+    Column("delivered", Int64, nullable=False),
+    Column("sampled_out", Int64, nullable=False),
+    Column("filtered", Int64, nullable=False),
+    Column("rejected", Int64, nullable=False),
+    Column("expired", Int64, nullable=False),
+    Column("left_out", Int64, nullable=False),
+    Column("requested_by", Int64, ForeignKey("users.id")),
+    Column("created_at_us", Int64, nullable=False),
+    Column("ended_at_us", Int64),
+    CheckConstraint("source IN ('range', 'list', 'dead_letters', 'backfill')", name="source"),
+    CheckConstraint("state IN ('running', 'done', 'stopped')", name="state"),
+    CheckConstraint(
+        "position = delivered + sampled_out + filtered + rejected + expired + left_out", name="balanced"
+    ),
+)
+Index("ix_replays_newest", replays.c.destination_id, replays.c.id)
+# One at a time: the next one is asked for when this one has ended.
+Index(
+    "uq_replays_running",
+    replays.c.destination_id,
+    unique=True,
+    sqlite_where=text("state = 'running'"),
+    postgresql_where=text("state = 'running'"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), nullable=False, index=True),
+    Column("destination_id", Int64, ForeignKey("destinations.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("at_us", Int64, nullable=False),
+    # Each way out on its own; None until it is done or given up.
+    Column("mailed_at_us", Int64),
+    Column("posted_at_us", Int64),
+    Column("due_at_us", Int64, nullable=False, index=True),
+    Column("tries", Integer, nullable=False),
+    Column("ended_at_us", Int64),
+    CheckConstraint("kind IN ('needs_attention', 'resumed')", name="kind"),
 )
 
 audit_log = Table(

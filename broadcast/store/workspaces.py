@@ -24,6 +24,9 @@ class Workspace:
     demo: bool
     content_key: bytes = field(repr=False)
     created_at_us: int
+    notify_email: bool = True
+    notify_webhook: bytes | None = field(default=None, repr=False)
+    notify_webhook_host: str | None = None
 
 
 def create(conn: Connection, *, name: str, content_key: bytes, demo: bool, now_us: int) -> Workspace:
