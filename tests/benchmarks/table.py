@@ -16,12 +16,15 @@ class Row:
     ratio: float | None = None
     target: float | None = None
     absolute: bool = False
+    at_most: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; an absolute target judges our own figure."""
+        """Whether the target is met; an absolute target judges our own figure, `at_most` from above."""
         reached = self.ours if self.absolute else self.ratio
-        return None if self.target is None or reached is None else reached >= self.target
+        if self.target is None or reached is None:
+            return None
+        return reached <= self.target if self.at_most else reached >= self.target
 
     def view(self) -> dict[str, Any]:
         """Return the row as JSON holds it."""
@@ -33,7 +36,7 @@ def rendered(rows: list[Row]) -> str:
     lines = ["| measured | ours | peer | ratio | target |", "| --- | ---: | ---: | ---: | ---: |"]
     for row in rows:
         beside = f"{_short(row.peer)} ({row.peer_name})" if row.peer is not None else ""
-        ratio = f"{row.ratio:.1f}x" if row.ratio is not None else ""
+        ratio = f"{_short(row.ratio)}x" if row.ratio is not None else ""
         lines.append(f"| {row.name}, {row.unit} | {_short(row.ours)} | {beside} | {ratio} | {_target(row)} |")
     return "\n".join(lines)
 
@@ -41,9 +44,9 @@ def rendered(rows: list[Row]) -> str:
 def _target(row: Row) -> str:
     if row.target is None:
         return ""
-    shown = f">= {row.target:,.0f}" + ("" if row.absolute else "x")
+    shown = f"{'<=' if row.at_most else '>='} {row.target:,g}" + ("" if row.absolute else "x")
     return shown if row.met else f"{shown} MISSED"
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.2f}" if value < 2 else f"{value:,.1f}"
