@@ -2,15 +2,19 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from broadcast import fates
 from broadcast.errors import Conflict
-from broadcast.store.tables import cursors, replays
+from broadcast.fates import Fate
+from broadcast.store.attempts import MAX_RUN
+from broadcast.store.tables import attempts, cursors, replays
 
 Source = Literal["range", "list", "dead_letters", "backfill"]
 COUNTERS: Final = ("delivered", "sampled_out", "filtered", "rejected", "expired", "left_out")
@@ -147,6 +151,66 @@ def advance(
 def stop(conn: Connection, replay: Replay, *, now_us: int) -> bool:
     """Stop a running replay; what is under way may still arrive. False when it had ended."""
     return _end(conn, replay, "stopped", now_us)
+
+
+# -- what was delivered already; any attempt says so, of fresh traffic or of a replay --------------------
+
+
+def delivered(conn: Connection, destination_id: int, from_seq: int, to_seq: int) -> bytearray:
+    """Return a byte a receipt from `from_seq` to `to_seq`, both included: 1 where it was delivered."""
+    marks = bytearray(to_seq - from_seq + 1)
+    for row in _delivering(conn, destination_id, from_seq, to_seq):
+        place = row.from_seq - from_seq
+        found = _marks(bytes(row.fates))[max(0, -place) : len(marks) - place]
+        run = slice(max(0, place), max(0, place) + len(found))
+        both = int.from_bytes(marks[run], "big") | int.from_bytes(found, "big")
+        marks[run] = both.to_bytes(len(found), "big")
+    return marks
+
+
+def delivered_among(conn: Connection, destination_id: int, numbers: Iterable[int]) -> set[int]:
+    """Return those of some receipts that were delivered."""
+    found: set[int] = set()
+    for near in _neighbours(sorted(numbers)):
+        for row in _delivering(conn, destination_id, near[0], near[-1]):
+            packed = bytes(row.fates)
+            first, behind = bisect_left(near, row.from_seq), bisect_right(near, row.to_seq)
+            found.update(
+                seq
+                for seq in near[first:behind]
+                if fates.fate_at(packed, seq - row.from_seq) is Fate.DELIVERED
+            )
+    return found
+
+
+def _delivering(conn: Connection, destination_id: int, from_seq: int, to_seq: int) -> Iterator[Any]:
+    """Yield the runs that delivered something and touch a range; no run is longer than `MAX_RUN`."""
+    query = select(attempts.c.from_seq, attempts.c.to_seq, attempts.c.fates).where(
+        attempts.c.destination_id == destination_id,
+        attempts.c.settled,
+        attempts.c.from_seq > from_seq - MAX_RUN,
+        attempts.c.from_seq <= to_seq,
+        attempts.c.to_seq >= from_seq,
+        attempts.c.delivered > 0,
+    )
+    yield from conn.execute(query)
+
+
+def _neighbours(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Part numbers where they are far from each other, so that what lies between is not read."""
+    first = 0
+    for place in range(1, len(numbers) + 1):
+        if place == len(numbers) or numbers[place] - numbers[place - 1] > MAX_RUN:
+            yield numbers[first:place]
+            first = place
+
+
+def _marks(packed: bytes) -> bytes:
+    """Return a byte a receipt: an octal digit is just the 3 bits of one fate."""
+    return f"{int.from_bytes(packed, 'little'):o}"[::-1].encode().translate(_DELIVERED)
+
+
+_DELIVERED: Final = bytes(code == ord("0") + fates.pack((Fate.DELIVERED,))[0] for code in range(256))
 
 
 def _end(conn: Connection, replay: Replay, state: str, now_us: int) -> bool:
