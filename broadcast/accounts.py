@@ -166,6 +166,11 @@ class Accounts(Keys):
             raise Forbidden("Whoever made this management key no longer manages the workspace.")
         raise NotFound("There is no such workspace.")
 
+    def require_sender(self, key: ApiKey) -> None:
+        """Raise `Forbidden` for a management key whose maker no longer manages the workspace it sends to."""
+        if key.kind == "management":
+            self.workspace_of(key)
+
     def uid_of(self, user_id: int) -> str | None:
         """Return a user's outside id."""
         with self._store.read() as conn:
@@ -242,6 +247,8 @@ class Accounts(Keys):
             _check_new_user(email, password)
             with self._store.write() as conn:
                 users.set_password(conn, user.id, credentials.hash_password(password))
+                # Whoever knew the old password is out at once, wherever they are logged in.
+                sessions.delete_for_user(conn, user.id)
                 _audit(conn, "password_set", email, user=user, detail={}, now_us=now_us)
         return user
 

@@ -69,6 +69,23 @@ def test_new_keys_are_made_when_asked_for_and_the_old_ones_stay(world: World) ->
     assert world.accounts.authenticate(first["api_key"]) is not None
 
 
+def test_another_password_ends_every_session_of_the_user(world: World) -> None:
+    world.made()
+    token = world.log_in() or ""
+    world.accounts.bootstrap(
+        email="ann@example.com", password="another horse", workspace="Team", new_keys=False, now_us=NOW
+    )
+    assert world.accounts.user_of_session(token, NOW) is None
+    assert world.log_in("another horse") is not None
+
+
+def test_the_same_password_again_leaves_sessions_alone(world: World) -> None:
+    world.made()
+    token = world.log_in() or ""
+    world.made()
+    assert world.accounts.user_of_session(token, NOW) is not None
+
+
 def test_the_demo_is_made_only_where_no_workspace_exists(world: World) -> None:
     made = world.accounts.ensure_demo(NOW)
     assert made is not None
@@ -204,6 +221,17 @@ def test_a_management_key_ends_with_its_makers_role(world: World) -> None:
         users.set_role(conn, workspace_id=key.workspace_id, user_id=key.user_id, role="member")
     with pytest.raises(Forbidden):
         world.accounts.workspace_of(key)
+    with pytest.raises(Forbidden):
+        world.accounts.require_sender(key)
+
+
+def test_an_api_key_belongs_to_the_workspace_and_outlives_its_makers_role(world: World) -> None:
+    key = world.accounts.authenticate(world.made()["api_key"])
+    assert key is not None
+    with world.store.write() as conn:
+        users.remove_member(conn, workspace_id=key.workspace_id, user_id=key.user_id)
+    world.accounts.require_sender(key)
+    assert world.accounts.workspace_of(key).slug == "team"
 
 
 def test_roles_are_ranked_and_strangers_see_nothing(world: World) -> None:

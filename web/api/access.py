@@ -21,16 +21,23 @@ def bearer_of(header: str) -> str:
 
 
 def key_of(services: Services, authorization: str) -> ApiKey:
-    """Return the key that asks; 401 for none, an unknown, an expired or a revoked one."""
-    key = services.accounts.authenticate(bearer_of(authorization))
-    if key is None:
-        raise ApiError(401, "Send a valid key as Authorization: Bearer <key>.", reason="unauthorized")
+    """Return a key that may send to its own workspace; 401 for no live one, 403 past its maker's role."""
+    key = _live(services, authorization)
+    services.accounts.require_sender(key)
     return key
 
 
 def asking(services: Services) -> ApiKey:
-    """Return the key of this request."""
-    return key_of(services, request.headers.get("Authorization", ""))
+    """Return the key of this request; where it may act is for the route to ask."""
+    return _live(services, request.headers.get("Authorization", ""))
+
+
+def _live(services: Services, authorization: str) -> ApiKey:
+    """Return the key; 401 for none, an unknown, an expired or a revoked one."""
+    key = services.accounts.authenticate(bearer_of(authorization))
+    if key is None:
+        raise ApiError(401, "Send a valid key as Authorization: Bearer <key>.", reason="unauthorized")
+    return key
 
 
 def check_scope(key: ApiKey, scope: str) -> None:

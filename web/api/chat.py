@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from broadcast.errors import Unavailable
+from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import error_body
 from broadcast.runtime import Services
 
@@ -37,8 +37,12 @@ def _allowed(services: Services) -> Any:
     bearer = token.strip() if scheme.lower() == "bearer" else ""
     try:
         key = services.accounts.authenticate(bearer) if bearer else None
+        if key is not None:
+            services.accounts.require_sender(key)
     except Unavailable as error:
         return _unavailable(error)
+    except Forbidden as error:
+        return _error(403, str(error), reason="forbidden")
     if key is None:
         refused = _error(401, "Send a valid API key: Authorization: Bearer sk-...", reason="unauthorized")
         refused.headers["WWW-Authenticate"] = "Bearer"

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 from flask import Flask, Response
 
-from broadcast.errors import Unavailable
+from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.receipt import Receipt
 from broadcast.runtime import Services
@@ -33,6 +33,7 @@ KEYS = {
     "sk-chat": AKey(),
     "sk-receipts": AKey(scopes=("receipts:write",)),
     "sk-mgmt": AKey(kind="management", scopes=()),
+    "sk-mgmt-past": AKey(kind="management", scopes=(), workspace_id=2),
 }
 
 
@@ -41,6 +42,11 @@ class Accounts:
         if bearer == "sk-down":
             raise Unavailable("The database cannot be reached.", retry_after_s=3)
         return KEYS.get(bearer)
+
+    def require_sender(self, key: AKey) -> None:
+        """Nobody manages the second workspace any more."""
+        if key.kind == "management" and key.workspace_id == 2:
+            raise Forbidden("Whoever made this management key no longer manages the workspace.")
 
 
 @dataclass

@@ -186,6 +186,16 @@ def test_a_management_key_has_every_scope(client: FlaskClient) -> None:
     assert client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-mgmt"}).status_code == 200
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/api/v1/models")])
+def test_a_management_key_past_its_makers_role_is_forbidden(
+    client: FlaskClient, ingest: Ingest, method: str, path: str
+) -> None:
+    past = {"Authorization": "Bearer sk-mgmt-past"}
+    answer = client.open(path, method=method, json=BODY, headers=past)
+    assert (answer.status_code, error_of(answer)["metadata"]["reason"]) == (403, "forbidden")
+    assert ingest.offered == []
+
+
 def test_a_database_out_of_reach_is_told_with_when_to_come_back(client: FlaskClient) -> None:
     answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-down"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
