@@ -57,6 +57,7 @@ RINGS: dict[str, int] = {
     "otlp_protobuf": 0,
     "destination": 0,
     "fates": 0,
+    "runs": 0,
     # ring 1: doors, and what reads the environment
     "config": 1,
     "logs": 1,
@@ -64,6 +65,7 @@ RINGS: dict[str, int] = {
     "transport": 1,
     "compression": 1,
     "outbound": 1,
+    "mail": 1,
     "vault": 1,
     "store": 1,
     "failpoints": 1,

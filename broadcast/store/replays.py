@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from broadcast import fates
 from broadcast.errors import Conflict
 from broadcast.fates import Fate
+from broadcast.runs import Runs
 from broadcast.store.attempts import MAX_RUN
 from broadcast.store.tables import attempts, cursors, replays
 
@@ -31,7 +32,7 @@ class Replay:
     source: Source
     from_seq: int
     to_seq: int
-    seqs: tuple[int, ...] | None
+    seqs: Runs | None
     include_delivered: bool
     state: Literal["running", "done", "stopped"]
     position: int
@@ -74,6 +75,7 @@ def start(
 
     `seqs`, where given, is in order and without repeats; `from_seq` and `to_seq` are its first and last.
     """
+    runs = None if seqs is None else seqs if isinstance(seqs, Runs) else Runs.of(seqs)
     values: dict[str, Any] = {
         "uid": str(uuid.uuid4()),
         "workspace_id": workspace_id,
@@ -81,11 +83,11 @@ def start(
         "source": source,
         "from_seq": from_seq,
         "to_seq": to_seq,
-        "seqs": None if seqs is None else json.dumps(list(seqs)).encode(),
+        "seqs": None if runs is None else json.dumps(runs.pairs).encode(),
         "include_delivered": include_delivered,
         "state": "running",
         "position": 0,
-        "total": to_seq - from_seq + 1 if seqs is None else len(seqs),
+        "total": to_seq - from_seq + 1 if runs is None else len(runs),
         **dict.fromkeys(COUNTERS, 0),
         "requested_by": requested_by,
         "created_at_us": now_us,
@@ -100,7 +102,7 @@ def start(
         message = "A replay runs here already. Stop it, or wait until it ends."
         raise Conflict(message, reason="replay_running") from None
     conn.execute(update(cursors).where(cursors.c.destination_id == destination_id).values(replay_id=id_))
-    return Replay(id=id_, **values | {"seqs": None if seqs is None else tuple(seqs)})
+    return Replay(id=id_, **values | {"seqs": runs})
 
 
 def by_id(conn: Connection, replay_id: int) -> Replay | None:
@@ -226,5 +228,5 @@ def _end(conn: Connection, replay: Replay, state: str, now_us: int) -> bool:
 
 def _record(row: Any) -> Replay:
     values = row._asdict()
-    values["seqs"] = None if values["seqs"] is None else tuple(json.loads(values["seqs"]))
+    values["seqs"] = None if values["seqs"] is None else Runs(map(tuple, json.loads(values["seqs"])))
     return Replay(**values)
