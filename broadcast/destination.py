@@ -9,10 +9,10 @@ import base64
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Final, Literal, Self, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
 
 from broadcast.errors import SettingsError
@@ -27,23 +27,31 @@ CONTENT_TYPES: Mapping[Encoding, str] = {"json": "application/json", "protobuf":
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What travels in one request: `pieces` are encoded `ResourceSpans`, one a receipt, in log order."""
+    """What travels in one request: `pieces` are encoded `ResourceSpans`, one a receipt, in log order.
+
+    `joined`, where given, is their envelope, made once for every destination that gets the same.
+    """
 
     id: str
     at_us: int
     pieces: tuple[bytes, ...]
     test: bool = False
+    joined: bytes | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One HTTP request, ready to send; `body` is not compressed yet, header names are lower-case."""
+    """One HTTP request, ready to send; `body` is plain, `packed` its gzip where that was made already.
+
+    Header names are lower-case.
+    """
 
     method: str
     url: str
     headers: dict[str, str] = dataclasses.field(repr=False)
     body: bytes = dataclasses.field(repr=False)
     compress: bool = False
+    packed: bytes | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +80,16 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
+class Remedy(StrEnum):
+    """What delivery does about an outcome."""
+
+    NONE = "none"
+    SPLIT = "split"
+    DOUBT = "doubt"
+    WAIT = "wait"
+    ATTEND = "attend"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The meaning of an answer: what it came to, in words, and what the destination asked for."""
@@ -81,11 +99,35 @@ class Outcome:
     status_code: int | None = None
     rejected_spans: int = 0
     retry_after: str | None = None
+    answered_at: str | None = None
+
+    @property
+    def remedy(self) -> Remedy:
+        """Return what to do: halve it, halve it after some tries, wait, or call a person."""
+        if self.verdict is Verdict.RETRYING and _is_doubtful(self.status_code):
+            return Remedy.DOUBT
+        return _REMEDIES[self.verdict]
 
     @property
     def delivered(self) -> bool:
         """Whether the batch is settled as delivered."""
         return self.verdict in {Verdict.DELIVERED, Verdict.PARTLY_DELIVERED}
+
+
+_REMEDIES: Final[Mapping[Verdict, Remedy]] = {
+    Verdict.DELIVERED: Remedy.NONE,
+    Verdict.PARTLY_DELIVERED: Remedy.NONE,
+    Verdict.THROTTLED: Remedy.WAIT,
+    Verdict.NO_ANSWER: Remedy.WAIT,
+    Verdict.RETRYING: Remedy.WAIT,
+    Verdict.REJECTED: Remedy.SPLIT,
+    Verdict.REFUSED: Remedy.ATTEND,
+}
+
+
+def _is_doubtful(status: int | None) -> bool:
+    """Whether an answer may mean the server or one receipt: 408, 500, 501, 505 and above."""
+    return status is not None and (status in {408, 500, 501} or status >= 505)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
@@ -156,7 +198,7 @@ class Destination:
             method="POST",
             url=self.endpoint(),
             headers={"content-type": CONTENT_TYPES[self.encoding], **self.auth(), **self.extra_headers()},
-            body=envelope(self.encoding, batch.pieces),
+            body=envelope(self.encoding, batch.pieces) if batch.joined is None else batch.joined,
             compress=self.compress,
         )
 
@@ -250,7 +292,11 @@ class OTLPDestination(Destination):
 
 def envelope(encoding: Encoding, pieces: tuple[bytes, ...]) -> bytes:
     """Return one export request; JSON pieces are joined, protobuf pieces already carry tag and length."""
-    return b'{"resourceSpans":[' + b",".join(pieces) + b"]}" if encoding == "json" else b"".join(pieces)
+    if encoding != "json":
+        return b"".join(pieces)
+    # The ends travel with the outer pieces, so that everything is copied once.
+    *rest, last = (b'{"resourceSpans":[' + (pieces[0] if pieces else b""), *pieces[1:])
+    return b",".join((*rest, last + b"]}"))
 
 
 def basic_auth(user: str, password: Secret) -> Headers:
@@ -275,20 +321,37 @@ def judge_otlp(response: Response) -> Outcome:
     if 200 <= status < 300:
         return _judge_success(response, words)
     retry_after = response.headers.get("retry-after")
+    date = response.headers.get("date")
     if status == 429 or (status == 503 and retry_after):
-        return Outcome(verdict=Verdict.THROTTLED, reason=words, status_code=status, retry_after=retry_after)
+        return Outcome(
+            verdict=Verdict.THROTTLED,
+            reason=words,
+            status_code=status,
+            retry_after=retry_after,
+            answered_at=date,
+        )
     if status in {400, 413, 422}:
         return Outcome(verdict=Verdict.REJECTED, reason=words, status_code=status)
     if 300 <= status < 500 and status != 408:
         return Outcome(verdict=Verdict.REFUSED, reason=words, status_code=status)
-    return Outcome(verdict=Verdict.RETRYING, reason=words, status_code=status, retry_after=retry_after)
+    return Outcome(
+        verdict=Verdict.RETRYING,
+        reason=words,
+        status_code=status,
+        retry_after=retry_after,
+        answered_at=date,
+    )
 
 
 def _judge_success(response: Response, words: str) -> Outcome:
     if "text/html" in response.headers.get("content-type", "").lower():
         reason = f"{words}, but the answer is a web page: the address is not an OTLP endpoint"
         return Outcome(verdict=Verdict.REFUSED, reason=reason, status_code=response.status)
-    rejected, message = partial_success(response)
+    try:
+        rejected, message = partial_success(response)
+    except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
+        reason = f"{words}, with an answer that cannot be read"
+        return Outcome(verdict=Verdict.DELIVERED, reason=reason, status_code=response.status)
     if rejected > 0:
         reason = f"{words}: {rejected} spans rejected" + (f": {message}" if message else "")
         return Outcome(
@@ -297,17 +360,18 @@ def _judge_success(response: Response, words: str) -> Outcome:
             status_code=response.status,
             rejected_spans=rejected,
         )
+    if message:
+        words = f"{words}: {message}"
     return Outcome(verdict=Verdict.DELIVERED, reason=words, status_code=response.status)
 
 
 def partial_success(response: Response) -> tuple[int, str]:
-    """Return how many spans were rejected and the receiver's words; (0, "") when the body is silent."""
-    reader: Callable[[bytes], tuple[int, str]]
-    reader = _partial_protobuf if "protobuf" in response.headers.get("content-type", "") else _partial_json
-    try:
-        return reader(response.body)
-    except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
-        return 0, ""
+    """Return how many spans were rejected and the receiver's words; an unreadable body raises anything."""
+    kind = response.headers.get("content-type", "json")
+    if "protobuf" in kind:
+        return _partial_protobuf(response.body)
+    # Another kind of answer, a plain "ok", is not OTLP's and says nothing of spans.
+    return _partial_json(response.body) if "json" in kind else (0, "")
 
 
 def _partial_json(body: bytes) -> tuple[int, str]:

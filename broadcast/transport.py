@@ -286,7 +286,7 @@ def _outgoing(request: Request) -> tuple[dict[str, str], bytes]:
     ours = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
     if not request.compress:
         return {**request.headers, **ours}, request.body
-    return {**request.headers, **ours, "content-encoding": "gzip"}, gzip_fast(request.body)
+    return {**request.headers, **ours, "content-encoding": "gzip"}, request.packed or gzip_fast(request.body)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 from sqlalchemy import insert as _insert
 from sqlalchemy import update as _update
 from sqlalchemy.exc import IntegrityError
@@ -136,20 +136,38 @@ def update(
 
 
 def pause(conn: Connection, destination_id: int, *, by: str, reason: str | None, now_us: int) -> bool:
-    """Hold a destination's receipts back; False when it is paused already."""
+    """Hold a destination's receipts back; False when it is paused already.
+
+    A person's pause replaces an answer's: nothing is tried any more until a person resumes.
+    """
+    running = destinations.c.paused_by.is_(None)
+    before = or_(running, destinations.c.paused_by == "answer") if by == "person" else running
     statement = (
         _update(destinations)
-        .where(destinations.c.id == destination_id, destinations.c.paused_by.is_(None), _ALIVE)
+        .where(destinations.c.id == destination_id, before, _ALIVE)
         .values(paused_by=by, pause_reason=reason, paused_at_us=now_us)
     )
     return conn.execute(statement).rowcount == 1
 
 
-def resume(conn: Connection, destination_id: int) -> bool:
-    """Let a paused destination send again; False when it was not paused."""
+def lock(conn: Connection, destination_ids: Iterable[int]) -> None:
+    """Keep several destinations' settings still until this transaction ends, in order of ids."""
+    wanted = sorted(set(destination_ids))
+    if wanted:
+        query = select(destinations.c.id).where(destinations.c.id.in_(wanted)).order_by(destinations.c.id)
+        conn.execute(query.with_for_update()).all()
+
+
+def resume(conn: Connection, destination_id: int, *, paused_by: str | None = None) -> bool:
+    """Let a paused destination send again; False when it was not paused, or not by `paused_by`."""
+    paused = destinations.c.paused_by
     statement = (
         _update(destinations)
-        .where(destinations.c.id == destination_id, destinations.c.paused_by.is_not(None), _ALIVE)
+        .where(
+            destinations.c.id == destination_id,
+            paused.is_not(None) if paused_by is None else paused == paused_by,
+            _ALIVE,
+        )
         .values(paused_by=None, pause_reason=None, paused_at_us=None)
     )
     return conn.execute(statement).rowcount == 1

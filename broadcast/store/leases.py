@@ -1,0 +1,313 @@
+"""Leases: who works at which destination, and how its outcome is written under the lease's token."""
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, case, func, or_, select, text, update
+from sqlalchemy.sql import ColumnElement
+
+from broadcast.store.clock import NowUs
+from broadcast.store.tables import cursors, destinations, heads, workspaces
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A leased destination with something to send; `token` must come back with every `settle`.
+
+    `probing` says that an answer paused it: one receipt finds out whether that is over.
+    """
+
+    destination_id: int
+    workspace_id: int
+    cursor_seq: int
+    head_seq: int
+    failures: int
+    doubts: int
+    replay_id: int | None
+    probing: bool
+    token: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What became of a run of receipts."""
+
+    delivered: int = 0
+    sampled_out: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    expired: int = 0
+
+
+def new_token() -> int:
+    """Return a fencing token: never given twice."""
+    return secrets.randbits(62) + 1
+
+
+def claim(
+    conn: Connection,
+    *,
+    holder: str,
+    token: int | None = None,
+    limit: int = 64,
+    lease_us: int = 30_000_000,
+    dead_holders: Collection[str] = (),
+) -> list[Claim]:
+    """Lease up to `limit` destinations that have something to send, the longest due first.
+
+    A lease is free when its time is over or its holder is dead; all times are the database's.
+    """
+    token = token or new_token()
+    found = conn.execute(_CLAIMABLE, {"dead": list(dead_holders) or [""], "count": limit})
+    claims = [Claim(**row._asdict(), token=token) for row in found]
+    if claims:
+        conn.execute(
+            _LEASE,
+            {
+                "ids": [claim.destination_id for claim in claims],
+                "token": token,
+                "holder": holder,
+                "lease_us": lease_us,
+            },
+        )
+    return claims
+
+
+def claim_one(
+    conn: Connection,
+    destination_id: int,
+    holder: str,
+    lease_us: int,
+    dead_holders: Collection[str] = (),
+) -> Claim | None:
+    """Lease exactly this destination, paused or not, due or not; None while somebody else holds it."""
+    token = new_token()
+    query = (
+        select(*_CLAIMED)
+        .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
+        .join(destinations, destinations.c.id == cursors.c.destination_id)
+        .where(cursors.c.destination_id == destination_id, cursors.c.ended_seq.is_(None), _UNLEASED)
+        .with_for_update(of=cursors, skip_locked=True)
+    )
+    row = conn.execute(query, {"dead": list(dead_holders) or [""]}).one_or_none()
+    if row is None:
+        return None
+    conn.execute(_LEASE, {"ids": [destination_id], "token": token, "holder": holder, "lease_us": lease_us})
+    return Claim(**row._asdict(), token=token)
+
+
+_CLAIMED: Final = (
+    cursors.c.destination_id,
+    cursors.c.workspace_id,
+    cursors.c.cursor_seq,
+    heads.c.head_seq,
+    cursors.c.failures,
+    cursors.c.doubts,
+    cursors.c.replay_id,
+    destinations.c.paused_by.is_not(None).label("probing"),
+)
+# A replay waits behind fresh receipts; what an answer paused is tried again when it is due.
+_READY: Final[tuple[ColumnElement[bool], ...]] = (
+    or_(cursors.c.cursor_seq < heads.c.head_seq, cursors.c.replay_id.is_not(None)),
+    cursors.c.ended_seq.is_(None),
+    destinations.c.enabled,
+    or_(destinations.c.paused_by.is_(None), destinations.c.paused_by == "answer"),
+    destinations.c.deleted_at_us.is_(None),
+    workspaces.c.broadcast_enabled,
+)
+_UNLEASED: Final = or_(
+    cursors.c.lease_until_us < NowUs(), cursors.c.lease_holder.in_(bindparam("dead", expanding=True))
+)
+# Built once: building a statement costs more than running it.
+_CLAIMABLE: Final = (
+    select(*_CLAIMED)
+    .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
+    .join(destinations, destinations.c.id == cursors.c.destination_id)
+    .join(workspaces, workspaces.c.id == cursors.c.workspace_id)
+    .where(*_READY, cursors.c.due_at_us <= NowUs(), _UNLEASED)
+    .order_by(cursors.c.due_at_us, cursors.c.destination_id)
+    .limit(bindparam("count"))
+    .with_for_update(of=cursors, skip_locked=True)
+)
+_LEASE: Final = (
+    update(cursors)
+    .where(cursors.c.destination_id.in_(bindparam("ids", expanding=True)))
+    .values(
+        lease_token=bindparam("token"),
+        lease_holder=bindparam("holder"),
+        lease_until_us=NowUs() + bindparam("lease_us"),
+    )
+)
+
+
+def renew(conn: Connection, holder: str, destination_ids: Iterable[int], lease_us: int) -> set[int]:
+    """Prolong leases that are still the holder's; return which, so that the holder stops the others."""
+    statement = (
+        update(cursors)
+        .where(cursors.c.destination_id.in_(list(destination_ids)), cursors.c.lease_holder == holder)
+        .values(lease_until_us=NowUs() + lease_us)
+        .returning(cursors.c.destination_id)
+    )
+    return set(conn.execute(statement).scalars())
+
+
+def release(conn: Connection, destination_ids: Iterable[int], token: int) -> int:
+    """Give leases back unused; return how many were still held under this token."""
+    statement = (
+        update(cursors)
+        .where(cursors.c.destination_id.in_(list(destination_ids)), cursors.c.lease_token == token)
+        .values(**_FREE)
+    )
+    return conn.execute(statement).rowcount
+
+
+def settle(
+    conn: Connection,
+    *,
+    destination_id: int,
+    token: int,
+    advance_to: int,
+    counts: Counts,
+    due_in_us: int | None = None,
+    failures: int = 0,
+    doubts: int = 0,
+    verdict: str | None = None,
+    status_code: int | None = None,
+    reason: str | None = None,
+    release: bool = True,
+) -> bool:
+    """Record what became of the receipts up to `advance_to`; False when the lease is lost: nothing changes.
+
+    `due_in_us` is the wait before the next attempt, None for none; a `verdict` says that something was sent.
+    With `release=False` the lease is kept for the next batch.
+    """
+    item = Settled(
+        destination_id=destination_id,
+        token=token,
+        advance_to=advance_to,
+        counts=counts,
+        due_in_us=due_in_us or 0,
+        failures=failures,
+        doubts=doubts,
+        verdict=verdict,
+        status_code=status_code,
+        reason=reason,
+        release=release,
+    )
+    held = lock_held(conn, (item,))
+    settle_held(conn, (item,), held)
+    return destination_id in held
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """What became of a run of receipts at one destination, under one lease; see `settle`."""
+
+    destination_id: int
+    token: int
+    advance_to: int
+    counts: Counts
+    due_in_us: int
+    failures: int
+    doubts: int
+    verdict: str | None
+    status_code: int | None
+    reason: str | None
+    release: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A cursor that is locked in this transaction, and still under the lease of who asks."""
+
+    since_seq: int
+    now_us: int
+
+
+def lock_held(conn: Connection, items: Sequence[Settled]) -> dict[int, Held]:
+    """Lock the cursors of several outcomes, in order of ids; leave out those whose lease is lost."""
+    wanted = {(item.destination_id, item.token): item.advance_to for item in items}
+    ids = sorted({item.destination_id for item in items})
+    return {
+        row.destination_id: Held(since_seq=row.since_seq, now_us=row.now_us)
+        for row in conn.execute(_LOCK, {"ids": ids})
+        if row.cursor_seq <= wanted.get((row.destination_id, row.lease_token), -1)
+    }
+
+
+def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[int, Held]) -> None:
+    """Write several outcomes whose cursors are locked; the others are left as they are."""
+    rows = [_settled_row(item, held[item.destination_id]) for item in items if item.destination_id in held]
+    if rows:
+        conn.execute(_SETTLE, rows)
+
+
+_LOCK: Final = (
+    select(
+        cursors.c.destination_id,
+        cursors.c.lease_token,
+        cursors.c.cursor_seq,
+        cursors.c.since_seq,
+        NowUs().label("now_us"),
+    )
+    .where(cursors.c.destination_id.in_(bindparam("ids", expanding=True)))
+    .order_by(cursors.c.destination_id)
+    .with_for_update()
+)
+_SETTLE: Final = text(
+    "UPDATE cursors SET cursor_seq = :advance_to, due_at_us = :due_at_us, failures = :failures,"
+    " doubts = :doubts, delivered = delivered + :delivered, sampled_out = sampled_out + :sampled_out,"
+    " filtered = filtered + :filtered, rejected = rejected + :rejected, expired = expired + :expired"
+    ", lease_token = CASE WHEN :release THEN 0 ELSE lease_token END"
+    ", lease_holder = CASE WHEN :release THEN NULL ELSE lease_holder END"
+    ", lease_until_us = CASE WHEN :release THEN 0 ELSE lease_until_us END"
+    ", last_attempt_at_us = CASE WHEN :sent THEN :now_us ELSE last_attempt_at_us END"
+    ", last_verdict = CASE WHEN :sent THEN :verdict ELSE last_verdict END"
+    ", last_status_code = CASE WHEN :sent THEN :status_code ELSE last_status_code END"
+    ", last_reason = CASE WHEN :sent THEN :reason ELSE last_reason END"
+    ", last_delivered_at_us = CASE WHEN :arrived THEN :now_us ELSE last_delivered_at_us END"
+    " WHERE destination_id = :of"
+)
+
+
+def _settled_row(item: Settled, held: Held) -> dict[str, Any]:
+    return {
+        "of": item.destination_id,
+        "advance_to": item.advance_to,
+        "due_at_us": held.now_us + item.due_in_us,
+        "failures": item.failures,
+        "doubts": item.doubts,
+        **{name: getattr(item.counts, name) for name in Counts.__slots__},
+        "release": item.release,
+        "sent": item.verdict is not None,
+        "now_us": held.now_us,
+        "verdict": item.verdict,
+        "status_code": item.status_code,
+        "reason": item.reason,
+        "arrived": item.counts.delivered > 0,
+    }
+
+
+_FREE: Final[dict[str, Any]] = {"lease_token": 0, "lease_holder": None, "lease_until_us": 0}
+
+
+def next_due_in_us(conn: Connection) -> int | None:
+    """Return how long until a destination with something to send is due, 0 for now, None if nothing waits."""
+    left = conn.execute(_NEXT_DUE).scalar()
+    return None if left is None else max(0, int(left))
+
+
+def _later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    return case((one > other, one), else_=other)
+
+
+_NEXT_DUE: Final = (
+    # A leased destination is due when its lease ends, unless its holder settles it before.
+    select(func.min(_later(cursors.c.due_at_us, cursors.c.lease_until_us)) - NowUs())
+    .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
+    .join(destinations, destinations.c.id == cursors.c.destination_id)
+    .join(workspaces, workspaces.c.id == cursors.c.workspace_id)
+    .where(*_READY)
+)
