@@ -13,6 +13,7 @@ from broadcast.egress import Policy
 from broadcast.errors import ConfigError
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.ingest import Ingest
+from broadcast.replay import Replays
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
 
@@ -29,6 +30,7 @@ class Services:
     ingest: Ingest
     accounts: Accounts
     connections: Connections
+    replays: Replays
     gateway: Gateway
     types: Mapping[str, type[Destination]]
     policy: Policy
@@ -64,6 +66,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us),
         accounts=Accounts(store, config.secret_key, vault, now_us),
         connections=Connections(store, vault, types, policy, config),
+        replays=Replays(store, types),
         gateway=Gateway(upstreams, config.service_name, now_us),
         types=types,
         policy=policy,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from broadcast.runs import Runs
-from broadcast.store.tables import contents, dead_letters, receipts
+from broadcast.store.tables import attempts, contents, dead_letters, receipts
 
 _CHUNK: Final = 500
 
@@ -79,6 +79,14 @@ def kept_among(conn: Connection, workspace_id: int, seqs: Sequence[int]) -> set[
         )
         found.update(conn.execute(query).scalars())
     return found
+
+
+def attempt_uids(conn: Connection, attempt_ids: Iterable[int | None]) -> dict[int | None, str]:
+    """Return the outside ids of some attempts by their inside ids."""
+    query = select(attempts.c.id, attempts.c.uid).where(
+        attempts.c.id.in_([each for each in attempt_ids if each is not None])
+    )
+    return {row.id: row.uid for row in conn.execute(query)}
 
 
 def look(conn: Connection, workspace_id: int, seqs: Sequence[int]) -> Iterator[Looked]:
