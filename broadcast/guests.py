@@ -1,11 +1,22 @@
 """Contents that nobody owes any more are dropped: content is a guest."""
 
+from typing import Final
+
 from broadcast import privacy
-from broadcast.store import Conn, cursors, destinations, receipts, workspaces
+from broadcast.store import Conn, cursors, destinations, replays, retention, workspaces
+from broadcast.store.cursors import Cursor
+
+AT_ONCE: Final = 500
+"""Contents that one call drops at most; whoever gets this number back calls again, after a pause."""
 
 
-def drop_contents(conn: Conn, workspace_id: int) -> int:
-    """Drop the contents that every destination which sends content has passed; return how many.
+def drop_contents(conn: Conn, workspace_id: int, *, limit: int = AT_ONCE) -> int:
+    """Drop the oldest contents that nobody owes any more, at most `limit`; return how many."""
+    return retention.delete_contents(conn, workspace_id, unowed_upto(conn, workspace_id), limit)
+
+
+def unowed_upto(conn: Conn, workspace_id: int) -> int:
+    """Return the number up to which every destination that sends content, and every replay there, has come.
 
     The head is read first: whoever starts to want content later starts at or after it.
     """
@@ -15,5 +26,12 @@ def drop_contents(conn: Conn, workspace_id: int) -> int:
         cursor = cursor_of.get(stored.id)
         owes = cursor is not None and cursor.ended_seq is None and stored.enabled
         if cursor is not None and owes and privacy.wants_content(stored.privacy_level):
-            upto = min(upto, cursor.cursor_seq)
-    return receipts.drop_contents(conn, workspace_id, upto)
+            upto = min(upto, cursor.cursor_seq, _replayed_upto(conn, cursor, upto))
+    return upto
+
+
+def _replayed_upto(conn: Conn, cursor: Cursor, otherwise: int) -> int:
+    """Return the number before the next one that a running replay sends."""
+    replay = None if cursor.replay_id is None else replays.by_id(conn, cursor.replay_id)
+    following = replay.numbers(1) if replay is not None and replay.state == "running" else ()
+    return following[0] - 1 if following else otherwise

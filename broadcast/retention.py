@@ -1,0 +1,207 @@
+"""Retention: what is too old goes, in steps so small that ingest never waits for one.
+
+Invariants. A receipt is deleted only behind every running cursor: where one still stands before it, the
+cursor passes it first, as expired, with an attempt that says why. A destination that somebody has a lease
+on is left alone until the next round. An attempt stays as long as a receipt whose fate it tells. Every step
+is one transaction, holds no head and changes at most a few hundred rows (an expiry moves one cursor).
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from broadcast import failpoints, fates, guests, privacy
+from broadcast.destination import Verdict
+from broadcast.fates import Fate
+from broadcast.store import Conn, attempts, retention, sweeps
+from broadcast.store.retention import Place
+from broadcast.store.sweeps import Mark
+
+AT_ONCE: Final = 500
+EXPIRE_AT_ONCE: Final = 4096
+_WORKSPACES: Final = 200
+_CHORES: Final = 16
+"""Chores that a step may find already done before it ends; each costs a look or two."""
+
+_DAY_US: Final = 86_400_000_000
+AUDIT_US: Final = 400 * _DAY_US
+_CONTENT_LEVELS: Final = tuple(filter(privacy.wants_content, ("metadata", "hashed", "redacted", "full")))
+_log: Final = logging.getLogger(__name__)
+
+Chore = Callable[[Conn, int], bool]
+"""A bounded piece of work; True says that it did some and wants to be called again."""
+
+
+class Retention:
+    """Rounds of small steps; `step` is called, each time in a transaction of its own, until it returns False.
+
+    Where the round stands is kept in memory alone: a step that was rolled back is done again by the next
+    round, and so is everything after a crash.
+    """
+
+    def __init__(self, *, retention_us: int, holder: str) -> None:
+        self._retention_us = retention_us
+        self._holder = holder
+        self._chores: deque[Chore] = deque()
+
+    def step(self, conn: Conn, now_us: int) -> bool:
+        """Do one small step; return False when the round is over and nothing is left to do for now."""
+        if not retention.alone(conn):
+            return bool(self._chores)
+        if not self._chores:
+            self._begin()
+        for _ in range(_CHORES):
+            if not self._chores:
+                break
+            chore = self._chores.popleft()
+            if chore(conn, now_us):
+                self._chores.appendleft(chore)
+                break
+        failpoints.reached("retention_before_commit")
+        return bool(self._chores)
+
+    def _begin(self) -> None:
+        """Line up a round: logs first, since attempts and replays go after the receipts they tell of."""
+        self._chores.extend(
+            (
+                self._logs(),
+                self._contents(),
+                self._walk(sweeps.attempts_before),
+                self._walk(sweeps.replayed_dead_letters_before),
+                self._walk(sweeps.replays_before),
+                self._small,
+            )
+        )
+
+    # -- the log -----------------------------------------------------------------------------------
+
+    def _logs(self) -> Chore:
+        """Look through the workspaces, and line up the work on each log that begins too long ago."""
+        after_id = 0
+
+        def look(conn: Conn, now_us: int) -> bool:
+            nonlocal after_id
+            found = retention.received_by_workspace(conn, after_id, _WORKSPACES)
+            for workspace_id, oldest_us in found:
+                after_id = workspace_id
+                if oldest_us is not None and oldest_us < now_us - self._retention_us:
+                    self._chores.extendleft((self._deletion(workspace_id), self._expiry(workspace_id)))
+            return len(found) == _WORKSPACES
+
+        return look
+
+    def _expiry(self, workspace_id: int) -> Chore:
+        held: set[int] = set()
+
+        def expire(conn: Conn, now_us: int) -> bool:
+            horizon_us = now_us - self._retention_us
+            while owing := retention.next_owing(conn, workspace_id, horizon_us, besides=held):
+                place = retention.lock_free(conn, owing)
+                if place is not None and self._expire(conn, place, now_us):
+                    return True
+                held.add(owing)
+            return False
+
+        return expire
+
+    def _expire(self, conn: Conn, place: Place, now_us: int) -> bool:
+        """Pass what is too old, as expired; False when its holder has been there meanwhile."""
+        upto = retention.older_upto(
+            conn, place.workspace_id, place.cursor_seq, now_us - self._retention_us, EXPIRE_AT_ONCE
+        )
+        if upto is None and retention.instants(conn, place.workspace_id, place.cursor_seq + 1) is None:
+            # Nothing is kept from here on, or not for a while: what is gone cannot be sent.
+            upto = place.head_seq
+        if upto is None or upto <= place.cursor_seq:
+            return False
+        upto = min(upto, place.cursor_seq + EXPIRE_AT_ONCE)
+        count = upto - place.cursor_seq
+        attempts.insert(
+            conn,
+            destination_id=place.destination_id,
+            at_us=now_us,
+            from_seq=place.cursor_seq + 1,
+            to_seq=upto,
+            verdict=Verdict.REFUSED.value,
+            reason=f"Kept for {days(self._retention_us)}, then expired before it was delivered.",
+            config_version=place.config_version,
+            skipped=count,
+            fates=fates.pack((Fate.EXPIRED,) * count),
+        )
+        retention.expire(conn, place, upto)
+        _log.warning(
+            "action=expired destination=%s from=%s to=%s holder=%s",
+            place.destination_uid,
+            place.cursor_seq + 1,
+            upto,
+            self._holder,
+        )
+        return True
+
+    def _deletion(self, workspace_id: int) -> Chore:
+        after_seq = 0
+
+        def forget(conn: Conn, now_us: int) -> bool:
+            nonlocal after_seq
+            horizon_us = now_us - self._retention_us
+            upto = retention.delete_receipts(conn, workspace_id, after_seq, horizon_us, AT_ONCE)
+            after_seq = upto or after_seq
+            return upto is not None
+
+        return forget
+
+    # -- what belongs to it ------------------------------------------------------------------------
+
+    def _contents(self) -> Chore:
+        """Look for contents that nobody owes where no delivery would find them: after a pause, say."""
+        after_id = 0
+
+        def look(conn: Conn, now_us: int) -> bool:
+            nonlocal after_id
+            del now_us
+            found = retention.contents_by_workspace(conn, after_id, _CONTENT_LEVELS, _WORKSPACES)
+            for workspace_id, unowed in found:
+                after_id = workspace_id
+                if unowed:
+                    self._chores.appendleft(_guests(workspace_id))
+            return len(found) == _WORKSPACES
+
+        return look
+
+    def _walk(self, delete: Callable[[Conn, Mark, int, int], Mark | None]) -> Chore:
+        mark: Mark | None = Mark()
+
+        def walk(conn: Conn, now_us: int) -> bool:
+            nonlocal mark
+            if mark is not None:
+                mark = delete(conn, mark, now_us - self._retention_us, AT_ONCE)
+            return mark is not None
+
+        return walk
+
+    def _small(self, conn: Conn, now_us: int) -> bool:
+        count = sweeps.small_tables_before(
+            conn,
+            horizon_us=now_us - self._retention_us,
+            audit_horizon_us=now_us - AUDIT_US,
+            now_us=now_us,
+            limit=AT_ONCE // 4,
+        )
+        return count > 0
+
+
+def _guests(workspace_id: int) -> Chore:
+    def drop(conn: Conn, now_us: int) -> bool:
+        del now_us
+        return guests.drop_contents(conn, workspace_id) > 0
+
+    return drop
+
+
+def days(length_us: int) -> str:
+    """Return a length of time in words, in days where it has some."""
+    if length_us < _DAY_US:
+        return f"{length_us // 3_600_000_000} hours"
+    count = length_us // _DAY_US
+    return f"{count} day" if count == 1 else f"{count} days"
