@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from broadcast.errors import ConfigError
+from broadcast.mail import MailServer
 
 _NAMES: Final = frozenset(
     "BROADCAST_" + name
@@ -28,14 +29,7 @@ _NAMES: Final = frozenset(
         "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT", "FAILPOINT",
     )
 )  # fmt: skip
-_LATER: Final = (
-    "SMTP_URL",
-    "OIDC_ISSUER",
-    "OIDC_CLIENT_ID",
-    "OIDC_CLIENT_SECRET",
-    "OTEL_CONFIG",
-    "METRICS_TOKEN",
-)
+_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OTEL_CONFIG", "METRICS_TOKEN")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -59,6 +53,7 @@ class Config:
     content_ttl_us: int
     max_body_bytes: int
     demo: bool
+    mail_server: MailServer | None
     trusted_proxies: tuple[str, ...]
     log_level: str
     log_format: str
@@ -100,6 +95,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         content_ttl_us=env.number("CONTENT_TTL_HOURS", 72, low=1, high=8760) * _HOUR_US,
         max_body_bytes=env.number("MAX_BODY_BYTES", 16 * 2**20, low=1024, high=2**30),
         demo=env.flag("DEMO"),
+        mail_server=MailServer.parse(url) if (url := env.text("SMTP_URL")) else None,
         trusted_proxies=_networks(env),
         log_level=env.choice("LOG_LEVEL", _LEVELS),
         log_format=env.choice("LOG_FORMAT", ("text", "json")),
