@@ -92,6 +92,17 @@ def set_broadcast(conn: Connection, workspace_id: int, enabled: bool) -> None:
     conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(broadcast_enabled=enabled))
 
 
+def set_notify_email(conn: Connection, workspace_id: int, enabled: bool) -> None:
+    """Switch the mail about destinations that need attention."""
+    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(notify_email=enabled))
+
+
+def set_webhook(conn: Connection, workspace_id: int, sealed: bytes | None, host: str | None) -> None:
+    """Replace the sealed address that the workspace is told at, and the host shown of it; None removes it."""
+    values = {"notify_webhook": sealed, "notify_webhook_host": host}
+    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(values))
+
+
 def reseal(conn: Connection, workspace_id: int, content_key: bytes) -> None:
     """Replace the sealed content key by itself wrapped anew."""
     conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(content_key=content_key))
