@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Self
 
 from alembic import command
@@ -33,6 +32,7 @@ class Store:
         self.dialect = make_url(url).get_backend_name()
         self._bell = wake.open_bell(url)
         self._url = url
+        self._own: set[str] = set()
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -74,13 +74,22 @@ class Store:
 
     # -- workers that are alive --------------------------------------------------------------------
 
-    def hold(self, holder: str) -> AbstractContextManager[liveness.Hold]:
+    @contextlib.contextmanager
+    def hold(self, holder: str) -> Iterator[liveness.Hold]:
         """Hold a lock that dies with this process, so that others may take its leases at once."""
-        return liveness.hold(self, self._url, holder)
+        with liveness.hold(self, self._url, holder) as held:
+            self._own.add(holder)
+            try:
+                yield held
+            finally:
+                self._own.discard(holder)
 
     def dead_holders(self, conn: Conn) -> set[str]:
-        """Return the workers known to the database whose lock is free."""
-        return liveness.dead_holders(conn, self._url)
+        """Return the workers known to the database whose lock is free; never one of this very process.
+
+        A server that was restarted has forgotten our lock: we live all the same.
+        """
+        return liveness.dead_holders(conn, self._url) - self._own
 
     # -- schema ------------------------------------------------------------------------------------
 

@@ -21,6 +21,14 @@ _SQLITE_PRAGMAS: Final = (
     "PRAGMA mmap_size=67108864",
     "PRAGMA temp_store=MEMORY",
 )
+# What waits for a server that is gone without a word: no statement's own limit counts there.
+POSTGRESQL_PATIENCE: Final[dict[str, Any]] = {
+    "connect_timeout": BUSY_S,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _POSTGRESQL_OPTIONS: Final = (
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
     " -c synchronous_commit=on -c timezone=UTC"
@@ -98,7 +106,7 @@ def _postgresql(url: str) -> tuple[Engine, Engine]:
         max_overflow=20,
         pool_timeout=BUSY_S,
         pool_pre_ping=True,
-        connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": BUSY_S},
+        connect_args={"options": _POSTGRESQL_OPTIONS, **POSTGRESQL_PATIENCE},
     )
     # A page reads several tables: a snapshot keeps its figures consistent, as SQLite's readers have anyway.
     readers = writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -3,27 +3,33 @@
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from select import select as select_ready
+from typing import TYPE_CHECKING, Final, Protocol
 
 import psycopg
 from sqlalchemy import Connection, delete, insert, make_url, select, text, update
 
+from broadcast.errors import Unavailable
 from broadcast.store.clock import NowUs
-from broadcast.store.engines import BUSY_S, sqlite_path
+from broadcast.store.engines import POSTGRESQL_PATIENCE, sqlite_path
 from broadcast.store.tables import cursors, workers
 
 if TYPE_CHECKING:
     from broadcast.store.database import Store
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Hold(Protocol):
     """A worker's own lock."""
 
     def keep(self) -> bool:
-        """Return whether the lock is still ours, taking it again where its connection was lost."""
+        """Return whether the lock is ours just now; one that was lost is taken again by itself."""
 
     def drop(self) -> None:
         """Let go of the lock."""
@@ -45,6 +51,9 @@ def hold(store: "Store", url: str, holder: str) -> Iterator[Hold]:
         try:
             with store.write() as conn:
                 _bury(conn, {holder})
+        except Unavailable as error:
+            # Whoever looks next sees that the lock is free, and buries it.
+            _log.warning("action=leases_left holder=%s reason=%s", holder, error)
         finally:
             lock.drop()
 
@@ -66,6 +75,8 @@ def dead_holders(conn: Connection, url: str) -> set[str]:
         return set()
     if conn.dialect.name == "sqlite":
         return {holder for holder in listed if _is_free(_lock_file(url, holder))}
+    if not conn.execute(_SETTLED).scalar_one():
+        return set()
     held = set(conn.execute(_HELD).scalars())
     return {holder for holder in listed if _key(holder) not in held}
 
@@ -126,6 +137,10 @@ _HELD = text(
     " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+# A restarted server has forgotten every lock: those who live get a moment to take theirs again.
+_SETTLED = text("SELECT clock_timestamp() > pg_postmaster_start_time() + interval '3 seconds'")
+_AGAIN_S: Final = 0.2
+_LOOK_S: Final = 5.0
 
 
 def _key(holder: str) -> int:
@@ -133,28 +148,53 @@ def _key(holder: str) -> int:
 
 
 class _Session:
-    """A session advisory lock on a connection of its own; the server lets go of it when the session ends."""
+    """A session advisory lock on a connection of its own; the server lets go of it when the session ends.
+
+    A thread waits on that connection, so that a lost lock is taken again before a neighbour takes the
+    leases. The lock is a shared one: a new session never waits for the old one that the server still knows.
+    """
 
     def __init__(self, url: str, holder: str) -> None:
         self._dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._key = _key(holder)
-        self._raw = self._lock()
+        try:
+            self._raw: psycopg.Connection | None = self._lock()
+        except psycopg.Error as error:
+            raise Unavailable("The database is not available.") from error
+        self._ending, self._end = os.pipe2(os.O_CLOEXEC)
+        self._watcher = threading.Thread(target=self._watch, name="worker-lock", daemon=True)
+        self._watcher.start()
 
     def keep(self) -> bool:
-        try:
-            self._raw.execute("SELECT 1")
-        except psycopg.OperationalError:
-            self._raw.close()
-            try:
-                self._raw = self._lock()
-            except psycopg.OperationalError:
-                return False
-        return True
+        return self._raw is not None
 
     def drop(self) -> None:
-        self._raw.close()
+        os.write(self._end, b"1")
+        self._watcher.join()
+        os.close(self._ending)
+        os.close(self._end)
+        if self._raw is not None:
+            self._raw.close()
+
+    def _watch(self) -> None:
+        while not self._ended(self._raw):
+            raw, self._raw = self._raw, None
+            try:
+                if raw is None:
+                    raw = self._lock()
+                raw.execute("SELECT 1")
+                self._raw = raw
+            except psycopg.Error:
+                if raw is not None:
+                    raw.close()
+
+    def _ended(self, raw: psycopg.Connection | None) -> bool:
+        """Sleep until the session says something, which is most often its end; return whether we end."""
+        sources = [self._ending, *([] if raw is None else [raw.pgconn.socket])]
+        readable, _, _ = select_ready(sources, [], [], _AGAIN_S if raw is None else _LOOK_S)
+        return self._ending in readable
 
     def _lock(self) -> psycopg.Connection:
-        raw = psycopg.connect(self._dsn, autocommit=True, connect_timeout=BUSY_S)
-        raw.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+        raw = psycopg.connect(self._dsn, autocommit=True, **POSTGRESQL_PATIENCE)
+        raw.execute("SELECT pg_advisory_lock_shared(%s)", (self._key,))
         return raw

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import psycopg
 from sqlalchemy import make_url
 
-from broadcast.store.engines import BUSY_S, sqlite_path
+from broadcast.store.engines import BUSY_S, POSTGRESQL_PATIENCE, sqlite_path
 
 CHANNEL: Final = "receipts"
 _POLL_S: Final = 0.05
@@ -46,7 +46,12 @@ class _SqliteBell:
         deadline = time.monotonic() + timeout_s
         with self._lock:
             while not self._closed.is_set():
-                version = self._version()
+                version = self._seen
+                try:
+                    version = self._version()
+                except sqlite3.Error:
+                    # A busy or broken moment is no ring: who waits looks once a second anyway.
+                    self._drop()
                 if version != self._seen:
                     self._seen = version
                     return True
@@ -59,9 +64,12 @@ class _SqliteBell:
     def close(self) -> None:
         self._closed.set()
         with self._lock:
-            if self._raw is not None:
-                self._raw.close()
-                self._raw = None
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
 
     def _version(self) -> int:
         if self._raw is None:
@@ -88,7 +96,7 @@ class _PostgresqlBell:
                 try:
                     if self._listen() or self._rang(min(left, _SLICE_S)):
                         return True
-                except psycopg.OperationalError:
+                except psycopg.Error:
                     self._drop()
                     self._closed.wait(min(max(left, 0.0), _SLICE_S))
         return False
@@ -102,7 +110,7 @@ class _PostgresqlBell:
         """Connect if need be; return whether notices may have been missed."""
         if self._raw is not None:
             return False
-        self._raw = psycopg.connect(self._dsn, autocommit=True, connect_timeout=BUSY_S)
+        self._raw = psycopg.connect(self._dsn, autocommit=True, **POSTGRESQL_PATIENCE)
         self._raw.execute(f"LISTEN {CHANNEL}")
         return True
 
