@@ -1,76 +1,150 @@
 """A receiver in a process of its own, so that its CPU is nobody's cost: keeps every body, decodes when asked.
 
-It speaks just enough HTTP/1.1 for both exporters: POST is kept and answered at once, GET / tells what came.
+It speaks just enough HTTP/1.1 for both exporters, without streams, so that two thousand requests a second
+leave a small machine to those that are measured. What a POST is answered follows from its path:
+
+    /hang/{seconds}/...  200, but only after so long
+    /status/{code}/...   that status, at once
+    anything else        200, at once
+
+GET / tells what came and forgets it; GET /arrivals tells for each POST its path, its moment and its traces.
 """
 
 import asyncio
-import contextlib
+import gc
 import gzip
 import json
+import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_TRACE: Final = re.compile(rb'"traceId":"([0-9a-f]{32})"')
+_END: Final = b"\r\n\r\n"
+_BACKLOG: Final = 4_096
 
 
-class _Kept:
-    """Every body as it came."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """One request as it came: its path, when its first byte was seen, and the traces in it."""
+
+    path: str
+    at_us: int
+    traces: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Body:
+    path: str
+    at_us: int
+    body: bytes
+    zipped: bool
+    is_json: bool
+
+    @property
+    def plain(self) -> bytes:
+        return gzip.decompress(self.body) if self.zipped else self.body
+
+
+def _answer(status: int, body: bytes = b"{}") -> bytes:
+    head = (
+        f"HTTP/1.1 {status} Status\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_OK: Final = _answer(200)
+_kept: list[_Body] = []
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; requests on it come one after the other."""
 
     def __init__(self) -> None:
-        self.bodies: list[tuple[bytes, bool, bool]] = []
+        self._buffer = bytearray()
+        self._first_us = 0
+        self._transport: Any = None
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection until it closes."""
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                writer.write(self._answer(head, headers, body))
-                await writer.drain()
-        writer.close()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
 
-    def _answer(self, head: str, headers: dict[str, str], body: bytes) -> bytes:
-        if head.startswith("post"):
-            zipped = headers.get("content-encoding") == "gzip"
-            self.bodies.append((body, zipped, "json" in headers.get("content-type", "")))
-            return _ANSWER
-        told = json.dumps(self.told()).encode()
-        return b"HTTP/1.1 200 OK\r\ncontent-length: " + str(len(told)).encode() + b"\r\n\r\n" + told
+    def data_received(self, data: bytes) -> None:
+        if not self._buffer:
+            self._first_us = time.time_ns() // 1000
+        self._buffer += data
+        while self._take():
+            pass
 
-    def told(self) -> dict[str, Any]:
-        """Return how often each span came, and forget everything."""
-        spans: Counter[str] = Counter()
-        size = 0
-        for body, zipped, is_json in self.bodies:
-            size += len(body)
-            plain = gzip.decompress(body) if zipped else body
-            spans.update(_of_json(plain) if is_json else _of_protobuf(plain))
-        requests = len(self.bodies)
-        self.bodies.clear()
-        return {
-            "requests": requests,
-            "bytes": size,
-            "distinct": len(spans),
-            "spans": sum(spans.values()),
-        }
+    def _take(self) -> bool:
+        """Answer the next request when all of it is here."""
+        end = self._buffer.find(_END)
+        if end < 0:
+            return False
+        head = bytes(self._buffer[:end])
+        found = _LENGTH.search(head)
+        total = end + len(_END) + (int(found[1]) if found else 0)
+        if len(self._buffer) < total:
+            return False
+        body = bytes(self._buffer[end + len(_END) : total])
+        del self._buffer[:total]
+        method, path = head.split(b" ", 2)[:2]
+        if method == b"GET":
+            self._transport.write(_answer(200, _told(path)))
+        else:
+            self._keep(path.decode(), head.lower(), body)
+        return bool(self._buffer)
+
+    def _keep(self, path: str, head: bytes, body: bytes) -> None:
+        zipped = b"\r\ncontent-encoding: gzip" in head
+        is_json = b"\r\ncontent-type: application/json" in head
+        _kept.append(_Body(path=path, at_us=self._first_us, body=body, zipped=zipped, is_json=is_json))
+        _, kind, value, *_ = (*path.split("/", 3), "", "")
+        if kind == "hang":
+            asyncio.get_running_loop().call_later(float(value), self._late)
+        else:
+            self._transport.write(_answer(int(value)) if kind == "status" else _OK)
+
+    def _late(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(_OK)
 
 
-def _of_json(body: bytes) -> Iterator[str]:
-    for resource in json.loads(body)["resourceSpans"]:
-        for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
-                yield span["traceId"] + span["spanId"]
+def _told(path: bytes) -> bytes:
+    """Return what is known about everything that came since the last time, and forget it."""
+    bodies = _kept.copy()
+    _kept.clear()
+    if path == b"/arrivals":
+        return json.dumps([[one.path, one.at_us, _traces(one)] for one in bodies]).encode()
+    spans = Counter(span for one in bodies for span in _spans(one))
+    told = {
+        "requests": len(bodies),
+        "bytes": sum(len(one.body) for one in bodies),
+        "distinct": len(spans),
+        "spans": spans.total(),
+    }
+    return json.dumps(told).encode()
 
 
-def _of_protobuf(body: bytes) -> Iterator[str]:
-    for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+def _traces(one: _Body) -> list[str]:
+    return sorted({found.decode() for found in _TRACE.findall(one.plain)})
+
+
+def _spans(one: _Body) -> Iterator[str]:
+    if one.is_json:
+        for resource in json.loads(one.plain)["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    yield span["traceId"] + span["spanId"]
+        return
+    for resource in ExportTraceServiceRequest.FromString(one.plain).resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 yield (span.trace_id + span.span_id).hex()
@@ -99,13 +173,26 @@ class Sink:
 
     def told(self) -> dict[str, int]:
         """Return what came since the last time."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=120) as answer:
-            told: dict[str, int] = json.load(answer)
+        told: dict[str, int] = self._get("/")
         return told
+
+    def arrivals(self) -> list[Arrival]:
+        """Return every request since the last time; only of OTLP/JSON the traces are known."""
+        return [
+            Arrival(path=path, at_us=at_us, traces=tuple(traces))
+            for path, at_us, traces in self._get("/arrivals")
+        ]
+
+    def _get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=120) as answer:
+            return json.load(answer)
 
 
 async def _main() -> None:
-    server = await asyncio.start_server(_Kept().serve, "127.0.0.1", 0, limit=2**20)
+    # Every loopback address reaches it, so that destinations may have hosts of their own.
+    server = await asyncio.get_running_loop().create_server(_Connection, "0.0.0.0", 0, backlog=_BACKLOG)
+    # Bodies are plain bytes: looking for cycles among them would only delay answers.
+    gc.disable()
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
