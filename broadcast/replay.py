@@ -20,10 +20,8 @@ from broadcast.store import (
     Store,
     audit,
     cursors,
-    dead_letters,
     destinations,
     replays,
-    selections,
     workspaces,
 )
 from broadcast.store.cursors import Cursor
@@ -102,33 +100,6 @@ class Replays:
             found = replays.list_for(conn, stored.id, limit + 1, paging.before(cursor))
         page, more = paging.cut(found, limit)
         return {"data": [view(replay) for replay in page], "next_cursor": more}
-
-    def dead_letters(
-        self, workspace: Workspace, uid: str, *, limit: int = 50, cursor: str | None = None
-    ) -> dict[str, Any]:
-        """Return a page of a destination's dead letters, newest first, as the API says it."""
-        paging.check(limit)
-        with self._store.read() as conn:
-            stored = _stored(conn, workspace, uid)
-            found = dead_letters.list_for(conn, stored.id, limit + 1, paging.before(cursor))
-            page, more = paging.cut(found, limit)
-            kept = selections.kept_among(conn, workspace.id, [letter.seq for letter in page])
-            uids = selections.attempt_uids(conn, [letter.attempt_id for letter in page])
-        return {
-            "data": [
-                {
-                    "receipt_id": letter.receipt_id,
-                    "seq": letter.seq,
-                    "at": rfc3339(letter.at_us),
-                    "attempt_id": uids.get(letter.attempt_id),
-                    "status_code": letter.status_code,
-                    "reason": letter.reason,
-                    "replayable": letter.seq in kept,
-                }
-                for letter in page
-            ],
-            "next_cursor": more,
-        }
 
     # -- a new destination that starts from the past --------------------------------------------------
 

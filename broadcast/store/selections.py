@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from broadcast.runs import Runs
-from broadcast.store.tables import attempts, contents, dead_letters, receipts
+from broadcast.store.tables import contents, dead_letters, receipts
 
 _CHUNK: Final = 500
 
@@ -68,25 +68,6 @@ def of_dead_letters(conn: Connection, destination_id: int, limit: int) -> tuple[
     rows = conn.execute(query).all()
     kept = [row.kept for row in rows if row.kept is not None]
     return None if len(rows) > limit else (Runs.of(kept), len(rows) - len(kept))
-
-
-def kept_among(conn: Connection, workspace_id: int, seqs: Sequence[int]) -> set[int]:
-    """Return those of some receipts that retention has not deleted yet."""
-    found: set[int] = set()
-    for chunk in _chunks(seqs):
-        query = select(receipts.c.seq).where(
-            receipts.c.workspace_id == workspace_id, receipts.c.seq.in_(chunk)
-        )
-        found.update(conn.execute(query).scalars())
-    return found
-
-
-def attempt_uids(conn: Connection, attempt_ids: Iterable[int | None]) -> dict[int | None, str]:
-    """Return the outside ids of some attempts by their inside ids."""
-    query = select(attempts.c.id, attempts.c.uid).where(
-        attempts.c.id.in_([each for each in attempt_ids if each is not None])
-    )
-    return {row.id: row.uid for row in conn.execute(query)}
 
 
 def look(conn: Connection, workspace_id: int, seqs: Sequence[int]) -> Iterator[Looked]:

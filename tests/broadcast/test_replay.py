@@ -171,7 +171,6 @@ def test_a_destination_that_is_deleted_or_somebody_else_s_is_not_found(past: Pas
         lambda place: past.replays.stop(place, None, past.uid, running.uid, now_us=NOW_US),
         lambda place: past.replays.get(place, past.uid, running.uid),
         lambda place: past.replays.list(place, past.uid),
-        lambda place: past.replays.dead_letters(place, past.uid),
     )
     for call in calls:
         with pytest.raises(NotFound):
@@ -242,21 +241,6 @@ def test_a_replay_s_view_counts_every_receipt(past: Past) -> None:
     assert (shown["state"], shown["settled"], shown["total"]) == ("running", 2, 3)
     assert (shown["delivered"], shown["left_out"], shown["rejected"]) == (1, 1, 0)
     assert shown["ended_at"] is None
-
-
-def test_dead_letters_are_listed_with_their_attempt_and_whether_they_can_be_replayed(past: Past) -> None:
-    past.append(1, 2, 3)
-    past.settle(Fate.REJECTED, DELIVERED, Fate.REJECTED)
-
-    first = past.replays.dead_letters(past.workspace, past.uid, limit=1)
-    second = past.replays.dead_letters(past.workspace, past.uid, limit=1, cursor=first["next_cursor"])
-
-    (newest,), (oldest,) = first["data"], second["data"]
-    assert (newest["receipt_id"], oldest["receipt_id"]) == ("gen-3", "gen-1")
-    assert second["next_cursor"] is None
-    assert oldest["attempt_id"] == newest["attempt_id"] is not None
-    assert (oldest["seq"], oldest["status_code"], oldest["reason"]) == (1, 400, "400 bad span")
-    assert oldest["replayable"] is True
 
 
 # -- a new destination that starts from the past -----------------------------------------------------

@@ -3,8 +3,10 @@
 access        bearer keys, scopes, workspaces
 receipts      POST /receipts, in front of Flask
 destinations  /observability/destinations and /broadcast
+replays       .../replay, .../replays
 generation    GET /generation, OpenRouter's shape
 keys          GET /key, /keys
+notifications GET and PATCH /notifications
 requests      GET /requests, /requests/{id}
 health        /healthz, /readyz
 chat          the gateway
@@ -13,11 +15,11 @@ chat          the gateway
 from flask import Flask
 
 from broadcast.runtime import Services
-from web.api import chat, destinations, generation, health, keys, receipts, requests
+from web.api import chat, destinations, generation, health, keys, notifications, receipts, replays, requests
 
 
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
-    for module in (chat, destinations, generation, keys, requests, health):
+    for module in (chat, destinations, replays, generation, keys, notifications, requests, health):
         app.register_blueprint(module.blueprint(services))
     receipts.install(app, services)

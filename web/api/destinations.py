@@ -1,15 +1,18 @@
 """/observability/destinations, /observability/destination-types and /broadcast, for management keys."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, request
 
-from broadcast.errors import SecretRequired
+from broadcast import generation
+from broadcast.errors import NotFound, SecretRequired, SettingsError
 from broadcast.report import fields_report
 from broadcast.runtime import Services
 from broadcast.store.workspaces import Workspace
-from web.api.access import body_object, managed, number_of
+from web.api.access import managed, number_of
 from web.api.destination_types import describe
+from web.api.queries import body_of, check_query, draft, instant
+from web.api.replays import backfilled
 from web.responses import ApiError, answer, explain_errors
 
 _BASE: Final = "/api/v1/observability/destinations"
@@ -33,6 +36,7 @@ def _collection(routes: Blueprint, services: Services) -> None:
     @routes.get(_BASE)
     def list_destinations() -> Response:
         _, workspace = managed(services)
+        check_query("offset", "limit")
         offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 50, low=1, high=100)
         found = [connections.view(item.stored, workspace) for item in connections.overview(workspace)]
         return answer({"data": found[offset : offset + limit], "total_count": len(found)})
@@ -40,17 +44,28 @@ def _collection(routes: Blueprint, services: Services) -> None:
     @routes.post(_BASE)
     def create_destination() -> Response:
         key, workspace = managed(services)
-        stored = connections.create(workspace, key.user_id, _draft(), now_us=services.clock())
-        return answer({"data": connections.view(stored, workspace)}, 201)
+        check_query()
+        body = draft()
+        from_us = None
+        if body.get("backfill_from") is not None:
+            from_us = services.replays.backfill_from(workspace, body)
+        body.pop("backfill_from", None)
+        stored = connections.create(workspace, key.user_id, body, now_us=services.clock())
+        made = {"data": connections.view(stored, workspace)}
+        if from_us is not None:
+            made["backfill"] = backfilled(services, key, workspace, stored.uid, from_us)
+        return answer(made, 201)
 
     @routes.post(f"{_BASE}/test")
-    def test_draft() -> Response:
+    def testdraft() -> Response:
         _, workspace = managed(services)
+        check_query()
         return _tested(services, workspace, None)
 
     @routes.get("/api/v1/observability/destination-types")
     def list_types() -> Response:
         managed(services)
+        check_query()
         return answer({"data": [describe(slug, kind) for slug, kind in sorted(services.types.items())]})
 
 
@@ -60,17 +75,20 @@ def _one(routes: Blueprint, services: Services) -> None:
     @routes.get(f"{_BASE}/<uid>")
     def get_destination(uid: str) -> Response:
         _, workspace = managed(services)
+        check_query()
         return answer({"data": connections.view(connections.get(workspace, uid), workspace)})
 
     @routes.patch(f"{_BASE}/<uid>")
     def change_destination(uid: str) -> Response:
         key, workspace = managed(services)
-        stored = connections.update(workspace, key.user_id, uid, _draft(), now_us=services.clock())
+        check_query()
+        stored = connections.update(workspace, key.user_id, uid, draft(), now_us=services.clock())
         return answer({"data": connections.view(stored, workspace)})
 
     @routes.delete(f"{_BASE}/<uid>")
     def delete_destination(uid: str) -> Response:
         key, workspace = managed(services)
+        check_query()
         connections.delete(workspace, key.user_id, uid, now_us=services.clock())
         return answer({"deleted": True})
 
@@ -81,24 +99,31 @@ def _actions(routes: Blueprint, services: Services) -> None:
     @routes.post(f"{_BASE}/<uid>/test")
     def test_saved(uid: str) -> Response:
         _, workspace = managed(services)
+        check_query()
         connections.get(workspace, uid)
         return _tested(services, workspace, uid)
 
     @routes.post(f"{_BASE}/<uid>/pause")
     def pause(uid: str) -> Response:
         key, workspace = managed(services)
+        check_query()
+        body_of()
         stored = connections.pause(workspace, key.user_id, uid, now_us=services.clock())
         return answer({"data": connections.view(stored, workspace)})
 
     @routes.post(f"{_BASE}/<uid>/resume")
     def resume(uid: str) -> Response:
         key, workspace = managed(services)
+        check_query()
+        body_of()
         stored = connections.resume(workspace, key.user_id, uid, now_us=services.clock())
         return answer({"data": connections.view(stored, workspace)})
 
     @routes.post(f"{_BASE}/<uid>/send-trace")
     def send_trace(uid: str) -> Response:
         key, workspace = managed(services)
+        check_query()
+        body_of()
         return answer(connections.send_trace(workspace, key.user_id, uid, now_us=services.clock()).view())
 
 
@@ -108,12 +133,32 @@ def _history(routes: Blueprint, services: Services) -> None:
     @routes.get(f"{_BASE}/<uid>/attempts")
     def attempts(uid: str) -> Response:
         _, workspace = managed(services)
+        check_query("limit", "cursor", "verdict", "from", "to", "receipt_id")
+        found = connections.attempts(
+            workspace,
+            uid,
+            limit=number_of("limit", 50, low=1, high=100),
+            cursor=request.args.get("cursor"),
+            verdict=request.args.get("verdict"),
+            from_us=instant("from"),
+            to_us=instant("to"),
+            seq=_seq_of(services, workspace, request.args.get("receipt_id")),
+        )
+        return answer(found)
+
+    @routes.get(f"{_BASE}/<uid>/dead-letters")
+    def dead_letters(uid: str) -> Response:
+        _, workspace = managed(services)
+        check_query("limit", "cursor")
         limit = number_of("limit", 50, low=1, high=100)
-        return answer(connections.attempts(workspace, uid, limit=limit, cursor=request.args.get("cursor")))
+        return answer(
+            connections.dead_letters(workspace, uid, limit=limit, cursor=request.args.get("cursor"))
+        )
 
     @routes.get(f"{_BASE}/<uid>/ledger")
     def ledger(uid: str) -> Response:
         _, workspace = managed(services)
+        check_query()
         return answer(connections.ledger(workspace, uid))
 
 
@@ -121,12 +166,14 @@ def _switch(routes: Blueprint, services: Services) -> None:
     @routes.get("/api/v1/broadcast")
     def read_switch() -> Response:
         _, workspace = managed(services)
+        check_query()
         return answer({"data": {"enabled": workspace.broadcast_enabled}})
 
     @routes.patch("/api/v1/broadcast")
     def turn_switch() -> Response:
         key, workspace = managed(services)
-        enabled = _draft().get("enabled")
+        check_query()
+        enabled = body_of("enabled").get("enabled")
         if not isinstance(enabled, bool):
             raise ApiError(422, "enabled is true or false.", reason="invalid", field="enabled")
         services.connections.set_broadcast(workspace, key.user_id, enabled, now_us=services.clock())
@@ -138,12 +185,19 @@ def _tested(services: Services, workspace: Workspace, uid: str | None) -> Respon
     now_us = services.clock()
     with services.accounts.testing(workspace.id, now_us):
         try:
-            report = services.connections.test(workspace, _draft(), uid=uid, now_us=now_us)
+            report = services.connections.test(workspace, draft(), uid=uid, now_us=now_us)
         except SecretRequired as error:
             report = fields_report(dict.fromkeys(error.fields, "The address changed: enter this again."))
     return answer(report.view())
 
 
-def _draft() -> dict[str, Any]:
-    """Return the body without `workspace_id`, which has chosen the workspace already."""
-    return {name: value for name, value in body_object().items() if name != "workspace_id"}
+def _seq_of(services: Services, workspace: Workspace, receipt_id: str | None) -> int | None:
+    """Return the number of a receipt by which attempts are filtered."""
+    if receipt_id is None:
+        return None
+    try:
+        row, _ = generation.find(services.store, workspace, receipt_id)
+    except NotFound:
+        problem = "There is no such receipt in this workspace, or it is no longer kept."
+        raise SettingsError({"receipt_id": problem}) from None
+    return row.seq
