@@ -121,8 +121,10 @@ def _is_fresh(patch: Mapping[str, Any], name: str) -> bool:
 
 def _headers(given: Mapping[str, Any], kept: Any) -> dict[str, Any]:
     """Return a replaced set of headers; a mask sent back stands for the value that header has."""
-    known = kept if isinstance(kept, Mapping) else {}
-    found = {name: known.get(name) if is_masked(value) else value for name, value in given.items()}
+    known = {name.lower(): value for name, value in kept.items()} if isinstance(kept, Mapping) else {}
+    found = {
+        name: known.get(str(name).lower()) if is_masked(value) else value for name, value in given.items()
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -7,20 +7,23 @@ within ten minutes, together with the same plain settings, has passed.
 
 import hmac
 import json
+import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from broadcast import genai, otlp, otlp_protobuf, report
 from broadcast.config import Config
-from broadcast.destination import Batch, Destination, Request
+from broadcast.destination import Batch, Destination, Request, Response
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, GateClosed, SendFailed, VaultError
 from broadcast.report import Report
 from broadcast.span import ResourceSpans
 from broadcast.store import Store, passed_tests
 from broadcast.store.workspaces import Workspace
-from broadcast.transport import Transport, send_once
+from broadcast.transport import DEADLINE_S, Transport, send_once
 from broadcast.vault import Vault, derive
 
 TEST_SPAN: Final = "broadcast-connection-test"
@@ -35,7 +38,18 @@ def encode(destination: Destination, spans: ResourceSpans) -> bytes:
 class Gate:
     """Runs live tests, and remembers for ten minutes what passed."""
 
-    def __init__(self, store: Store, vault: Vault, policy: Policy, config: Config) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        policy: Policy,
+        config: Config,
+        *,
+        tls: ssl.SSLContext | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._tls = tls
+        self._deadline_s = deadline_s
         self._store = store
         self._vault = vault
         self._policy = policy
@@ -61,13 +75,45 @@ class Gate:
         batch = Batch(
             id=spans.spans[0].span_id, at_us=now_us, pieces=(encode(destination, spans),), test=test
         )
+        found = send_once(
+            self._policy,
+            lambda transport: self._exchange(transport, destination, check, batch),
+            tls=self._tls,
+        )
+        # A test span is no request: whoever looks for it at the vendor needs its trace.
+        link = destination.trace_url(spans.spans[0].trace_id, now_us) if found.ok else None
+        shown = {**found.evidence, "trace_url": link} if link else found.evidence
+        return replace(found, evidence=shown, warnings=dict(destination.warnings()))
+
+    async def _exchange(
+        self, transport: Transport, destination: Destination, check: Request | None, batch: Batch
+    ) -> Report:
+        """Ask about the credential first where a type says how, then send the span."""
+        secrets = destination.secret_values()
+        if check is not None:
+            answer = await self._answer(transport, check)
+            if isinstance(answer, Report):
+                return answer
+            problem = destination.judge_credential(answer)
+            if problem is not None:
+                return report.credential_report(problem, answer, secrets=secrets)
+        response = await self._answer(transport, destination.request(batch))
+        if isinstance(response, Report):
+            return response
+        outcome = destination.judge(response)
+        return report.judged_report(outcome, response, hints=destination.hints, secrets=secrets)
+
+    async def _answer(self, transport: Transport, request: Request) -> Response | Report:
+        """Return the answer to one request, or the report of having got none."""
+        host = urlsplit(request.url).hostname or ""
         started = time.monotonic()
         try:
-            return send_once(self._policy, lambda transport: _exchange(transport, destination, check, batch))
+            return await transport.send(request, deadline_s=self._deadline_s)
         except AddressRefused:
-            return report.refused_report()
+            return report.refused_report(host)
         except SendFailed as error:
-            return report.failed_report(error, latency_ms=(time.monotonic() - started) * 1000)
+            took_ms = (time.monotonic() - started) * 1000
+            return report.failed_report(error, latency_ms=took_ms, host=host)
 
     # -- what passed -----------------------------------------------------------------------------
 
@@ -117,20 +163,6 @@ class Gate:
         tested = [workspace.uid, type(destination).__name__, destination.plain(), destination.secrets()]
         document = json.dumps(tested, sort_keys=True, ensure_ascii=False).encode()
         return hmac.digest(self._key, document, "sha256").hex()
-
-
-async def _exchange(
-    transport: Transport, destination: Destination, check: Request | None, batch: Batch
-) -> Report:
-    secrets = destination.secret_values()
-    if check is not None:
-        response = await transport.send(check)
-        problem = destination.judge_credential(response)
-        if problem is not None:
-            return report.credential_report(problem, response, secrets=secrets)
-    response = await transport.send(destination.request(batch))
-    outcome = destination.judge(response)
-    return report.judged_report(outcome, response, hints=destination.hints, secrets=secrets)
 
 
 def opened(cls: type[Destination], secrets: Mapping[str, str]) -> dict[str, Any]:

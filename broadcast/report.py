@@ -22,8 +22,9 @@ _PUBLIC: Final = (
 class Report:
     """What one test found; `stage` is where it ended, `answer` the destination's own words without secrets.
 
-    `problems` maps outside field names to sentences when `stage` is `fields`. `fingerprint` stands for the
-    tested values when the test passed, so that a page can save them without holding the secret.
+    `problems` maps outside field names to sentences when `stage` is `fields`; `warnings` does the same for
+    what only looks wrong. `fingerprint` stands for the tested values when the test passed, so that a page can
+    save them without holding the secret.
     """
 
     ok: bool
@@ -38,6 +39,7 @@ class Report:
     answer: str = ""
     evidence: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
     fingerprint: str | None = None
 
     def view(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def fields_report(problems: Mapping[str, str]) -> Report:
     )
 
 
-def refused_report() -> Report:
+def refused_report(host: str = "") -> Report:
     """Return the report of an address that egress policy refuses; the same for every refused address."""
     return Report(
         ok=False,
@@ -88,10 +90,11 @@ def refused_report() -> Report:
             "Broadcast sends to public https. For a receiver in a private network the operator adds "
             "its host and port to BROADCAST_EGRESS_ALLOW."
         ),
+        evidence={"host": host},
     )
 
 
-def failed_report(error: SendFailed, *, latency_ms: float) -> Report:
+def failed_report(error: SendFailed, *, latency_ms: float, host: str = "") -> Report:
     """Return the report of a request that got no usable answer."""
     stage: Stage = error.stage if error.stage in _FAILED_HINTS else "connect"  # type: ignore[assignment]
     return Report(
@@ -102,17 +105,17 @@ def failed_report(error: SendFailed, *, latency_ms: float) -> Report:
         latency_ms=round(latency_ms, 1),
         message=str(error),
         hint=_FAILED_HINTS[stage],
-        evidence={"reason": error.reason},
+        evidence={"host": host, "reason": error.reason},
     )
 
 
 _REACHED: Final[Mapping[str, Fact]] = {"data": "yes", "credential": "not_tried"}
 _FAILED_HINTS: Final[Mapping[str, str]] = {
-    "dns": "The host name does not resolve. Check its spelling.",
-    "connect": "Nothing answered in time. Check host, port and firewall.",
-    "tls": "The certificate was not accepted. It must be valid for this host and of a public authority.",
+    "dns": "Check the spelling of the host name.",
+    "connect": "Check host and port, and that a firewall lets this server through.",
+    "tls": "The certificate must be valid for this host and of a public authority.",
     "credential": "The key or a header holds characters that cannot be sent. Enter it again.",
-    "data": "The connection was made, but no complete answer came. Check that this is the ingest address.",
+    "data": "The connection was made. Check that this is the address that takes traces.",
 }
 
 
@@ -162,6 +165,7 @@ def evidence(response: Response, outcome: Outcome | None) -> dict[str, Any]:
         "tls": response.tls,
         "latency_ms": round(response.duration_ms, 1),
         "status": response.status,
+        "status_words": response.reason,
         "sent_bytes": response.sent_bytes,
         "rejected_spans": outcome.rejected_spans if outcome else None,
     }

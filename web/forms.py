@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -15,15 +17,16 @@ from wtforms import (
     SelectField,
     SelectMultipleField,
     StringField,
-    TextAreaField,
     URLField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from broadcast.destination import Destination
 from broadcast.fields import Spec, check
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
+from web import filter_rules
+from web.filter_rules import RuleSet
 
 PREFIX: Final = "config-"
 PRIVACY: Final = (
@@ -35,11 +38,35 @@ PRIVACY: Final = (
             "No prompts, no completions, no tool arguments, no error texts."
         ),
     ),
-    ("full", "Full content", "Also messages as they were sent and answered."),
+    ("full", "Full content", "Also messages as they were sent and answered, and error texts."),
+)
+GROUPS: Final = (
+    ("broadcast_generation_cost", "Cost", "What was charged, upstream cost, own-key use, estimates."),
+    (
+        "broadcast_generation_identity",
+        "Identity",
+        "App, site, API key, user, session and request ids. Metadata only does not remove them.",
+    ),
+    (
+        "broadcast_generation_request_context",
+        "Request context",
+        "API type, streaming, region, user agent, finish reasons, latency and native token counts.",
+    ),
 )
 
+_SHARE: Final = "Enter a number from 0.01 to 100."
 # Plain strings are what wtforms 3.3 wants and what the published types do not know yet.
 _LEVELS: Final[Any] = [level for level, _, _ in PRIVACY]
+_ABSENT: Final = object()
+
+
+class SwitchField(BooleanField):
+    """On or off; a form that does not mention it leaves it as it is."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read the last value: a hidden "off" stands before the box that says "on"."""
+        if valuelist:
+            self.data = valuelist[-1] == "on"
 
 
 class KeysField(SelectMultipleField):
@@ -56,21 +83,103 @@ class KeysField(SelectMultipleField):
         self.choices = offered
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeaderRow:
+    """One header: its name, its value as entered, and the mask of the value that is stored."""
+
+    name: str = ""
+    value: str = ""
+    mask: str = ""
+
+
+class HeadersField(Field):
+    """Headers as rows of name and secret value; an empty value keeps the stored one of that name."""
+
+    rows: tuple[HeaderRow, ...] = ()
+
+    def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
+        """Read the rows of a post, else show what is stored; `data` maps stored names to masks."""
+        del extra_filters
+        self.process_errors = []
+        self.data = kept = data if isinstance(data, Mapping) else {}
+        posted = formdata is not None and formdata.getlist(self.name) == ["rows"]
+        self.rows = tuple(HeaderRow(name=name, mask=mask) for name, mask in kept.items())
+        if not posted:
+            return
+        masks = {name.lower(): mask for name, mask in kept.items()}
+        names, values = (formdata.getlist(f"{self.name}-{part}") for part in ("name", "value"))
+        self.rows = tuple(
+            HeaderRow(name=name.strip(), value=value.strip(), mask=masks.get(name.strip().lower(), ""))
+            for name, value in zip_longest(names, values, fillvalue="")
+        )
+
+    def change(self, action: str) -> None:
+        """Add an empty row, or remove one, as a button of the page asks."""
+        if action == "add-header":
+            self.rows = (*self.rows, HeaderRow())
+        else:
+            self.rows = tuple(
+                row for place, row in enumerate(self.rows) if action != f"remove-header-{place}"
+            )
+
+    def filled(self) -> list[HeaderRow]:
+        """Return the rows that are not empty."""
+        return [row for row in self.rows if row.name or row.value]
+
+    def value(self) -> Any:
+        """Return the setting: a stored value is named by its mask, and no rows remove what was stored."""
+        rows = self.filled()
+        if not rows:
+            return None if self.data else _ABSENT
+        return {row.name: row.value or row.mask for row in rows}
+
+    def names_of(self) -> str:
+        """Return the names in order, so that a passed test is known to be about these."""
+        return ",".join(row.name for row in self.filled())
+
+    def conceal(self) -> None:
+        """Forget what was entered."""
+        self.rows = tuple(HeaderRow(name=row.name, mask=row.mask) for row in self.rows)
+
+
+class RulesField(Field):
+    """Filter rules as rows; `data` is a `RuleSet`."""
+
+    data: RuleSet
+
+    def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
+        """Read the rows of a post, else what is stored."""
+        del extra_filters
+        self.process_errors = []
+        stored = filter_rules.from_document(data if isinstance(data, Mapping) else None)
+        shown = formdata is not None and "rules" in formdata
+        self.data = filter_rules.from_post(formdata) if shown else stored
+
+    def post_validate(self, form: Any, validation_stopped: Any) -> None:
+        """Put what is wrong at its rule."""
+        del form, validation_stopped
+        self.data = filter_rules.judged(self.data)
+        if self.data.wrong:
+            self.errors = ["Some filter rules need a correction."]
+
+
 class DestinationForm(Form):
     """What every destination has; the declared settings are added by `destination_form`."""
 
     name = StringField(
-        "Name", [InputRequired("Enter a name."), Length(max=100)], description="Shown in this workspace only."
+        "Name",
+        [InputRequired("Enter a name."), Length(max=100, message="Enter a name of 1 to 100 characters.")],
+        description="Shown in this workspace only.",
     )
+    enabled = SwitchField("Deliver to this destination", default=True)
     privacy_level = RadioField("Privacy", choices=_LEVELS, default="metadata")
+    broadcast_generation_cost = SwitchField(GROUPS[0][1])
+    broadcast_generation_identity = SwitchField(GROUPS[1][1])
+    broadcast_generation_request_context = SwitchField(GROUPS[2][1])
     sampling_percent = FloatField(
         "Share of sessions",
-        [
-            InputRequired("Enter a number from 0 to 100."),
-            NumberRange(min=0, max=100, message="Enter a number from 0 to 100."),
-        ],
+        [InputRequired(_SHARE), NumberRange(min=0.01, max=100, message=_SHARE)],
         default=100.0,
-        description="100 sends everything.",
     )
     api_key_hashes = KeysField(
         "Included",
@@ -81,10 +190,15 @@ class DestinationForm(Form):
     excluded_api_key_hashes = KeysField(
         "Excluded", choices=[], validate_choice=False, description="Excluded wins over included."
     )
+    filter_rules = RulesField("Filter rules")
 
     def settings(self) -> list[Field]:
         """Return the declared fields, in the vendor's order."""
         return [field for field in self if field.name.startswith(PREFIX)]
+
+    def headers(self) -> HeadersField | None:
+        """Return the field of the extra headers, where the type takes any."""
+        return next((field for field in self if isinstance(field, HeadersField)), None)
 
     def body(self, slug: str) -> dict[str, Any]:
         """Return the body of create, test and PATCH; an empty secret is absent, so the stored one stays."""
@@ -93,22 +207,43 @@ class DestinationForm(Form):
         return {
             "type": slug,
             "name": (self.name.data or "").strip(),
+            "enabled": bool(self.enabled.data),
             "config": {
                 field.name.removeprefix(PREFIX): value
                 for field in self.settings()
                 if (value := _value(field)) is not _ABSENT
             },
             "privacy_level": self.privacy_level.data or "metadata",
-            "sampling_rate": share / 100,
+            **{name: bool(self._fields[name].data) for name, _, _ in GROUPS},
+            "sampling_rate": round(share / 100, 12),
             "api_key_hashes": self.api_key_hashes.data or None,
             "excluded_api_key_hashes": self.excluded_api_key_hashes.data or None,
+            "filter_rules": filter_rules.document(self.filter_rules.data),
         }
+
+    def change(self, action: str) -> None:
+        """Add or remove a row, as a button of the page asks."""
+        headers = self.headers()
+        if headers is not None and action.partition("-")[2].startswith("header"):
+            headers.change(action)
+        else:
+            self.filter_rules.data = filter_rules.acted(self.filter_rules.data, action)
+
+    def holds_secrets(self) -> bool:
+        """Whether a secret was entered, so that what is posted is not only what was tested."""
+        return any(
+            any(row.value for row in field.rows) if isinstance(field, HeadersField) else bool(field.data)
+            for field in self.settings()
+            if isinstance(field, (PasswordField, HeadersField))
+        )
 
     def conceal(self) -> None:
         """Forget what was entered as a secret, so that no page can hold it."""
         for field in self.settings():
-            if isinstance(field, (PasswordField, TextAreaField)):
+            if isinstance(field, PasswordField):
                 field.data = None
+            elif isinstance(field, HeadersField):
+                field.conceal()
 
     def place(self, problems: Mapping[str, str]) -> list[str]:
         """Put problems under their fields; return the sentences that belong to no field."""
@@ -118,13 +253,15 @@ class DestinationForm(Form):
             home = {"sampling_rate": "sampling_percent", "privacy_mode": "privacy_level"}.get(bare, bare)
             field = self._fields.get(PREFIX + home) or self._fields.get(home)
             if field is None:
-                homeless.append(f"{name}: {words}")
+                homeless.append(words if not name else f"{name}: {words}")
             else:
                 field.errors = [words]
         return homeless
 
-
-_ABSENT: Final = object()
+    def first_wrong(self) -> str:
+        """Return the name of the first field that is wrong on the page, empty when none is."""
+        order = [self.name, *self.settings(), *(field for field in self if field is not self.name)]
+        return next((str(field.name) for field in order if field.errors), "")
 
 
 def destination_form(
@@ -149,13 +286,18 @@ def destination_form(
 
 
 def _filled(stored: StoredDestination) -> dict[str, Any]:
+    headers = {PREFIX + name: mask for name, mask in stored.masks.items() if isinstance(mask, Mapping)}
     return {
         "name": stored.name,
+        "enabled": stored.enabled,
         "privacy_level": stored.privacy_level,
+        **{name: getattr(stored, name) for name, _, _ in GROUPS},
         "sampling_percent": round(stored.sampling_rate * 100, 6),
         "api_key_hashes": list(stored.api_key_hashes or ()),
         "excluded_api_key_hashes": list(stored.excluded_api_key_hashes or ()),
+        "filter_rules": stored.filter_rules,
         **{PREFIX + name: value for name, value in stored.config.items()},
+        **headers,
     }
 
 
@@ -167,10 +309,14 @@ def _field(spec: Spec, stored: StoredDestination | None, passed: bool) -> Any:
     shown: dict[str, Any] = {"label": spec.label, "validators": rules, "description": spec.help}
     if spec.kind == "choice":
         offered: Any = ([] if spec.required else [""]) + list(spec.choices)
+        if spec.default:
+            offered.remove("")
         return SelectField(**shown, choices=offered, default=spec.default or "", validate_choice=False)
     if spec.kind == "flag":
-        return BooleanField(spec.label, default=bool(spec.default), description=spec.help)
-    kinds: dict[str, type[Field]] = {"url": URLField, "secret": PasswordField, "headers": TextAreaField}
+        return SwitchField(spec.label, default=bool(spec.default), description=spec.help)
+    if spec.kind == "headers":
+        return HeadersField(spec.label, [_DeclaredHeaders(spec, passed=passed)], description=spec.help)
+    kinds: dict[str, type[Field]] = {"url": URLField, "secret": PasswordField}
     default = spec.default if isinstance(spec.default, str) else None
     return kinds.get(spec.kind, StringField)(**shown, default=default)
 
@@ -183,32 +329,44 @@ class _Declared:
 
     def __call__(self, form: Form, field: Field) -> None:
         del form
-        value = parse_headers(field.data) if self.spec.kind == "headers" else field.data
-        check(self.spec, value)
+        _judge(self.spec, field.data)
+
+
+class _DeclaredHeaders:
+    """The check of headers: every row has a name and a value of its own, a stored or a tested one."""
+
+    def __init__(self, spec: Spec, *, passed: bool) -> None:
+        self.spec = spec
+        self.passed = passed
+
+    def __call__(self, form: Form, field: HeadersField) -> None:
+        del form
+        rows = field.filled()
+        names = [row.name.lower() for row in rows]
+        if len(set(names)) < len(names):
+            raise ValidationError("A header is given twice.")
+        for row in rows:
+            if not row.name:
+                raise ValidationError("Enter the name of each header.")
+            if not (row.value or row.mask or self.passed):
+                raise ValidationError(f"Enter the value of {row.name}.")
+            _judge(self.spec, {row.name: row.value or "kept"})
+
+
+def _judge(spec: Spec, value: Any) -> None:
+    """Let the declaration's check speak; wtforms takes no other error from a validator."""
+    try:
+        check(spec, value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _value(field: Field) -> Any:
+    if isinstance(field, HeadersField):
+        return field.value()
     if isinstance(field, BooleanField):
         return bool(field.data)
     if not field.data:
         # An empty optional setting is removed, an empty secret keeps what is stored.
-        return _ABSENT if isinstance(field, (PasswordField, TextAreaField)) else None
-    if isinstance(field, TextAreaField):
-        try:
-            return parse_headers(field.data)
-        except ValueError:
-            return _ABSENT
+        return _ABSENT if isinstance(field, PasswordField) else None
     return field.data.strip()
-
-
-def parse_headers(text: str) -> dict[str, str]:
-    """Return headers from lines of `Name: value`; raise `ValueError` naming the line that is none."""
-    found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or not value.strip():
-            raise ValueError(f"Line {number} is not a header. Write one a line, Name: value.")
-        found[name.strip()] = value.strip()
-    return found

@@ -11,8 +11,8 @@ from broadcast.destination import Destination
 from broadcast.errors import Conflict, GateClosed, NotFound, SecretRequired, SettingsError, TooManyRequests
 from broadcast.report import Report
 from broadcast.store.destinations import StoredDestination
-from web import security
-from web.forms import PREFIX, PRIVACY, DestinationForm, destination_form
+from web import filter_rules, proofs, security
+from web.forms import GROUPS, PREFIX, PRIVACY, DestinationForm, destination_form
 
 blueprint: Final = Blueprint("destination_form", __name__)
 _ADD: Final = "/w/<slug>/settings/observability/add/<type_slug>"
@@ -61,6 +61,20 @@ def test_saved(uid: Any) -> ResponseReturnValue:
     return _test(_changing(str(uid)))
 
 
+@blueprint.post(f"{_ADD}/rows")
+@security.page("admin")
+def rows_new(type_slug: str) -> ResponseReturnValue:
+    """Add or remove a header or a filter rule; nothing is saved."""
+    return _rows(_adding(type_slug))
+
+
+@blueprint.post(f"{_EDIT}/rows")
+@security.page("admin")
+def rows_saved(uid: Any) -> ResponseReturnValue:
+    """Add or remove a header or a filter rule; nothing is saved."""
+    return _rows(_changing(str(uid)))
+
+
 def _adding(slug: str) -> Editing:
     kind = security.services().types.get(slug)
     if kind is None:
@@ -88,6 +102,24 @@ def _form(editing: Editing, *, passed: bool = False) -> DestinationForm:
     )
 
 
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _rows(editing: Editing) -> ResponseReturnValue:
+    """Show the form with one row more or less; a script gets the filter rules alone."""
+    form = _form(editing)
+    secrets_went = form.holds_secrets()
+    form.change(request.form.get("do", ""))
+    if _by_script():
+        return render_template("_filter_rules.html", form=form, urls=_urls(editing), **_RULE_WORDS)
+    notes = ["Secrets do not come back to a page: enter them again."] if secrets_went else []
+    return _render(editing, form, notes=notes)
+
+
+def _by_script() -> bool:
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
 # -- test ----------------------------------------------------------------------------------------
 
 
@@ -99,16 +131,18 @@ def _test(editing: Editing) -> ResponseReturnValue:
     except TooManyRequests as error:
         report, wait = None, str(error)
     if report is not None:
-        form.place(_problems(editing, report))
-    if request.headers.get("X-Requested-With") == "fetch":
-        return _panel(editing, form, report, wait)
+        form.place(proofs.problems(editing.type, report))
+    if _by_script():
+        return _panel(editing, form, report, wait), 429 if wait else 200
     return _render(editing, form, report=report, wait=wait)
 
 
 def _report(editing: Editing, form: DestinationForm) -> Report:
     services, viewer = security.services(), security.viewer()
     form.validate()
-    wrong = {field.name: str(field.errors[0]) for field in form.settings() if field.errors}
+    wrong = {
+        field.name.removeprefix(PREFIX): str(field.errors[0]) for field in form.settings() if field.errors
+    }
     if wrong:
         return Report(
             ok=False, stage="fields", message="Some values need a correction first.", problems=wrong
@@ -129,21 +163,11 @@ def _report(editing: Editing, form: DestinationForm) -> Report:
 
 
 def _secret_words(editing: Editing, error: SecretRequired) -> dict[str, str]:
-    labels = {spec.outside: spec.label for spec in editing.type.specs()}
-    return {name: f"Address changed: enter the {labels.get(name, name)} again." for name in error.fields}
-
-
-def _problems(editing: Editing, report: Report) -> dict[str, str]:
-    """Return the field a failed test is shown under: a credential under the key, a path under the URL."""
-    if report.problems:
-        return report.problems
-    wanted = {"credential": "secret", "address": "url", "dns": "url", "connect": "url", "tls": "url"}.get(
-        report.stage
-    )
-    if report.ok or (wanted is None and report.status_code != 404):
-        return {}
-    found = [spec.outside for spec in editing.type.specs() if spec.kind == (wanted or "url")]
-    return {found[-1]: report.message} if found else {}
+    named = {
+        spec.outside: "the values of the headers" if spec.kind == "headers" else f"the {spec.label}"
+        for spec in editing.type.specs()
+    }
+    return {name: f"Address changed: enter {named.get(name, name)} again." for name in error.fields}
 
 
 # -- save ----------------------------------------------------------------------------------------
@@ -152,30 +176,52 @@ def _problems(editing: Editing, report: Report) -> dict[str, str]:
 def _page(editing: Editing) -> ResponseReturnValue:
     if request.method == "GET":
         return _render(editing, _form(editing))
-    fingerprint = request.form.get("fingerprint") or None
-    form = _form(editing, passed=fingerprint is not None)
+    given = request.form.get("fingerprint") or None
+    form = _form(editing, passed=given is not None)
+    fingerprint = given if _is_as_tested(form) else None
     if not form.validate():
         return _render(editing, form), 422
     try:
         stored = _save(editing, form, fingerprint)
     except (GateClosed, SecretRequired, SettingsError, Conflict) as error:
-        return _refused(editing, form, error)
+        return _refused(editing, form, error, late=given is not None)
     target = url_for("destination.page", slug=security.viewer().workspace.slug, uid=stored.uid)
     return security.flash(redirect(target, 303), "changed" if editing.stored else "saved")
 
 
+def _is_as_tested(form: DestinationForm) -> bool:
+    """Whether the secrets are those of the passed test: none was entered since, no header came or went."""
+    headers = form.headers()
+    tested = request.form.get("tested-headers", "")
+    return not form.holds_secrets() and (headers is None or headers.names_of() == tested)
+
+
 def _refused(
-    editing: Editing, form: DestinationForm, error: GateClosed | SecretRequired | SettingsError | Conflict
+    editing: Editing,
+    form: DestinationForm,
+    error: GateClosed | SecretRequired | SettingsError | Conflict,
+    *,
+    late: bool,
 ) -> ResponseReturnValue:
     """Show the form again with what was wrong beside its field."""
     if isinstance(error, GateClosed):
-        form.place(_problems(editing, error.report))
+        form.place(proofs.problems(editing.type, error.report))
         return _render(editing, form, report=error.report), 422
+    if isinstance(error, Conflict) and error.reason == "stale":
+        return _render(editing, form, stale=True), 409
     if isinstance(error, Conflict):
         homeless = form.place({error.field or "": str(error)}) and [str(error)]
-        return _render(editing, form, homeless=homeless), 409
+        return _render(editing, form, problems=homeless), 409
     words = _secret_words(editing, error) if isinstance(error, SecretRequired) else error.problems
-    return _render(editing, form, homeless=form.place(words)), 422
+    if late:
+        secret = {spec.outside for spec in editing.type.specs() if spec.secret}
+        words = {name: _LATE if name in secret else said for name, said in words.items()}
+    return _render(editing, form, problems=form.place(words)), 422
+
+
+_LATE: Final = (
+    "The passed test no longer counts: it is over 10 minutes old, or a value changed. Enter this again."
+)
 
 
 def _save(editing: Editing, form: DestinationForm, fingerprint: str | None) -> StoredDestination:
@@ -202,33 +248,43 @@ def _save(editing: Editing, form: DestinationForm, fingerprint: str | None) -> S
 
 # -- show ----------------------------------------------------------------------------------------
 
+_RULE_WORDS: Final[dict[str, Any]] = {
+    "rule_fields": filter_rules.FIELDS,
+    "rule_operators": filter_rules.OPERATORS,
+    "rule_logic": filter_rules.LOGIC,
+}
 
-def _facts(editing: Editing) -> dict[str, Any]:
+
+def _urls(editing: Editing) -> dict[str, str]:
     slug = security.viewer().workspace.slug
+    target: dict[str, Any]
     if editing.stored is None:
-        save = url_for(".add", slug=slug, type_slug=editing.slug)
-        return {"save": save, "test": url_for(".test_new", slug=slug, type_slug=editing.slug)}
-    uid = editing.stored.uid
-    return {"save": url_for(".edit", slug=slug, uid=uid), "test": url_for(".test_saved", slug=slug, uid=uid)}
+        names, target = ("add", "test_new", "rows_new"), {"type_slug": editing.slug}
+    else:
+        names, target = ("edit", "test_saved", "rows_saved"), {"uid": editing.stored.uid}
+    save, test, rows = (url_for(f".{name}", slug=slug, **target) for name in names)
+    return {"save": save, "test": test, "rows": rows}
 
 
-def _panel(
-    editing: Editing, form: DestinationForm, report: Report | None, wait: str | None
-) -> ResponseReturnValue:
-    wrong = {
-        field.name: str(field.errors[0]) for field in form if field.errors and field.name.startswith(PREFIX)
+def _shown(editing: Editing, form: DestinationForm, report: Report | None) -> dict[str, Any]:
+    """Return what the panel needs, alone or within its page."""
+    headers = form.headers()
+    return {
+        "editing": editing,
+        "viewer": security.viewer(),
+        "report": report,
+        "proofs": proofs.proofs(report),
+        "tested_headers": headers.names_of() if headers else "",
+        "urls": _urls(editing),
+        "now_us": security.services().clock(),
     }
-    body = render_template(
-        "_test_panel.html",
-        editing=editing,
-        report=report,
-        wait=wait,
-        urls=_facts(editing),
-        now_us=security.services().clock(),
-        viewer=security.viewer(),
-        wrong=wrong,
-    )
-    return body, 429 if wait else 200
+
+
+def _panel(editing: Editing, form: DestinationForm, report: Report | None, wait: str | None) -> str:
+    wrong = {
+        field.name.removeprefix(PREFIX): str(field.errors[0]) for field in form.settings() if field.errors
+    }
+    return render_template("_test_panel.html", wait=wait, wrong=wrong, **_shown(editing, form, report))
 
 
 def _render(
@@ -237,24 +293,28 @@ def _render(
     *,
     report: Report | None = None,
     wait: str | None = None,
-    homeless: list[str] | None = None,
+    problems: list[str] | None = None,
+    notes: list[str] | None = None,
+    stale: bool = False,
 ) -> str:
     form.conceal()
+    stored = editing.stored
     return render_template(
         "destination_form.html",
         here="observability",
-        viewer=security.viewer(),
-        editing=editing,
         form=form,
         specs={PREFIX + spec.outside: spec for spec in editing.type.specs()},
-        masks={
-            PREFIX + name: mask for name, mask in (editing.stored.masks if editing.stored else {}).items()
-        },
+        masks={PREFIX + name: mask for name, mask in (stored.masks if stored else {}).items()},
         privacy=PRIVACY,
-        report=report,
+        groups=GROUPS,
+        first_wrong=form.first_wrong(),
+        # The version that was shown: saving again must not overwrite what somebody else saved meanwhile.
+        version=request.form.get("version", type=int) or (stored.version if stored else None),
+        stale=stale,
         wait=wait,
         wrong={},
-        homeless=homeless or [],
-        urls=_facts(editing),
-        now_us=security.services().clock(),
+        problems=problems or [],
+        notes=notes or [],
+        **_RULE_WORDS,
+        **_shown(editing, form, report),
     )

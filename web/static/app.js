@@ -6,20 +6,22 @@ const byId = (id) => document.getElementById(id);
 const typing = (node) => /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName) && !["checkbox", "radio"].includes(node.type);
 
 // -- copy, show, find -----------------------------------------------------------------------------
-if (navigator.clipboard) {
-  for (const button of all(".copy")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      const words = button.querySelector("span") || button;
-      const before = words.textContent;
-      if (words !== button) {
-        words.textContent = "Copied";
-        setTimeout(() => { words.textContent = before; }, 1500);
-      }
-    });
-  }
+function dress(root) {
+  if (navigator.clipboard) for (const button of all(".copy", root)) button.hidden = false;
 }
+// What the server said last of each part of the page, before anything here touched it.
+const served = new Map(all("[data-part]").map((part) => [part, part.innerHTML]));
+dress(document);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const words = button.querySelector("span");
+  if (!words || words.textContent === "Copied") return;
+  const before = words.textContent;
+  words.textContent = "Copied";
+  setTimeout(() => { words.textContent = before; }, 1500);
+});
 for (const button of all("[data-show]")) {
   button.hidden = false;
   button.addEventListener("click", () => {
@@ -74,99 +76,6 @@ document.addEventListener("click", (event) => {
   for (const menu of all("details.workspace[open], .more details[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
-// -- the form of a destination -----------------------------------------------------------------------
-const form = byId("destination-form");
-if (form) {
-  const panel = byId("test-panel");
-  const untested = panel.innerHTML;
-  let round = 0;
-
-  const forget = () => {
-    round += 1;
-    byId("test-title").textContent = "Not tested";
-    all("input[name=fingerprint]", panel).forEach((node) => node.remove());
-    const test = byId("test-button");
-    const save = byId("save-button");
-    test.textContent = "Test Connection";
-    test.classList.add("primary");
-    test.disabled = false;
-    save.classList.remove("primary");
-    save.disabled = true;
-    byId("save-words").textContent = "Save is possible after a passed test of exactly these values.";
-  };
-  form.addEventListener("input", (event) => {
-    if (event.target.name.startsWith("config-")) forget();
-  });
-
-  for (const kept of all("[data-kept]")) {
-    const id = kept.dataset.kept;
-    const field = byId(id);
-    const entry = document.querySelector(`[data-entry="${id}"]`);
-    const cancel = document.querySelector(`[data-cancel="${id}"]`);
-    const wrong = kept.closest(".field").classList.contains("is-wrong");
-    const show = (replacing) => {
-      kept.hidden = replacing;
-      entry.hidden = !replacing;
-      cancel.hidden = !replacing;
-    };
-    show(wrong);
-    kept.querySelector("[data-replace]").addEventListener("click", () => { show(true); field.focus(); });
-    cancel.addEventListener("click", () => {
-      if (field.value) { field.value = ""; forget(); }
-      show(false);
-    });
-  }
-
-  const mark = (name, words) => {
-    const home = document.querySelector(`[data-field="config-${CSS.escape(name)}"], [data-field="${CSS.escape(name)}"]`);
-    if (!home) return;
-    home.classList.add("is-wrong");
-    home.querySelector("input, textarea, select")?.setAttribute("aria-invalid", "true");
-    home.querySelector("[data-replace]")?.click();
-    const help = home.querySelector(".help, .error");
-    if (help) { help.className = "error"; help.textContent = words; }
-  };
-  const clear = () => {
-    for (const home of all(".field.is-wrong", form)) {
-      home.classList.remove("is-wrong");
-      home.querySelector("input, textarea, select")?.setAttribute("aria-invalid", "false");
-      const words = home.querySelector(".error");
-      if (words) { words.className = "help"; words.textContent = ""; }
-    }
-  };
-
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("#test-button");
-    if (!button) return;
-    event.preventDefault();
-    const own = ++round;
-    const before = panel.innerHTML;
-    button.disabled = true;
-    const slow = setTimeout(() => { button.textContent = button.dataset.waiting; }, 300);
-    try {
-      const answer = await fetch(form.dataset.test, {
-        method: "POST", body: new FormData(form), headers: { "X-Requested-With": "fetch" }, credentials: "same-origin",
-      });
-      const words = await answer.text();
-      if (own !== round) return;
-      if (!words.includes("test-title")) throw new Error("no panel");
-      clear();
-      panel.innerHTML = words;
-      for (const problem of all("[data-wrong]", panel)) mark(problem.dataset.wrong, problem.textContent);
-      byId("test-title").focus();
-    } catch {
-      if (own !== round) return;
-      panel.innerHTML = before;
-      byId("test-button").disabled = false;
-      byId("test-title").textContent = "The test could not run. Reload the page and try again.";
-    } finally {
-      clearTimeout(slow);
-    }
-  });
-  byId("field-name")?.form.querySelector(".is-wrong input")?.focus();
-  void untested;
-}
-
 // -- live lists: they wait while focused or scrolled ---------------------------------------------------
 for (const live of all("[data-newer]:not([data-quiet])")) {
   const link = live.querySelector("a[role=status]");
@@ -182,4 +91,79 @@ for (const live of all("[data-newer]:not([data-quiet])")) {
     link.textContent = `${newer} newer, show`;
   };
   setInterval(look, 1500);
+}
+
+// -- parts of a page that renew themselves; each waits while somebody is in it ---------------------------
+const main = byId("main");
+function busy(part) {
+  const inside = part.contains(document.activeElement) && document.activeElement !== document.body;
+  const selected = !getSelection().isCollapsed && part.contains(getSelection().anchorNode);
+  const reading = part.querySelector("table") && part.getBoundingClientRect().top < 0;
+  return inside || selected || reading || part.querySelector("details[open]") !== null;
+}
+function renew(made) {
+  for (const fresh of all("[data-part]", made)) {
+    const words = fresh.innerHTML;
+    for (const part of all(`[data-part="${fresh.dataset.part}"]`)) {
+      if (served.get(part) === words || busy(part)) continue;
+      const said = part.querySelector("[data-say]")?.textContent;
+      served.set(part, words);
+      part.innerHTML = words;
+      dress(part);
+      const now = part.querySelector("[data-say]")?.textContent;
+      if (now && now !== said) byId("said").textContent = now;
+    }
+  }
+}
+async function fetched(address) {
+  const answer = await fetch(address, { credentials: "same-origin", headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+  if (!answer || answer.redirected) return null;
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+if (main && main.dataset.live) {
+  const look = async () => {
+    if (!document.hidden && !document.querySelector("dialog[open]")) {
+      const made = await fetched(main.dataset.live);
+      if (made) renew(made);
+    }
+    setTimeout(look, 2000);
+  };
+  setTimeout(look, 2000);
+}
+
+// -- dialogs: pages of their own where there is no script ------------------------------------------------
+const dialog = byId("dialog");
+async function openDialog(address) {
+  const made = await fetched(address);
+  const body = made && made.querySelector("[data-dialog-body]");
+  if (!body) { location.href = address; return; }
+  byId("dialog-title").textContent = made.querySelector("h1").textContent;
+  byId("dialog-home").replaceChildren(body);
+  dialog.showModal();
+}
+document.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const link = event.target.closest("a[data-dialog]");
+  if (link) { event.preventDefault(); openDialog(link.href); }
+  if (event.target.closest("#dialog [data-close]")) { event.preventDefault(); dialog.close(); }
+});
+let asked = 0;
+document.addEventListener("change", async (event) => {
+  const form = event.target.form;
+  if (form && form.matches("[data-filter]")) form.requestSubmit();
+  if (!form || !form.matches("[data-choice]")) return;
+  const own = ++asked;
+  const made = await fetched(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+  const fresh = made && made.querySelector("[data-preview]");
+  const old = form.parentElement.querySelector("[data-preview]");
+  if (fresh && old && own === asked) old.replaceWith(fresh);
+});
+
+// -- the viewer's own zone ---------------------------------------------------------------------------
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+for (const form of all("form[data-zone]")) {
+  if (!zone || zone === "UTC") continue;
+  form.elements.zone.value = zone;
+  form.hidden = false;
+  form.previousElementSibling.hidden = true;
 }

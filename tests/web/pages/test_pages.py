@@ -138,17 +138,20 @@ def test_a_secret_never_comes_back_to_the_page(pages: Pages) -> None:
     secret = "Bearer very-secret-token-1234567890"
     values = {"name": "Collector", "privacy_level": "metadata", "sampling_percent": "100"}
     with Receiver() as receiver:
-        values |= {"config-endpoint": receiver.url("/ok"), "config-headers": f"Authorization: {secret}"}
+        values |= {"config-endpoint": receiver.url("/ok"), "config-headers": "rows"}
+        values |= {"config-headers-name": "Authorization", "config-headers-value": secret}
         tested = pages.post("/settings/observability/add/otel-collector/test", values)
         found = re.search(r'name="fingerprint" value="([0-9a-f]+)"', tested.text)
         assert found
-        again = values | {"fingerprint": found.group(1), "config-headers": ""}
+        again = values | {"fingerprint": found.group(1), "tested-headers": "Authorization"}
+        again["config-headers-value"] = ""
         saved = pages.post("/settings/observability/add/otel-collector", again)
         assert saved.status_code == 303
         path = saved.location.removeprefix(f"/w/{pages.workspace.slug}")
         edit = pages.get(f"{path}/edit")
         changed = pages.post(
-            f"{path}/edit/test", values | {"config-headers": "", "config-endpoint": receiver.url("/b")}
+            f"{path}/edit/test",
+            values | {"config-headers-value": "", "config-endpoint": receiver.url("/b")},
         )
     assert secret not in tested.text + edit
     assert "very-secret-token" not in tested.text + edit
