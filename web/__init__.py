@@ -3,6 +3,7 @@
 security    login session, CSRF, headers, who may
 forms       declaration -> form
 formats     numbers and instants as people read them
+zones       the zone a page says its times in
 receiver    the demo's own OTLP receiver
 pages/      one blueprint a page
 api/        the HTTP API
@@ -20,16 +21,29 @@ from flask import Flask, Response, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from broadcast import activity as reads
 from broadcast import errors
 from broadcast.runtime import Services
-from web import formats, receiver, security
-from web.pages import activity, destination, destination_form, keys, login, observability, workspace
+from broadcast.store.workspaces import Workspace
+from web import formats, receiver, security, zones
+from web.pages import (
+    activity,
+    destination,
+    destination_form,
+    destination_receipts,
+    keys,
+    login,
+    observability,
+    replay,
+    times,
+    workspace,
+)
 from web.pages import receiver as receiver_page
 
 _log: Final = logging.getLogger(__name__)
 _YEAR_S: Final = 31_536_000
 _FORMATS: Final = (
-    *("iso", "exact", "day", "duration", "millis", "money", "request_money"),
+    *("iso", "duration", "wait", "millis", "money", "request_money"),
     *("count", "sequence", "size", "percent", "rate"),
 )
 _STATUSES: Final[dict[type[errors.BroadcastError], int]] = {
@@ -59,8 +73,8 @@ def create_app(services: Services) -> Flask:
     security.install(app)
     _words(app, services)
     _static(app)
-    pages = (login, observability, destination_form, destination, keys, workspace, activity)
-    for module in (*pages, receiver_page, receiver):
+    pages = (login, observability, destination_form, destination, keys, workspace, activity, times)
+    for module in (*pages, replay, destination_receipts, receiver_page, receiver):
         app.register_blueprint(module.blueprint)
     _errors(app)
     register_api = getattr(importlib.import_module("web.api"), "register", None)
@@ -78,16 +92,29 @@ def _words(app: Flask, services: Services) -> None:
         return int(g.now_us)
 
     app.jinja_env.filters.update(
-        clock=lambda at_us: formats.clock(at_us, now_us()),
-        ago=lambda at_us: formats.ago(at_us, now_us()),
+        clock=lambda at_us: formats.clock(at_us, now_us(), zones.zone()),
+        ago=lambda at_us: formats.ago(at_us, now_us(), zones.zone()),
+        day=lambda at_us: formats.day(at_us, zones.zone()),
+        exact=lambda at_us: formats.exact(at_us, zones.zone()),
+        zoned=lambda at_us: f"{formats.moment(at_us).astimezone(zones.zone()):%Z}",
         **{name: getattr(formats, name) for name in _FORMATS},
     )
     app.jinja_env.globals.update(
         version=_version(),
         plural=formats.plural,
+        run=formats.run,
+        zone_name=zones.name,
+        other_workspaces=lambda: _other_workspaces(services),
         receiver_offered=lambda: services.config.demo,
         config_of=lambda: services.config,
     )
+
+
+def _other_workspaces(services: Services) -> list[tuple[Workspace, int]]:
+    """Return the viewer's other workspaces with how many destinations wait for a person, problems first."""
+    others = security.viewer().others
+    counted = [(other, reads.paused_count(services.store, other.id)) for other in others]
+    return sorted(counted, key=lambda item: item[1] == 0)
 
 
 def _version() -> str:

@@ -1,6 +1,6 @@
 """Numbers and instants as people read them: every page says the same quantity in the same words."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 NONE: Final = "\u2013"
@@ -21,15 +21,20 @@ def iso(at_us: int) -> str:
     return moment(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def exact(at_us: int) -> str:
-    """Return an instant in full, as shown on hover and focus."""
-    at = moment(at_us)
-    return f"{at.day} {at:%b %Y %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
+def instant(text: str) -> int:
+    """Return RFC 3339 as the API says it in microseconds since 1970."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
-def clock(at_us: int, now_us: int) -> str:
+def exact(at_us: int, zone: tzinfo = UTC) -> str:
+    """Return an instant in full with its zone, as shown on hover and focus."""
+    at = moment(at_us).astimezone(zone)
+    return f"{at.day} {at:%b %Y %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}"
+
+
+def clock(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
     """Return the time alone today, with the day this year, with the year before that."""
-    at, now = moment(at_us), moment(now_us)
+    at, now = moment(at_us).astimezone(zone), moment(now_us).astimezone(zone)
     if at.date() == now.date():
         return f"{at:%H:%M:%S}"
     if at.year == now.year:
@@ -37,17 +42,39 @@ def clock(at_us: int, now_us: int) -> str:
     return f"{at.day} {at:%b %Y %H:%M}"
 
 
-def day(at_us: int) -> str:
+def since(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
+    """Return since when, to the minute, and within a day how long ago."""
+    at, now = moment(at_us).astimezone(zone), moment(now_us).astimezone(zone)
+    if now_us - at_us >= _DAY:
+        return f"since {clock(at_us, now_us, zone)}"
+    begun = f"{at:%H:%M}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M}"
+    return f"since {begun}, {ago(at_us, now_us, zone)}"
+
+
+def day(at_us: int, zone: tzinfo = UTC) -> str:
     """Return a day with its year."""
-    at = moment(at_us)
+    at = moment(at_us).astimezone(zone)
     return f"{at.day} {at:%b %Y}"
 
 
-def ago(at_us: int, now_us: int) -> str:
+def minute(at_us: int, zone: tzinfo = UTC) -> str:
+    """Return an instant as a form's field for date and time takes it."""
+    return f"{moment(at_us).astimezone(zone):%Y-%m-%dT%H:%M}"
+
+
+def from_minute(text: str, zone: tzinfo = UTC) -> int:
+    """Return the instant a form's field for date and time holds; raise `ValueError` for anything else."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is not None:
+        raise ValueError("The field's text has no zone of its own.")
+    return (at.replace(tzinfo=zone) - _EPOCH) // timedelta(microseconds=1)
+
+
+def ago(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
     """Return how long ago within a day, and the date beyond it."""
     passed = max(0, now_us - at_us)
     if passed >= _DAY:
-        return clock(at_us, now_us)
+        return clock(at_us, now_us, zone)
     if passed < _SECOND:
         return "just now"
     if passed < _MINUTE:
@@ -78,6 +105,19 @@ def duration(length_us: int | None) -> str:  # noqa: PLR0911 - one a unit
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
+def wait(length_us: int) -> str:
+    """Return how long something still takes: "now", 38 s, 12 min, 1 h 5 min."""
+    seconds = -(-length_us // _SECOND)
+    if seconds <= 0:
+        return "now"
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
 def millis(length_ms: float | None) -> str:
     """Return a length given in milliseconds like any other length."""
     return NONE if length_ms is None else duration(round(length_ms * 1000))
@@ -105,6 +145,11 @@ def count(number: int | None) -> str:
 def sequence(number: int) -> str:
     """Return the place of a receipt in its workspace's log."""
     return f"#{number:,}"
+
+
+def run(from_seq: int, to_seq: int) -> str:
+    """Return the places of receipts in a row, both ends included."""
+    return sequence(from_seq) if from_seq == to_seq else f"{sequence(from_seq)}\u2013{to_seq:,}"
 
 
 def size(length_bytes: int | None) -> str:

@@ -207,6 +207,8 @@ NOTES: Final = {
     "sent": "One trace named Test Generation was sent and accepted.",
     "not_sent": "The trace was not accepted. Test the connection to see why.",
     "tested": "The test passed.",
+    "replaying": "Replay started. Fresh receipts still go first.",
+    "replay_stopped": "Stopped. What is under way may still arrive.",
     "switched_off": "Off. It gets nothing and holds nothing.",
     "switched_on": "On. It gets every receipt from now on.",
 }

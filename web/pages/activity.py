@@ -14,6 +14,7 @@ from broadcast.activity import Request
 from broadcast.receipt import Receipt
 from broadcast.span import Span
 from web import formats, security
+from web.pages.arrival import arrivals
 
 blueprint: Final = Blueprint("activity", __name__)
 _DAY_US: Final = 86_400_000_000
@@ -92,7 +93,7 @@ def one(receipt_id: str) -> str:
     services, viewer = security.services(), security.viewer()
     namespace = services.config.service_name
     found = activity.request(services.store, viewer.workspace, receipt_id, namespace=namespace)
-    delivery = services.connections.delivery(viewer.workspace, found.stored)
+    delivery = arrivals(found.stored, services.clock())
     bars = bars_of(found.spans.spans, found.receipt)
     document = msgspec.json.format(found.stored.document, indent=2).decode()
     return render_template(

@@ -1,23 +1,21 @@
 """One destination: what it does now, the proof that nothing is lost, and the log that explains it."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast import activity
 from broadcast.errors import NotFound, TooManyRequests
 from broadcast.report import Report
-from broadcast.store.attempts import Attempt
 from web import security
+from web.pages import attempts, dead_letters, replay
 from web.pages.observability import row_of
 
 blueprint: Final = Blueprint("destination", __name__)
 _BASE: Final = "/w/<slug>/settings/observability/<uuid:uid>"
-_PAGE: Final = 50
-_TERMS: Final = ("delivered", "sampled_out", "filtered", "rejected", "expired", "pending")
+TERMS: Final = ("delivered", "sampled_out", "filtered", "rejected", "expired", "pending")
+_LEAST_PERCENT: Final = 1.2
 
 
 @blueprint.get(_BASE)
@@ -101,50 +99,40 @@ def _render(uid: str, *, report: Report | None = None, wait: str | None = None, 
     if found is None:
         raise NotFound("There is no such destination in this workspace.")
     ledger = services.connections.ledger(viewer.workspace, uid)
-    before_id = request.args.get("before", type=int)
-    attempts = activity.attempts_of(services.store, found.stored, before_id=before_id, limit=_PAGE + 1)
+    asked = attempts.wanted()
     return render_template(
         "destination.html",
         here="observability",
         viewer=viewer,
         row=row_of(found, now_us),
         ledger=ledger,
-        terms=_TERMS,
-        parts=_parts(ledger),
-        attempts=_folded(attempts[:_PAGE]),
-        older=attempts[_PAGE - 1].id if len(attempts) > _PAGE else None,
-        before=before_id,
+        terms=TERMS,
+        parts=parts_of(ledger),
+        off_by=abs(ledger["appended"] - sum(ledger[term] for term in TERMS)),
+        log=attempts.log_of(found.stored, asked, now_us),
+        filter=asked,
+        asked=request.args.to_dict(),
+        verdicts=attempts.VERDICTS,
+        times=attempts.TIMES,
+        letters=dead_letters.letters_of(uid),
+        replays=replay.listed(uid),
         report=report,
         wait=wait,
         sent=sent,
-        wrong={},
         now_us=now_us,
     )
 
 
-def _parts(ledger: dict[str, Any]) -> list[tuple[str, float, float]]:
+def parts_of(ledger: dict[str, Any]) -> list[tuple[str, float, float]]:
     """Return the bar's parts as word, start and width in percent; none is too thin to be seen."""
-    shares = {term: ledger[term] for term in _TERMS if ledger[term] > 0}
+    shares = {term: ledger[term] for term in TERMS if ledger[term] > 0}
     whole = sum(shares.values())
     if not whole:
         return []
-    least = 0.5
-    widths = {term: max(least, 100 * number / whole) for term, number in shares.items()}
+    widths = {term: max(_LEAST_PERCENT, 100 * number / whole) for term, number in shares.items()}
     scale = 100 / sum(widths.values())
     parts, at = [], 0.0
     for term, width in widths.items():
         parts.append((term, round(at, 3), round(width * scale, 3)))
         at += width * scale
     return parts
-
-
-def _folded(attempts: list[Attempt]) -> list[tuple[Attempt, int]]:
-    """Return attempts with how many equal ones in a row each stands for."""
-
-    def alike(attempt: Attempt) -> tuple[Any, ...]:
-        if attempt.delivered or attempt.skipped or attempt.rejected:
-            return (attempt.id,)
-        return attempt.verdict, attempt.status_code, attempt.reason
-
-    runs = (list(run) for _, run in itertools.groupby(attempts, key=alike))
-    return [(run[0], len(run)) for run in runs]

@@ -13,12 +13,13 @@ from broadcast.destination import Destination
 from broadcast.shelf import Listed
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
-from web import formats, security
+from web import formats, security, zones
+from web.pages.problem import Answer, Problem, answer_of, problem_of
 
 blueprint: Final = Blueprint("observability", __name__)
 _DAY_US: Final = 86_400_000_000
 _LEAST_GAP: Final = 1.3
-_ORDER: Final = ("paused", "retrying", "throttled", "catching_up", "delivering", "off")
+_ORDER: Final = ("retrying", "throttled", "catching_up", "paused", "delivering", "off")
 _CATEGORIES: Final = (
     ("tracing", "Tracing and APM"),
     ("llm", "LLM platforms"),
@@ -33,17 +34,6 @@ _LEVELS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What a paused destination tells whoever is on call."""
-
-    happened: str
-    at_us: int
-    held_until_us: int
-    content_until_us: int | None
-    secret_label: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A configured destination as the list shows it."""
 
@@ -52,7 +42,10 @@ class Row:
     type: type[Destination] | None
     state: str
     paused_by: str | None
+    since: str
     detail: str
+    trying: bool
+    answer: Answer | None
     pending: int
     waiting_words: str
     behind_us: int
@@ -100,7 +93,13 @@ def rows_of() -> list[Row]:
     now_us = services.clock()
     listed = services.connections.overview(viewer.workspace, now_us=now_us)
     rows = [row_of(found, now_us) for found in listed]
-    return sorted(rows, key=lambda row: (row.problem is None, _ORDER.index(row.state)))
+    return sorted(rows, key=_urgency)
+
+
+def _urgency(row: Row) -> tuple[int, int]:
+    """Return what sorts first: who waits for a person, who fails for long, then the others."""
+    problem = 2 if row.problem is None else 0 if row.problem.paused else 1
+    return problem, _ORDER.index(row.state)
 
 
 def row_of(found: Listed, now_us: int) -> Row:
@@ -115,18 +114,31 @@ def row_of(found: Listed, now_us: int) -> Row:
         type=services.types.get(stored.type),
         state=state.word,
         paused_by=state.paused_by,
+        since=_since(found, now_us),
         detail=_detail(found, now_us),
+        trying=state.next_try_at_us is not None,
+        answer=answer_of(state.reason) if state.next_try_at_us is not None and state.reason else None,
         pending=state.backlog,
-        waiting_words="Nothing is held while off"
-        if state.word == "off"
-        else f"{formats.count(state.backlog)} waiting",
+        waiting_words=_waiting(state.word, state.backlog),
         behind_us=behind_us,
         cursor_percent=round(100 - gap, 2),
         gap_percent=round(gap, 2),
         level=_LEVELS[stored.privacy_level],
         gets=gets(stored),
-        problem=_problem(found, now_us) if state.word == "paused" and state.paused_by == "answer" else None,
+        problem=problem_of(
+            found,
+            services.types.get(stored.type),
+            retention_us=services.config.retention_us,
+            content_ttl_us=services.config.content_ttl_us,
+            now_us=now_us,
+        ),
     )
+
+
+def _waiting(state: str, backlog: int) -> str:
+    if state == "off":
+        return "Nothing is held while off"
+    return f"{formats.count(backlog)} {'held' if state == 'paused' else 'waiting'}"
 
 
 def gets(stored: StoredDestination) -> str:
@@ -144,44 +156,26 @@ def gets(stored: StoredDestination) -> str:
     return " · ".join(words)
 
 
+def _since(found: Listed, now_us: int) -> str:
+    """Return since when a destination is paused or off, empty for one that sends."""
+    state = found.state
+    if state.word not in {"paused", "off"} or state.since_at_us is None:
+        return ""
+    return formats.since(state.since_at_us, now_us, zones.zone())
+
+
 def _detail(found: Listed, now_us: int) -> str:
-    """Return what a state means just now."""
+    """Return what a state means just now: the answer and the next try, else the last delivery."""
     state, cursor = found.state, found.cursor
-    if state.word in {"paused", "off"}:
-        if state.since_at_us is None:
-            return ""
-        return f"since {formats.clock(state.since_at_us, now_us)}"
     if state.next_try_at_us is not None:
         status = f"{cursor.last_status_code}, " if cursor and cursor.last_status_code else ""
-        wait_s = max(0, state.next_try_at_us - now_us + 999_999) // 1_000_000
-        return f"{status}next try in {wait_s} s" if wait_s else f"{status}trying now"
+        wait_us = state.next_try_at_us - now_us
+        return f"{status}next try in {formats.wait(wait_us)}" if wait_us > 0 else f"{status}trying now"
+    if state.word in {"paused", "off"}:
+        return ""
     if cursor is None or cursor.last_delivered_at_us is None:
         return "nothing sent yet"
-    return f"last {formats.ago(cursor.last_delivered_at_us, now_us)}"
-
-
-def _problem(found: Listed, now_us: int) -> Problem:
-    services = security.services()
-    stored = found.stored
-    kind = services.types.get(stored.type)
-    at_us = stored.paused_at_us or now_us
-    oldest_us = now_us - round(found.state.behind_s * 1_000_000)
-    secret = (
-        next((spec.label for spec in kind.specs() if spec.kind == "secret"), "settings")
-        if kind
-        else "settings"
-    )
-    return Problem(
-        happened=stored.pause_reason or "The destination refused what was sent.",
-        at_us=at_us,
-        held_until_us=oldest_us + services.config.retention_us,
-        content_until_us=oldest_us + services.config.content_ttl_us
-        if stored.privacy_level != "metadata"
-        else None,
-        secret_label=secret[0].lower() + secret[1:]
-        if not secret.isupper() and secret[:3] != "API"
-        else secret,
-    )
+    return f"last {formats.ago(cursor.last_delivered_at_us, now_us, zones.zone())}"
 
 
 def _catalogue() -> list[tuple[str, list[tuple[str, type[Destination], str]]]]:
