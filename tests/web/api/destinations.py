@@ -1,11 +1,14 @@
 """Destinations at a real receiver, made and filled through the API."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from broadcast.delivery import Delivery
 from broadcast.fates import Fate, pack
 from broadcast.store import attempts, cursors, dead_letters, destinations
 from broadcast.store.cursors import Counts
+from broadcast.transport import Transport
 from tests.receiver import Receiver
 from tests.web.api.conftest import Api
 
@@ -75,3 +78,26 @@ def settled(http: Api, uid: str, *words: str, verdict: str = "delivered") -> Non
                     reason="400 bad span",
                     attempt_id=attempt_id,
                 )
+
+
+def delivered(http: Api) -> None:
+    """Run one round of delivery to its end, as the worker does."""
+    services = http.services
+
+    async def work() -> None:
+        async with Transport(services.policy) as transport:
+            delivery = Delivery(
+                services.store,
+                services.vault,
+                services.types,
+                transport,
+                namespace=services.config.service_name,
+                holder="test",
+                clock=services.clock,
+            )
+            await delivery.round()
+            while delivery.in_flight:  # noqa: ASYNC110 - a test may poll
+                await asyncio.sleep(0.005)
+            await delivery.stop(1.0)
+
+    asyncio.run(work())

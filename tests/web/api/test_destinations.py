@@ -1,8 +1,12 @@
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from tests.receiver import Receiver
 from tests.web.api.conftest import Api
+from tests.web.api.destinations import BASE, created, delivered, sent_receipts
 
-BASE = "/api/v1/observability/destinations"
 CONFIG = {"endpoint": "http://127.0.0.1:9/v1/traces"}
 
 
@@ -80,3 +84,163 @@ def test_the_switch_is_read_and_turned(http: Api) -> None:
         http.call("PATCH", "/api/v1/broadcast", key=http.management_key, body={"enabled": 1}).status_code
         == 422
     )
+
+
+# -- the way of a destination that works ---------------------------------------------------------------
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def change(http: Api, uid: str, body: dict[str, Any]) -> Any:
+    return http.call("PATCH", f"{BASE}/{uid}", key=http.management_key, body=body)
+
+
+def act(http: Api, uid: str, action: str) -> Any:
+    return http.call("POST", f"{BASE}/{uid}/{action}", key=http.management_key)
+
+
+def test_a_destination_is_saved_after_a_passed_test_and_its_secret_is_never_shown(
+    http: Api, receiver: Receiver
+) -> None:
+    made = created(http, receiver, privacy_mode=True, sampling_rate=0.5)
+
+    assert [span.name for span in receiver.spans()] == ["broadcast-connection-test"]
+    assert receiver.requests[0].headers["authorization"] == "Bearer s3cr3t-value"
+    assert (made["type"], made["enabled"], made["privacy_level"]) == ("otel-collector", True, "metadata")
+    assert made["sampling_rate"] == 0.5
+    shown = http.call("GET", f"{BASE}/{made['id']}", key=http.management_key)
+    listed = http.call("GET", BASE, key=http.management_key)
+    assert shown.json["data"] == made
+    assert (listed.json["data"], listed.json["total_count"]) == ([made], 1)
+    assert "s3cr3t" not in shown.text + listed.text
+
+
+def test_a_name_is_taken_once(http: Api, receiver: Receiver) -> None:
+    created(http, receiver, name="Mine")
+    body = {"type": "otel-collector", "name": "MINE", "config": {"endpoint": receiver.url("/ok")}}
+
+    answer = http.call("POST", BASE, key=http.management_key, body=body)
+
+    assert (answer.status_code, answer.json["error"]["metadata"]["reason"]) == (409, "name_taken")
+
+
+def test_a_name_or_a_filter_changes_without_a_test(http: Api, receiver: Receiver) -> None:
+    uid = created(http, receiver)["id"]
+    receiver.clear()
+    rules = {"groups": [{"rules": [{"field": "model", "operator": "equals", "value": "m/x"}]}]}
+
+    changed = change(http, uid, {"name": "Renamed", "filter_rules": rules, "privacy_level": "metadata"})
+
+    assert changed.status_code == 200
+    assert (changed.json["data"]["name"], changed.json["data"]["privacy_level"]) == ("Renamed", "metadata")
+    assert changed.json["data"]["filter_rules"]["groups"][0]["rules"][0]["value"] == "m/x"
+    assert receiver.requests == []
+
+
+def test_a_new_address_needs_its_secret_and_a_test(http: Api, receiver: Receiver) -> None:
+    made = created(http, receiver)
+    moved = {"endpoint": receiver.url("/elsewhere"), "headers": made["config"]["headers"]}
+
+    without = change(http, made["id"], {"config": moved})
+    failing = {"endpoint": receiver.url("/status/401"), "headers": {"Authorization": "Bearer new"}}
+    refused = change(http, made["id"], {"config": failing})
+    moved["headers"] = {"Authorization": "Bearer new"}
+    changed = change(http, made["id"], {"config": moved})
+
+    assert without.json["error"]["metadata"]["reason"] == "secret_required"
+    assert refused.json["error"]["metadata"]["reason"] == "test_failed"
+    assert changed.json["data"]["config"]["endpoint"] == receiver.url("/elsewhere")
+    assert receiver.requests[-1].headers["authorization"] == "Bearer new"
+
+
+def test_a_pause_holds_and_a_resume_goes_on(http: Api, receiver: Receiver) -> None:
+    uid = created(http, receiver)["id"]
+
+    assert act(http, uid, "pause").json["data"]["paused_by"] == "person"
+    assert act(http, uid, "pause").json["data"]["paused_by"] == "person"
+    assert act(http, uid, "resume").json["data"]["paused_by"] is None
+
+
+def test_switching_off_needs_no_test_and_switching_on_does(http: Api, receiver: Receiver) -> None:
+    uid = created(http, receiver)["id"]
+    receiver.clear()
+
+    assert change(http, uid, {"enabled": False}).json["data"]["enabled"] is False
+    assert receiver.requests == []
+    assert change(http, uid, {"enabled": True}).json["data"]["enabled"] is True
+    assert [span.name for span in receiver.spans()] == ["broadcast-connection-test"]
+
+
+def test_a_saved_destination_is_tested_and_sends_a_trace_that_no_ledger_counts(
+    http: Api, receiver: Receiver
+) -> None:
+    uid = created(http, receiver)["id"]
+    receiver.clear()
+
+    report = act(http, uid, "test")
+    sent = act(http, uid, "send-trace")
+
+    assert (report.status_code, report.json["ok"], report.json["data_accepted"]) == (200, True, "yes")
+    assert (sent.status_code, sent.json["ok"]) == (200, True)
+    assert "Test Generation" in {span.name for span in receiver.spans()}
+    ledger = http.call("GET", f"{BASE}/{uid}/ledger", key=http.management_key).json
+    assert (ledger["appended"], ledger["balanced"]) == (0, True)
+
+
+def test_a_deleted_destination_is_gone_and_its_name_is_free(http: Api, receiver: Receiver) -> None:
+    uid = created(http, receiver, name="Mine")["id"]
+
+    deleted = http.call("DELETE", f"{BASE}/{uid}", key=http.management_key)
+
+    assert (deleted.status_code, deleted.json) == (200, {"deleted": True})
+    assert http.call("GET", f"{BASE}/{uid}", key=http.management_key).status_code == 404
+    assert http.call("GET", BASE, key=http.management_key).json["total_count"] == 0
+    assert created(http, receiver, name="Mine")["id"] != uid
+
+
+def test_receipts_reach_a_destination_that_takes_protobuf(http: Api, receiver: Receiver) -> None:
+    http.call("PATCH", "/api/v1/broadcast", key=http.management_key, body={"enabled": True})
+    config = {"endpoint": receiver.url("/ok"), "encoding": "protobuf"}
+    uid = created(http, receiver, config=config)["id"]
+    sent_receipts(http, "r1", "r2")
+    receiver.clear()
+
+    delivered(http)
+
+    assert {seen.headers["content-type"] for seen in receiver.requests} == {"application/x-protobuf"}
+    assert {span.resource["openrouter.trace.id"] for span in receiver.spans()} == {"r1", "r2"}
+    ledger = http.call("GET", f"{BASE}/{uid}/ledger", key=http.management_key).json
+    assert (ledger["delivered"], ledger["pending"], ledger["balanced"]) == (2, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "pause", {"colour": "red"}),
+        ("POST", "resume", {"colour": "red"}),
+        ("POST", "send-trace", {"colour": "red"}),
+        ("POST", "pause?colour=red", None),
+        ("GET", "ledger?colour=red", None),
+        ("GET", "dead-letters?colour=red", None),
+    ],
+)
+def test_unknown_names_are_refused_by_name(
+    http: Api, receiver: Receiver, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    uid = created(http, receiver)["id"]
+
+    answer = http.call(method, f"{BASE}/{uid}/{path}", key=http.management_key, body=body)
+
+    assert (answer.status_code, answer.json["error"]["metadata"]["field"]) == (422, "colour")
+
+
+def test_the_switch_takes_nothing_else(http: Api) -> None:
+    answer = http.call(
+        "PATCH", "/api/v1/broadcast", key=http.management_key, body={"enabled": True, "colour": "red"}
+    )
+
+    assert (answer.status_code, answer.json["error"]["metadata"]["field"]) == (422, "colour")
