@@ -40,7 +40,7 @@ class Connections(Shelf):
         policy: Policy,
         config: Config,
     ) -> None:
-        super().__init__(store, vault, types)
+        super().__init__(store, vault, types, retention_us=config.retention_us)
         self._namespace = config.service_name
         self._gate = Gate(store, vault, policy, config)
 

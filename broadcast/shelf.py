@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broadcast import ledger
+from broadcast import history, ledger
 from broadcast.destination import Destination
 from broadcast.errors import NotFound, SettingsError
+from broadcast.fate_words import fate_view
 from broadcast.gate import opened
-from broadcast.ledger import State
-from broadcast.store import Store, cursors, destinations, workspaces
+from broadcast.ledger import Owed, State
+from broadcast.receipt_parser import from_document
+from broadcast.store import Conn, Store, cursors, destinations, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339
+from broadcast.trace_context import trace_id_of
 from broadcast.vault import Vault
 
 
@@ -30,10 +33,13 @@ class Listed:
 class Shelf:
     """The reads of configured destinations."""
 
-    def __init__(self, store: Store, vault: Vault, types: Mapping[str, type[Destination]]) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, types: Mapping[str, type[Destination]], *, retention_us: int
+    ) -> None:
         self._store = store
         self._vault = vault
         self._types = types
+        self._retention_us = retention_us
         self._uids: dict[int, str] = {}
 
     def get(self, workspace: Workspace, uid: str) -> StoredDestination:
@@ -52,12 +58,12 @@ class Shelf:
             head = workspaces.head_seq(conn, workspace.id)
             cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
             listed = destinations.list_for(conn, workspace.id)
-            behind = {item.id: ledger.behind_us(conn, cursor_of.get(item.id), head, now) for item in listed}
+            owed = {item.id: self._owed(conn, item, cursor_of.get(item.id), head) for item in listed}
         on = fresh is not None and fresh.broadcast_enabled
         found = []
         for stored in listed:
             cursor = cursor_of.get(stored.id)
-            state = ledger.state(stored, cursor, head, now, broadcast=on, behind_us=behind[stored.id])
+            state = ledger.state(stored, cursor, head, now, broadcast=on, owed=owed[stored.id])
             found.append(Listed(stored=stored, cursor=cursor, state=state))
         return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
 
@@ -71,30 +77,63 @@ class Shelf:
     ) -> State:
         """Return what a destination is doing."""
         with self._store.read() as conn:
-            behind = ledger.behind_us(conn, cursor, head_seq, now_us)
-        return ledger.state(stored, cursor, head_seq, now_us, broadcast=broadcast, behind_us=behind)
+            owed = self._owed(conn, stored, cursor, head_seq)
+        return ledger.state(stored, cursor, head_seq, now_us, broadcast=broadcast, owed=owed)
 
     def ledger(self, workspace: Workspace, uid: str) -> dict[str, Any]:
         """Return the ledger of a destination as the API says it."""
         stored = self.get(workspace, uid)
         with self._store.read() as conn:
-            return ledger.view(cursors.get(conn, stored.id), workspaces.head_seq(conn, workspace.id))
+            cursor, head = cursors.get(conn, stored.id), workspaces.head_seq(conn, workspace.id)
+            return ledger.view(cursor, head, self._owed(conn, stored, cursor, head))
 
     def attempts(
-        self, workspace: Workspace, uid: str, *, limit: int = 50, cursor: str | None = None
+        self,
+        workspace: Workspace,
+        uid: str,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        verdict: str | None = None,
+        from_us: int | None = None,
+        to_us: int | None = None,
+        seq: int | None = None,
     ) -> dict[str, Any]:
-        """Return a page of attempts, newest first, as the API says it."""
+        """Return a page of attempts, newest first, as the API says it; see `history.attempts_page`."""
         stored = self.get(workspace, uid)
         with self._store.read() as conn:
-            return ledger.attempts_page(conn, stored.id, limit=limit, cursor=cursor)
+            return history.attempts_page(
+                conn,
+                stored.id,
+                limit=limit,
+                cursor=cursor,
+                verdict=verdict,
+                from_us=from_us,
+                to_us=to_us,
+                seq=seq,
+            )
+
+    def dead_letters(
+        self, workspace: Workspace, uid: str, *, limit: int = 50, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Return a page of dead letters, newest first, as the API says it."""
+        stored = self.get(workspace, uid)
+        with self._store.read() as conn:
+            return history.dead_letters_page(conn, workspace.id, stored.id, limit=limit, cursor=cursor)
 
     def delivery(self, workspace: Workspace, row: ReceiptRow) -> list[dict[str, Any]]:
         """Return what became of a receipt at each destination of its workspace."""
         with self._store.read() as conn:
-            head = workspaces.head_seq(conn, workspace.id)
             cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
             return [
-                ledger.fate_view(conn, stored, cursor_of.get(stored.id), row, head)
+                fate_view(
+                    conn,
+                    stored,
+                    cursor_of.get(stored.id),
+                    row,
+                    retention_us=self._retention_us,
+                    max_age_s=self._max_age_s(stored),
+                )
                 | {"trace_url": self._trace_url(stored, row)}
                 for stored in destinations.list_for(conn, workspace.id)
             ]
@@ -131,6 +170,16 @@ class Shelf:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _owed(
+        self, conn: Conn, stored: StoredDestination, cursor: Cursor | None, head_seq: int
+    ) -> Owed | None:
+        max_age_s = self._max_age_s(stored)
+        return ledger.owed(conn, cursor, head_seq, retention_us=self._retention_us, max_age_s=max_age_s)
+
+    def _max_age_s(self, stored: StoredDestination) -> int | None:
+        cls = self._types.get(stored.type)
+        return None if cls is None else cls.max_age_s
+
     def _secrets(self, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
         secrets = self._vault.open_secrets(
             stored.sealed, workspace=workspace.uid, destination=stored.uid, address=stored.address
@@ -145,7 +194,7 @@ class Shelf:
             known = cls.parse(stored.config, secrets_required=False)
         except SettingsError:
             return None
-        return known.trace_url(ledger.trace_id(row), row.created_at_us)
+        return known.trace_url(trace_id_of(from_document(row.document)), row.created_at_us)
 
     def _workspace_uid(self, workspace_id: int) -> str:
         if workspace_id not in self._uids:

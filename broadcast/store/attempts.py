@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 from sqlalchemy import insert as _insert
+from sqlalchemy.sql import ColumnElement
 
 from broadcast import fates
-from broadcast.store.tables import attempts
+from broadcast.store.tables import attempts, replays
 
 Packed = bytes
 
@@ -82,14 +83,58 @@ def insert(
     return int(conn.execute(statement.returning(attempts.c.id)).scalar_one())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Only:
+    """Which attempts are asked for: of a verdict, in `[from_us, to_us)`, at a receipt."""
+
+    verdict: str | None = None
+    from_us: int | None = None
+    to_us: int | None = None
+    seq: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what is asked of a row."""
+        found: list[ColumnElement[bool]] = []
+        if self.verdict is not None:
+            found.append(attempts.c.verdict == self.verdict)
+        if self.from_us is not None:
+            found.append(attempts.c.at_us >= self.from_us)
+        if self.to_us is not None:
+            found.append(attempts.c.at_us < self.to_us)
+        if self.seq is not None:
+            found += [attempts.c.from_seq <= self.seq, attempts.c.to_seq >= self.seq]
+        return found
+
+
 def list_for(
-    conn: Connection, destination_id: int, limit: int, before_id: int | None = None
+    conn: Connection,
+    destination_id: int,
+    limit: int,
+    before_id: int | None = None,
+    only: Only | None = None,
 ) -> list[Attempt]:
     """Return a destination's attempts, newest first, those before `before_id` where it is given."""
     query = select(*_COLUMNS).where(attempts.c.destination_id == destination_id)
     if before_id is not None:
         query = query.where(attempts.c.id < before_id)
+    if only is not None:
+        query = query.where(*only.conditions())
     return [_record(row) for row in conn.execute(query.order_by(attempts.c.id.desc()).limit(limit))]
+
+
+def uids(conn: Connection, attempt_ids: Iterable[int]) -> dict[int, str]:
+    """Return the outside ids of attempts that are still kept."""
+    query = select(attempts.c.id, attempts.c.uid).where(attempts.c.id.in_(list(attempt_ids)))
+    return {row.id: row.uid for row in conn.execute(query)}
+
+
+def replay_uids(conn: Connection, found: Iterable[Attempt]) -> dict[int, str]:
+    """Return the outside ids of the replays that some attempts belong to."""
+    ids = {attempt.replay_id for attempt in found if attempt.replay_id is not None}
+    if not ids:
+        return {}
+    query = select(replays.c.id, replays.c.uid).where(replays.c.id.in_(ids))
+    return {row.id: row.uid for row in conn.execute(query)}
 
 
 def by_uid(conn: Connection, destination_id: int, uid: str) -> Attempt | None:
@@ -99,34 +144,64 @@ def by_uid(conn: Connection, destination_id: int, uid: str) -> Attempt | None:
     return _record(row) if row else None
 
 
+MAX_RUN: Final = 65_536
+"""The longest run of receipts one attempt may settle; it bounds the search for a receipt's fate."""
+
+
 def fate_of(conn: Connection, destination_id: int, seq: int) -> tuple[fates.Fate, Attempt] | None:
     """Return what became of a receipt at a destination, and in which attempt; None while it waits.
 
-    Settled runs of one destination do not overlap unless its ledger was begun again further back: then the
-    newest one tells.
+    What was delivered once stays delivered, whatever a replay came to later; else the newest attempt tells.
     """
+    told = told_of(conn, destination_id, seq)
+    arrived = (item for item in told if item[0] is fates.Fate.DELIVERED)
+    return next(arrived, told[0] if told else None)
+
+
+def told_of(conn: Connection, destination_id: int, seq: int) -> list[tuple[fates.Fate, Attempt]]:
+    """Return every fate that a receipt had at a destination, the newest first.
+
+    Attempts at fresh traffic do not overlap, so the last that begins at or before a receipt is the only one
+    to tell of it. A replay's may leave receipts out; they are looked for only where a replay went by.
+    """
+    reach = (
+        attempts.c.destination_id == destination_id,
+        attempts.c.settled,
+        attempts.c.from_seq <= seq,
+        attempts.c.from_seq > seq - MAX_RUN,
+    )
+    own = (
+        select(*_COLUMNS)
+        .where(*reach, attempts.c.replay_id.is_(None))
+        .order_by(attempts.c.from_seq.desc())
+        .limit(1)
+    )
+    rows = list(conn.execute(own))
+    passing = select(replays.c.id).where(
+        replays.c.destination_id == destination_id, replays.c.from_seq <= seq, replays.c.to_seq >= seq
+    )
+    replayed = list(conn.execute(passing).scalars())
+    if replayed:
+        again = select(*_COLUMNS).where(*reach, attempts.c.to_seq >= seq, attempts.c.replay_id.in_(replayed))
+        rows = [*conn.execute(again.order_by(attempts.c.id.desc())), *rows]
+    found = ((fates.fate_at(row.fates, seq - row.from_seq), _record(row)) for row in rows)
+    return [(fate, attempt) for fate, attempt in found if fate is not None]
+
+
+def settled_after(conn: Connection, destination_id: int, after_seq: int, limit: int) -> list[Attempt]:
+    """Return the next attempts that settled fresh receipts after a number, in the order of the log."""
     query = (
         select(*_COLUMNS)
         .where(
             attempts.c.destination_id == destination_id,
             attempts.c.settled,
-            attempts.c.from_seq <= seq,
-            attempts.c.from_seq > seq - MAX_RUN,
-            attempts.c.to_seq >= seq,
+            attempts.c.from_seq > after_seq,
+            attempts.c.replay_id.is_(None),
         )
-        .order_by(attempts.c.id.desc())
-        .limit(1)
+        .order_by(attempts.c.from_seq, attempts.c.id)
+        .limit(limit)
     )
-    row = conn.execute(query).one_or_none()
-    if row is None:
-        return None
-    attempt = _record(row)
-    fate = fates.fate_at(attempt.fates, seq - attempt.from_seq)
-    return None if fate is None else (fate, attempt)
-
-
-MAX_RUN: Final = 65_536
-"""The longest run of receipts one attempt may settle; it bounds the search for a receipt's fate."""
+    return [_record(row) for row in conn.execute(query)]
 
 
 def fates_of(

@@ -75,3 +75,22 @@ def count(conn: Connection, destination_id: int) -> int:
     """Return how many dead letters a destination has."""
     query = select(func.count()).where(dead_letters.c.destination_id == destination_id)
     return conn.execute(query).scalar_one()
+
+
+def by_seq(conn: Connection, destination_id: int, seq: int) -> DeadLetter | None:
+    """Return the dead letter of a receipt at a destination."""
+    query = select(*_COLUMNS).where(
+        dead_letters.c.destination_id == destination_id, dead_letters.c.seq == seq
+    )
+    row = conn.execute(query).one_or_none()
+    return DeadLetter(**row._asdict()) if row else None
+
+
+def counted(conn: Connection, destination_id: int, from_seq: int, to_seq: int) -> set[int]:
+    """Return the numbers of a range whose rejection the ledger counts."""
+    query = select(dead_letters.c.seq).where(
+        dead_letters.c.destination_id == destination_id,
+        dead_letters.c.seq.between(from_seq, to_seq),
+        dead_letters.c.replay_id.is_(None),
+    )
+    return set(conn.execute(query).scalars())
