@@ -94,8 +94,13 @@ def app(services: Services) -> Flask:
 
 
 @pytest.fixture
-def pages(app: Flask, services: Services, request: pytest.FixtureRequest) -> Pages:
+def pages(app: Flask, services: Services) -> Pages:
     """A fresh workspace whose owner is looking."""
+    return open_workspace(app, services)
+
+
+def open_workspace(app: Flask, services: Services) -> Pages:
+    """Make a workspace and let its owner look."""
     now = services.clock()
     email = f"owner-{now}@example.com"
     owner = services.accounts.create_user(email=email, password=PASSWORD, now_us=now)
