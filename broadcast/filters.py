@@ -4,16 +4,16 @@ Fields and operators are OpenRouter's. A rule that cannot be judged does not hol
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, Final
 
-from broadcast.patterns import problem_of
+from broadcast.patterns import PatternError, compiled, problem_of
 from broadcast.receipt import Receipt
 
-MATCHED_CHARACTERS: Final = 4096
+MATCHED_CHARACTERS: Final = 65_536
+"""How much of a text a pattern looks at; every other operator looks at all of it."""
+
 _MAX_GROUPS: Final = 20
 _MAX_RULES: Final = 20
 _MAX_VALUE: Final = 1024
@@ -45,14 +45,11 @@ def _as_text(value: Any) -> str | None:
 
 
 def _matches(found: str, pattern: str) -> bool:
-    compiled = _compiled(pattern)
-    return compiled is not None and compiled.search(found[:MATCHED_CHARACTERS]) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> "re.Pattern[str] | None":
-    """Judge again what was stored: a pattern that could hang must not reach the engine by any way."""
-    return None if problem_of(pattern) else re.compile(pattern)
+    """A stored pattern that is refused today matches nothing."""
+    try:
+        return compiled(pattern).search(found[:MATCHED_CHARACTERS])
+    except PatternError:
+        return False
 
 
 _FIELDS: Final[Mapping[str, Callable[[Receipt], Any]]] = {

@@ -131,7 +131,7 @@ def test_good_rules_have_no_problems(rules: Any) -> None:
         (one("model", "equals", True), "groups[0].rules[0].value"),
         (one("total_cost", "gt", "much"), "groups[0].rules[0].value"),
         (one("model", "regex", "("), "groups[0].rules[0].value"),
-        (one("model", "regex", "(a+)+$"), "groups[0].rules[0].value"),
+        (one("model", "regex", r"(a)\1"), "groups[0].rules[0].value"),
         ({"groups": [{"rules": [{"field": ["model"], "operator": {}}]}]}, "groups[0].rules[0].field"),
     ],
 )
@@ -141,14 +141,11 @@ def test_a_wrong_rule_is_named(rules: Any, path: str) -> None:
     assert all(problem.endswith(".") for problem in problems.values())
 
 
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize(
-    "pattern", ["(a+)+$", "(a|a)*b", "(a*)*b", "a*a*a*a*a*b", "(a?){30}a{30}", r"(\w+\s?)*$", "a+.*b"]
-)
-def test_a_stored_pattern_that_could_hang_never_runs(pattern: str) -> None:
-    assert not wants(one("input", "regex", pattern), input="a" * 100_000)
+def test_a_pattern_looks_at_the_first_64_kib_of_a_text() -> None:
+    assert wants(one("input", "regex", ".*needle.*"), input="a" * 65_000 + "needle")
+    assert not wants(one("input", "regex", ".*needle.*"), input="a" * 65_536 + "needle")
+    assert wants(one("input", "contains", "needle"), input="a" * 1_000_000 + "needle")
 
 
-@pytest.mark.timeout(20)
-def test_a_permitted_pattern_ends_on_the_longest_text() -> None:
-    assert not wants(one("input", "regex", "a.*b"), input="a" * 1_000_000)
+def test_a_stored_pattern_that_is_refused_today_matches_nothing() -> None:
+    assert not wants(one("model", "regex", r"(g)\1|.*"))
