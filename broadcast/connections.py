@@ -123,6 +123,9 @@ class Connections(Shelf):
                 raise Conflict("These settings changed meanwhile. Reload.", reason="stale")
             self._switch(conn, workspace, stored, columns.get("enabled", stored.enabled), head, now_us)
             if destination is not None:
+                # What an answer paused is worth another try with settings that passed their test.
+                if destinations.resume(conn, stored.id, paused_by="answer"):
+                    _audit(conn, stored, user_id, "destination.resumed", {}, now_us)
                 cursors.make_due(conn, stored.id)
                 self._store.notify(conn)
             _audit(conn, stored, user_id, "destination.updated", {"fields": sorted(body)}, now_us)

@@ -14,39 +14,35 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
-from broadcast import outcomes, retry
-from broadcast.batches import Builder, Piece, Prepared, Unbuilt
+from broadcast import failpoints, outcomes
+from broadcast.batches import BATCH_BYTES, Ahead, Builder, Built, Prepared, Round, Unbuilt
 from broadcast.budget import Budget
-from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict
-from broadcast.errors import AddressRefused, SendFailed, Unavailable
-from broadcast.fates import Fate
-from broadcast.guests import drop_contents
+from broadcast.destination import Destination, Outcome, Verdict
+from broadcast.errors import Unavailable
+from broadcast.guests import AT_ONCE, drop_contents
 from broadcast.outcomes import Sent
-from broadcast.recorder import DeadOne, Entry, Recorder, Settlement
-from broadcast.store import Conn, Store, cursors
-from broadcast.store.cursors import Claim
+from broadcast.recorder import Recorder, Settlement
+from broadcast.sending import Courier, Sender
+from broadcast.store import Conn, Store, leases
+from broadcast.store.leases import Claim
 from broadcast.vault import Vault
 
 CLAIM: Final = 64
 LEASE_US: Final = 30_000_000
 OPEN_SENDS: Final = 2_000
 OPEN_BYTES: Final = 64 * 2**20
-IN_A_ROW: Final = 8
+IN_A_ROW: Final = 4
 """Batches that a destination may send under one lease while it catches up; then the others have a turn."""
 
-MAX_DEAD_LETTERS: Final = 16
-"""After so many rejected receipts in one batch its rest waits: then the fault is hardly the receipts'."""
+_RESERVED: Final = 2 * BATCH_BYTES
+_ENOUGH: Final = 1_000_000
+"""Bytes after which what is built goes out before more is built."""
 
+_BREATH_S: Final = 0.05
+T = TypeVar("T")
 _log: Final = logging.getLogger(__name__)
-
-
-class Sender(Protocol):
-    """What sends a request: the transport."""
-
-    async def send(self, request: Request) -> Response:
-        """Return the answer, or raise `AddressRefused` or `SendFailed`."""
 
 
 class Delivery:
@@ -66,16 +62,18 @@ class Delivery:
     ) -> None:
         self._store = store
         self._builder = Builder(store, vault, types, namespace=namespace)
-        self._sender = sender
         self._holder = holder
         self._clock = clock
         self._wake = wake
         self._recorder = Recorder(store)
         self._flying: dict[int, asyncio.Task[None]] = {}
-        self._sends = asyncio.Semaphore(OPEN_SENDS)
+        self._ahead: dict[int, Ahead] = {}
         self._budget = Budget(OPEN_BYTES)
         self._served: set[int] = set()
         self._stopping = False
+        self._courier = Courier(
+            sender, open_sends=OPEN_SENDS, too_big=self._builder.too_big, stopping=lambda: self._stopping
+        )
 
     @property
     def in_flight(self) -> int:
@@ -87,31 +85,26 @@ class Delivery:
     async def round(self, *, look_for_dead: bool = False) -> int:
         """Claim up to 64 destinations, build their batches and start sending; return how many were claimed.
 
-        Nothing is written when nothing is due, except to take over from holders that may have died.
+        It never waits for sends. On SQLite, where a claim takes the one writer's lock, it looks first.
         """
-        if not look_for_dead and await self.due_in_us() != 0:
+        looks_first = self._store.dialect == "sqlite" and not look_for_dead
+        if looks_first and await self.due_in_us() != 0:
             return 0
-        claims = await self._recorder.write(self._claim)
-        # Workspace by workspace, so that what is shared between destinations is in memory only once.
-        claims.sort(key=lambda claim: (claim.workspace_id, claim.cursor_seq))
+        claims = await self._recorder.write(partial(self._claim, look_for_dead=look_for_dead))
+        failpoints.reached("after_claim")
+        left = _in_turn(claims)
         claimed = Counter(claim.workspace_id for claim in claims)
-        with self._builder.round() as building:
-            for claim in claims:
-                if self._stopping:
-                    await self._give_back(claim)
-                    continue
-                await self._budget.take(_RESERVED)
-                try:
-                    made = await asyncio.to_thread(building.build, claim, now_us=self._clock())
-                except Unavailable:
-                    self._budget.give(_RESERVED)
-                    await self._give_back(claim)
-                    raise
-                except BaseException:
-                    self._budget.give(_RESERVED)
-                    raise
-                # Those that share what is made of a receipt stay together, round by round.
-                self._start(claim, made, batches=IN_A_ROW if claimed[claim.workspace_id] == 1 else 1)
+        try:
+            with self._builder.round(left) as building:
+                while left and not self._stopping:
+                    made = await self._build(building, left)
+                    for claim, one in zip(left, made, strict=False):
+                        # Those that share what is made of a receipt stay together, round by round.
+                        self._start(claim, one, batches=IN_A_ROW if claimed[claim.workspace_id] == 1 else 1)
+                    left = left[len(made) :]
+        finally:
+            if left:
+                await self._give_back(left)
         return len(claims)
 
     async def due_in_us(self) -> int | None:
@@ -120,24 +113,36 @@ class Delivery:
 
     def _due(self) -> int | None:
         with self._store.read() as conn:
-            return cursors.next_due_in_us(conn)
+            return leases.next_due_in_us(conn)
 
-    def _claim(self, conn: Conn) -> list[Claim]:
-        return cursors.claim(
+    def _claim(self, conn: Conn, *, look_for_dead: bool) -> list[Claim]:
+        return leases.claim(
             conn,
             holder=self._holder,
             limit=CLAIM,
             lease_us=LEASE_US,
-            dead_holders=self._store.dead_holders(conn),
+            dead_holders=self._store.dead_holders(conn) if look_for_dead else (),
         )
 
-    async def _give_back(self, claim: Claim) -> None:
-        await self._recorder.write(lambda conn: cursors.release(conn, (claim.destination_id,), claim.token))
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            ids = (claim.destination_id,)
+            await self._recorder.write(partial(leases.release, destination_ids=ids, token=claim.token))
 
-    def _start(self, claim: Claim, made: Prepared | Unbuilt | None, *, batches: int) -> None:
-        size = _size(made)
-        self._budget.give(_RESERVED - size)
-        task = asyncio.create_task(self._carry(claim, made, size, batches))
+    async def _build(self, building: Round, claims: Sequence[Claim]) -> list[Built]:
+        """Build the first few batches, in memory that was free for them."""
+        await self._budget.take(_RESERVED)
+        made: list[Built] = []
+        try:
+            made = await asyncio.to_thread(
+                building.build_some, claims, self._ahead, now_us=self._clock(), enough_bytes=_ENOUGH
+            )
+        finally:
+            self._budget.give(_RESERVED - sum(map(_size, made)))
+        return made
+
+    def _start(self, claim: Claim, made: Built, *, batches: int) -> None:
+        task = asyncio.create_task(self._carry(claim, made, batches))
         self._flying[claim.destination_id] = task
         self._served.add(claim.workspace_id)
 
@@ -148,7 +153,7 @@ class Delivery:
         flying = dict(self._flying)
         if not flying:
             return
-        ours = await self._recorder.write(lambda conn: cursors.renew(conn, self._holder, flying, LEASE_US))
+        ours = await self._recorder.write(lambda conn: leases.renew(conn, self._holder, flying, LEASE_US))
         for destination_id, task in flying.items():
             if destination_id not in ours and not task.done():
                 _log.warning("action=lease_lost destination_id=%s", destination_id)
@@ -158,14 +163,18 @@ class Delivery:
         """Drop contents that no destination owes any more in workspaces served since the last call."""
         served, self._served = self._served, set()
         for workspace_id in sorted(served):
-            await self._recorder.write(partial(drop_contents, workspace_id=workspace_id))
+            more = True
+            while more:
+                dropped = await self._recorder.write(partial(drop_contents, workspace_id=workspace_id))
+                more = dropped == AT_ONCE
+                await asyncio.sleep(_BREATH_S if more else 0)
 
-    async def write(self, change: Callable[[Conn], object]) -> None:
+    async def write(self, change: Callable[[Conn], T]) -> T:
         """Run a small change in the same lane as every other write of this worker."""
-        await self._recorder.write(change)
+        return await self._recorder.write(change)
 
     async def stop(self, timeout_s: float) -> None:
-        """Let what is in flight finish within the time, then give up; leases end with the holder."""
+        """Let what is in flight finish within the time, then give up; no lease stays behind."""
         self._stopping = True
         if self._flying:
             await asyncio.wait(list(self._flying.values()), timeout=timeout_s)
@@ -174,15 +183,18 @@ class Delivery:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self._recorder.close()
+        if late:
+            await self._recorder.write(partial(leases.release_all, holder=self._holder))
 
     # -- one batch -----------------------------------------------------------------------------------
 
-    async def _carry(self, claim: Claim, made: Prepared | Unbuilt | None, size: int, batches: int) -> None:
+    async def _carry(self, claim: Claim, made: Built, batches: int) -> None:
+        size = _size(made)
         try:
             for left in reversed(range(batches)):
-                settlement = await self._settlement(made, goes_on=left > 0)
+                settlement = await self._settlement(made, goes_on=left > 0 and not self._stopping)
                 if settlement is None:
-                    await self._give_back(claim)
+                    await self._give_back((claim,))
                     return
                 kept = await self._recorder.record(settlement)
                 _report(settlement, kept=kept)
@@ -190,7 +202,7 @@ class Delivery:
                     return
                 self._budget.give(size)
                 size = 0
-                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0)
+                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
                 made = await self._next(claim)
                 size = _size(made)
         except Unavailable:
@@ -205,160 +217,56 @@ class Delivery:
                 del self._flying[claim.destination_id]
             self._wake()
 
-    async def _next(self, claim: Claim) -> Prepared | Unbuilt | None:
+    async def _next(self, claim: Claim) -> Built:
         """Build the next batch of a lease that was kept; give the lease back when that cannot be."""
-        await self._budget.take(_RESERVED)
-        size = 0
+        if self._stopping:
+            return None
         try:
-            if self._stopping:
-                return None
-            made = await asyncio.to_thread(self._build_alone, claim)
-            size = _size(made)
+            with self._builder.round((claim,)) as building:
+                return (await self._build(building, (claim,)))[0]
         except Unavailable:
-            await self._give_back(claim)
+            await self._give_back((claim,))
             raise
-        finally:
-            self._budget.give(_RESERVED - size)
-        return made
 
-    def _build_alone(self, claim: Claim) -> Prepared | Unbuilt | None:
-        with self._builder.round() as building:
-            return building.build(claim, now_us=self._clock())
-
-    async def _settlement(self, made: Prepared | Unbuilt | None, *, goes_on: bool) -> Settlement | None:
+    async def _settlement(self, made: Built, *, goes_on: bool) -> Settlement | None:
         if made is None:
             return None
+        # It spreads retries and keeps no secret.
+        jitter = random.uniform(-1, 1)  # noqa: S311
         if isinstance(made, Unbuilt):
-            outcome = Outcome(verdict=Verdict.RETRYING, reason=made.reason)
-            return self._held(made, outcome)
+            return outcomes.unbuilt(made, jitter=jitter, now_us=self._clock())
         try:
-            sent = await self._send_all(made)
+            sent = await self._courier.carry(made)
         except Exception as error:  # noqa: BLE001 - logged and recorded
             # Our own mistake must not end a destination silently: it waits and says so.
             _log.exception("action=delivery_failed destination=%s", made.stored.uid)
             reason = f"Sending failed unexpectedly ({type(error).__name__})."
-            sent = Sent(fates=(), outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
-        return self._settled(made, sent, goes_on=goes_on)
+            sent = Sent(fates={}, outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
+        self._remember_ahead(made, sent)
+        return outcomes.settlement(made, sent, goes_on=goes_on, jitter=jitter, now_us=self._clock())
 
-    async def _send_all(self, made: Prepared) -> Sent:
-        if not made.pieces:
-            return Sent(
-                fates=(), outcome=Outcome(verdict=Verdict.DELIVERED, reason="Nothing in this range to send.")
-            )
-        return await self._send(made, made.pieces, room=MAX_DEAD_LETTERS)
-
-    async def _send(self, made: Prepared, pieces: Sequence[Piece], *, room: int) -> Sent:
-        """Send pieces; where the destination rejects them, halve until the poison receipt is alone."""
-        sent = await self._once(made, pieces)
-        if sent.outcome.verdict is not Verdict.REJECTED:
-            return sent
-        if len(pieces) == 1:
-            dead = DeadOne(
-                seq=pieces[0].seq,
-                receipt_id=pieces[0].receipt_id,
-                reason=sent.outcome.reason,
-                status_code=sent.outcome.status_code,
-            )
-            return replace(sent, fates=(Fate.REJECTED,), dead=(dead,))
-        middle = len(pieces) // 2
-        left = await self._send(made, pieces[:middle], room=room)
-        if len(left.fates) < middle or self._stopping or len(left.dead) >= room:
-            return outcomes.joined(sent, left)
-        right = await self._send(made, pieces[middle:], room=room - len(left.dead))
-        return outcomes.joined(sent, left, right)
-
-    async def _once(self, made: Prepared, pieces: Sequence[Piece]) -> Sent:
-        destination = made.destination
-        batch = Batch(
-            id=outcomes.batch_id(made, pieces), at_us=made.at_us, pieces=tuple(piece.body for piece in pieces)
-        )
-        started = asyncio.get_running_loop().time()
-        try:
-            async with self._sends:
-                response = await self._sender.send(destination.request(batch))
-        except AddressRefused as error:
-            outcome = Outcome(verdict=Verdict.REFUSED, reason=str(error))
-        except SendFailed as error:
-            outcome = Outcome(verdict=Verdict.NO_ANSWER, reason=str(error))
-        else:
-            return outcomes.judged(destination, response, pieces)
-        return Sent(
-            fates=(), outcome=outcome, duration_ms=(asyncio.get_running_loop().time() - started) * 1000
-        )
-
-    # -- what is recorded ----------------------------------------------------------------------------
-
-    def _settled(self, made: Prepared, sent: Sent, *, goes_on: bool) -> Settlement:
-        fates = outcomes.prefix(made, sent.fates)
-        finished = len(fates) == len(made.fates)
-        entries = []
+    def _remember_ahead(self, made: Prepared, sent: Sent) -> None:
+        """Keep what arrived behind a request that failed, so that it is not sent again."""
+        id_ = made.claim.destination_id
+        before = self._ahead.pop(id_, None)
+        same = before is not None and before.version == made.stored.version
+        fates = outcomes.ahead(made, sent, before.fates if before is not None and same else {})
         if fates:
-            entries.append(outcomes.entry(made, sent, fates))
-        if not finished and not sent.outcome.delivered:
-            entries.append(outcomes.entry(made, sent, (), from_seq=made.from_seq + len(fates)))
-        dead = tuple(
-            DeadOne(seq=made.from_seq + index, receipt_id=receipt_id, reason=reason, status_code=None)
-            for index, receipt_id, reason in made.broken
-            if index < len(fates)
-        )
-        slowed = not finished and not sent.outcome.delivered
-        # Any success resets the back-off, also that of a part.
-        before = 0 if Fate.DELIVERED in sent.fates else made.claim.failures
-        failures = before + 1 if slowed else 0
-        return Settlement(
-            claim=made.claim,
-            name=made.stored.uid,
-            advance_to=made.claim.cursor_seq + len(fates),
-            fates=fates,
-            entries=tuple(entries),
-            dead=(*sent.dead, *dead),
-            failures=failures,
-            due_in_us=self._wait_us(failures, sent.outcome) if slowed else 0,
-            outcome=sent.outcome,
-            sent=bool(made.pieces),
-            goes_on=(
-                goes_on
-                and finished
-                and sent.outcome.delivered
-                and not self._stopping
-                and made.claim.cursor_seq + len(fates) < made.claim.head_seq
-            ),
-        )
-
-    def _held(self, made: Unbuilt, outcome: Outcome) -> Settlement:
-        failures = made.claim.failures + 1
-        entry = Entry(
-            at_us=made.at_us,
-            from_seq=made.claim.cursor_seq + 1,
-            to_seq=made.claim.head_seq,
-            fates=(),
-            outcome=outcome,
-            duration_ms=0.0,
-            sent_bytes=0,
-            config_version=made.config_version,
-        )
-        return Settlement(
-            claim=made.claim,
-            name=made.name,
-            advance_to=made.claim.cursor_seq,
-            fates=(),
-            entries=(entry,),
-            dead=(),
-            failures=failures,
-            due_in_us=self._wait_us(failures, outcome),
-            outcome=outcome,
-            sent=True,
-        )
-
-    def _wait_us(self, failures: int, outcome: Outcome) -> int:
-        jitter = random.uniform(-1, 1)  # noqa: S311 - spreads retries, keeps no secret
-        return retry.delay_us(failures, jitter=jitter, retry_after=outcome.retry_after, now_us=self._clock())
+            self._ahead[id_] = Ahead(version=made.stored.version, fates=fates)
 
 
-_RESERVED: Final = 2_000_000
+def _in_turn(claims: Sequence[Claim]) -> list[Claim]:
+    """Return claims with the workspaces that wait for little first, and each workspace's together.
+
+    What is shared between a workspace's destinations is then in memory only once.
+    """
+    owed: Counter[int] = Counter()
+    for claim in claims:
+        owed[claim.workspace_id] += claim.head_seq - claim.cursor_seq
+    return sorted(claims, key=lambda claim: (owed[claim.workspace_id], claim.workspace_id, claim.cursor_seq))
 
 
-def _size(made: Prepared | Unbuilt | None) -> int:
+def _size(made: Built) -> int:
     return made.size_bytes if isinstance(made, Prepared) else 0
 
 

@@ -16,25 +16,30 @@ class Fate(StrEnum):
 
 
 _FATES: Final = tuple(Fate)
-_CODES: Final = {fate: code for code, fate in enumerate(_FATES, start=1)}
+_CODES: Final[dict[Fate | None, int]] = {None: 0, **{fate: code for code, fate in enumerate(_FATES, start=1)}}
 _BITS: Final = 3
 _MASK: Final = (1 << _BITS) - 1
 
 
-def pack(fates: Sequence[Fate]) -> bytes:
+def pack(fates: Sequence[Fate | None]) -> bytes:
     """Return the map of a run of receipts: the first one's fate in the lowest 3 bits; 0 stands for none."""
-    packed = 0
-    for fate in reversed(fates):
-        packed = packed << _BITS | _CODES[fate]
+    if not fates:
+        return b""
+    # Nearly every run is all of one fate, and then the map is one digit repeated.
+    if fates.count(fates[0]) == len(fates):
+        packed = _CODES[fates[0]] * ((1 << _BITS * len(fates)) - 1) // _MASK
+    else:
+        packed = int("".join(str(_CODES[fate]) for fate in reversed(fates)), 8)
     return packed.to_bytes((len(fates) * _BITS + 7) // 8, "little")
 
 
-def unpack(packed: bytes) -> list[Fate]:
-    """Return the fates of a run of receipts, in order."""
+def unpack(packed: bytes) -> list[Fate | None]:
+    """Return the fates of a run of receipts, in order, up to the last that has one; None for none."""
     bits = int.from_bytes(packed, "little")
-    fates = []
+    fates: list[Fate | None] = []
     while bits:
-        fates.append(_fate(bits & _MASK))
+        code = bits & _MASK
+        fates.append(_fate(code) if code else None)
         bits >>= _BITS
     return fates
 

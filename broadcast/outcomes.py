@@ -1,78 +1,191 @@
-"""What tries at a batch came to: judged, joined after a bisection, and cut to the finished prefix."""
+"""What a try at a batch came to: judged, cut to the finished prefix, and what is to be recorded of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from broadcast.batches import Piece, Prepared
-from broadcast.destination import Destination, Outcome, Response, Verdict
+from broadcast import retry
+from broadcast.batches import Prepared, Unbuilt
+from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict
 from broadcast.fates import Fate
-from broadcast.recorder import DeadOne, Entry
+from broadcast.filling import LEFT_OUT, Mark, Piece
+from broadcast.recorder import DeadOne, Entry, Replayed, Settlement
 from broadcast.report import scrub
+
+MAX_REJECTED: Final = 16
+"""After so many rejected receipts in a row the destination is asked about, not the receipts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What one try at some pieces came to; `fates` covers the finished ones, in order."""
+    """What one try at a batch came to, by the numbers of its receipts."""
 
-    fates: tuple[Fate, ...]
+    fates: Mapping[int, Fate]
     dead: tuple[DeadOne, ...] = ()
     outcome: Outcome
     duration_ms: float = 0.0
     sent_bytes: int = 0
 
 
-def judged(destination: Destination, response: Response, pieces: Sequence[Piece]) -> Sent:
+def judged(destination: Destination, response: Response, spans: int) -> Outcome:
     """Judge an answer; where every span was rejected, a success is a rejection."""
     outcome = destination.judge(response)
-    spans = sum(piece.spans for piece in pieces)
     if outcome.verdict is Verdict.PARTLY_DELIVERED and outcome.rejected_spans >= spans:
         outcome = replace(outcome, verdict=Verdict.REJECTED)
-    secrets = destination.secret_values()
     words = outcome.reason
     if not outcome.delivered and response.body:
         words = f"{words}: {response.body[:4096].decode('utf-8', 'replace')}"
-    fates = (Fate.DELIVERED,) * len(pieces) if outcome.delivered else ()
-    return Sent(
-        fates=fates,
-        outcome=replace(outcome, reason=scrub(words, secrets)),
-        duration_ms=response.duration_ms,
-        sent_bytes=response.sent_bytes,
+    return replace(outcome, reason=scrub(words, destination.secret_values()))
+
+
+def settlement(made: Prepared, sent: Sent, *, goes_on: bool, jitter: float, now_us: int) -> Settlement:
+    """Return what is to be recorded of a try: the finished prefix settled, the rest due again."""
+    marks = _prefix(made, sent.fates)
+    finished = len(marks) == len(made.marks)
+    slowed = not finished and not sent.outcome.delivered
+    arrived = Fate.DELIVERED in sent.fates.values()
+    # Any success resets the back-off, also that of a part.
+    failures = (0 if arrived else made.claim.failures) + 1 if slowed else 0
+    doubts = _doubts(made, sent, slowed=slowed, arrived=arrived)
+    attention = _attention(sent, doubts, slowed=slowed)
+    fresh = made.replay is None
+    fates = tuple(mark for mark in marks if isinstance(mark, Fate))
+    advance_to = made.claim.cursor_seq + len(marks) if fresh else made.claim.cursor_seq
+    waits = slowed or attention is not None
+    return Settlement(
+        claim=made.claim,
+        name=made.stored.uid,
+        advance_to=advance_to,
+        fates=fates if fresh else (),
+        entries=_entries(made, sent, marks, slowed=slowed),
+        dead=_dead(made, sent, len(marks)),
+        failures=failures,
+        doubts=doubts,
+        due_in_us=_wait_us(max(failures, 1), sent.outcome, attention, jitter, now_us) if waits else 0,
+        outcome=sent.outcome,
+        sent=bool(made.chunks),
+        attention=attention,
+        resumes=made.claim.probing and arrived and attention is None,
+        replay=None if made.replay is None else _replayed(made, marks),
+        goes_on=(
+            goes_on
+            and fresh
+            and finished
+            and sent.outcome.delivered
+            and attention is None
+            and advance_to < made.claim.head_seq
+        ),
     )
 
 
-def joined(first: Sent, *parts: Sent) -> Sent:
-    """Return several tries at one batch as one; the last part says whether the rest has to wait."""
-    last = parts[-1]
-    verdict = first.outcome if last.outcome.delivered else last.outcome
-    return Sent(
-        fates=tuple(fate for part in parts for fate in part.fates),
-        dead=tuple(dead for part in parts for dead in part.dead),
-        outcome=verdict,
-        duration_ms=first.duration_ms + sum(part.duration_ms for part in parts),
-        sent_bytes=first.sent_bytes + sum(part.sent_bytes for part in parts),
+def unbuilt(made: Unbuilt, *, jitter: float, now_us: int) -> Settlement:
+    """Return what is to be recorded of a claim that could not become a batch."""
+    verdict = Verdict.REFUSED if made.lasting else Verdict.RETRYING
+    outcome = Outcome(verdict=verdict, reason=made.reason)
+    failures = made.claim.failures + 1
+    attention = made.reason if made.lasting else None
+    entry = Entry(
+        at_us=made.at_us,
+        from_seq=made.claim.cursor_seq + 1,
+        to_seq=max(made.claim.head_seq, made.claim.cursor_seq + 1),
+        fates=(),
+        outcome=outcome,
+        duration_ms=0.0,
+        sent_bytes=0,
+        config_version=made.config_version,
+    )
+    return Settlement(
+        claim=made.claim,
+        name=made.name,
+        advance_to=made.claim.cursor_seq,
+        fates=(),
+        entries=(entry,),
+        dead=(),
+        failures=failures,
+        doubts=made.claim.doubts,
+        due_in_us=_wait_us(failures, outcome, attention, jitter, now_us),
+        outcome=outcome,
+        sent=True,
+        attention=attention,
     )
 
 
-def prefix(made: Prepared, decided: Sequence[Fate]) -> tuple[Fate, ...]:
-    """Return the fates of the finished receipts from the cursor on, up to the first that has none yet."""
-    rest = iter(decided)
-    found: list[Fate] = []
-    for known in made.fates:
-        fate = known if known is not None else next(rest, None)
-        if fate is None:
+def ahead(made: Prepared, sent: Sent, before: Mapping[int, Fate]) -> dict[int, Fate]:
+    """Return what arrived behind the finished prefix: it is not sent again while this worker lives."""
+    if made.replay is not None:
+        return {}
+    behind = made.numbers[len(_prefix(made, sent.fates)) :]
+    known = {seq: fate for seq in behind if (fate := sent.fates.get(seq) or before.get(seq)) is not None}
+    return {seq: fate for seq, fate in known.items() if fate is Fate.DELIVERED}
+
+
+def batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:
+    """Return an id that is the same when the same receipts are sent again."""
+    text = f"{made.stored.uid}:{pieces[0].seq}-{pieces[-1].seq}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+# -- the parts of it -------------------------------------------------------------------------------
+
+
+def _prefix(made: Prepared, decided: Mapping[int, Fate]) -> tuple[Mark, ...]:
+    """Return what became of the receipts from the first on, up to the first of which nothing is known."""
+    found: list[Mark] = []
+    for seq, mark in zip(made.numbers, made.marks, strict=True):
+        known = mark if mark is not None else decided.get(seq)
+        if known is None:
             break
-        found.append(fate)
+        found.append(known)
     return tuple(found)
 
 
-def entry(made: Prepared, sent: Sent, fates: tuple[Fate, ...], *, from_seq: int | None = None) -> Entry:
-    """Return the attempt to record: of finished receipts, or of those from `from_seq` on that must wait."""
-    begin = made.from_seq if from_seq is None else from_seq
+def _doubts(made: Prepared, sent: Sent, *, slowed: bool, arrived: bool) -> int:
+    """Count doubtful answers, and rejected receipts, in a row."""
+    if slowed and sent.outcome.remedy is Remedy.DOUBT:
+        return (0 if arrived else made.claim.doubts) + 1
+    if sent.dead and not arrived:
+        return made.claim.doubts + len(sent.dead)
+    return made.claim.doubts if slowed and not arrived else 0
+
+
+def _attention(sent: Sent, doubts: int, *, slowed: bool) -> str | None:
+    """Return why the destination needs a person, None where it does not."""
+    if slowed and sent.outcome.remedy is Remedy.ATTEND:
+        return sent.outcome.reason
+    if sent.outcome.verdict is Verdict.REJECTED and doubts >= MAX_REJECTED and sent.dead:
+        return f"The last {doubts} receipts were all rejected: {sent.outcome.reason}"
+    return None
+
+
+def _wait_us(failures: int, outcome: Outcome, attention: str | None, jitter: float, now_us: int) -> int:
+    if attention is not None:
+        return retry.probe_us(failures, jitter=jitter)
+    return retry.delay_us(
+        failures,
+        jitter=jitter,
+        retry_after=outcome.retry_after,
+        answered_at=outcome.answered_at,
+        now_us=now_us,
+    )
+
+
+def _entries(made: Prepared, sent: Sent, marks: tuple[Mark, ...], *, slowed: bool) -> tuple[Entry, ...]:
+    entries = []
+    done = len(marks)
+    if any(isinstance(mark, Fate) for mark in marks):
+        entries.append(_entry(made, sent, made.numbers[0], made.numbers[done - 1], _map(made, marks)))
+    if slowed:
+        entries.append(_entry(made, sent, made.numbers[done], made.numbers[-1], ()))
+    return tuple(entries)
+
+
+def _entry(made: Prepared, sent: Sent, from_seq: int, to_seq: int, fates: tuple[Fate | None, ...]) -> Entry:
     return Entry(
         at_us=made.at_us,
-        from_seq=begin,
-        to_seq=begin + len(fates) - 1 if fates else made.claim.cursor_seq + len(made.fates),
+        from_seq=from_seq,
+        to_seq=to_seq,
         fates=fates,
         outcome=sent.outcome,
         duration_ms=sent.duration_ms,
@@ -81,7 +194,34 @@ def entry(made: Prepared, sent: Sent, fates: tuple[Fate, ...], *, from_seq: int 
     )
 
 
-def batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:
-    """Return an id that is the same when the same receipts are sent again."""
-    text = f"{made.stored.uid}:{pieces[0].seq}-{pieces[-1].seq}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _map(made: Prepared, marks: tuple[Mark, ...]) -> tuple[Fate | None, ...]:
+    """Return the fates by number, None for numbers in between that this attempt says nothing of."""
+    known = {
+        seq: mark
+        for seq, mark in zip(made.numbers[: len(marks)], marks, strict=True)
+        if isinstance(mark, Fate)
+    }
+    return tuple(known.get(seq) for seq in range(made.numbers[0], made.numbers[len(marks) - 1] + 1))
+
+
+def _dead(made: Prepared, sent: Sent, done: int) -> tuple[DeadOne, ...]:
+    """Return the dead letters among what is settled: rejected there, or not encodable here."""
+    broken = tuple(
+        DeadOne(seq=seq, receipt_id=receipt_id, reason=reason, status_code=None)
+        for seq, receipt_id, reason in made.broken
+    )
+    settled = set(made.numbers[:done])
+    return tuple(one for one in (*sent.dead, *broken) if one.seq in settled)
+
+
+def _replayed(made: Prepared, marks: tuple[Mark, ...]) -> Replayed:
+    if made.replay is None:
+        raise RuntimeError("Only a replay's batch has a place in a replay.")
+    counted = Counter(mark if mark == LEFT_OUT else Fate(mark).value for mark in marks if mark is not None)
+    arrived = [seq for seq, mark in zip(made.numbers, marks, strict=False) if mark is Fate.DELIVERED]
+    return Replayed(
+        replay_id=made.replay.id,
+        position=made.replay.position,
+        counts=dict(counted),
+        arrived=tuple(arrived),
+    )

@@ -5,16 +5,29 @@ Attempt, cursor, counters and dead letters of an outcome change in one transacti
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from broadcast import failpoints
 from broadcast import fates as fate_map
 from broadcast.destination import Outcome
 from broadcast.errors import Unavailable
 from broadcast.fates import Fate
-from broadcast.store import Conn, Store, attempts, cursors, dead_letters
-from broadcast.store.cursors import Claim, Counts
+from broadcast.store import (
+    Conn,
+    Store,
+    attempts,
+    audit,
+    dead_letters,
+    destinations,
+    leases,
+    notices,
+    replays,
+)
+from broadcast.store.leases import Claim, Counts, Held, Settled
+from broadcast.store.notices import Kind
 
 _PAUSE_S: Final = 0.02
 _AGAIN_S: Final = 0.5
@@ -31,7 +44,7 @@ class Entry:
     at_us: int
     from_seq: int
     to_seq: int
-    fates: tuple[Fate, ...]
+    fates: tuple[Fate | None, ...]
     outcome: Outcome
     duration_ms: float
     sent_bytes: int
@@ -49,8 +62,18 @@ class DeadOne:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """How far a replay came: what its receipts came to, and the numbers of those that arrived."""
+
+    replay_id: int
+    position: int
+    counts: dict[str, int]
+    arrived: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """What became of one claim."""
+    """What became of one claim; `attention` is why the destination needs a person, None where it does not."""
 
     claim: Claim
     name: str
@@ -59,11 +82,39 @@ class Settlement:
     entries: tuple[Entry, ...]
     dead: tuple[DeadOne, ...]
     failures: int
+    doubts: int
     due_in_us: int
     outcome: Outcome
     sent: bool
+    attention: str | None = None
+    resumes: bool = False
+    replay: Replayed | None = None
     goes_on: bool = False
     """Whether the lease is kept for the next batch."""
+
+    def settled(self, moved: int) -> Settled:
+        """Return what the cursor is told; `moved` dead letters have arrived after all."""
+        counts = Counter(self.fates)
+        tried = self.sent or self.attention is not None
+        return Settled(
+            destination_id=self.claim.destination_id,
+            token=self.claim.token,
+            advance_to=self.advance_to,
+            counts=Counts(
+                delivered=counts[Fate.DELIVERED] + moved,
+                sampled_out=counts[Fate.SAMPLED_OUT],
+                filtered=counts[Fate.FILTERED],
+                rejected=counts[Fate.REJECTED] - moved,
+                expired=counts[Fate.EXPIRED],
+            ),
+            due_in_us=self.due_in_us,
+            failures=self.failures,
+            doubts=self.doubts,
+            verdict=self.outcome.verdict.value if tried else None,
+            status_code=self.outcome.status_code,
+            reason=self.outcome.reason,
+            release=not self.goes_on,
+        )
 
 
 class Recorder:
@@ -121,7 +172,7 @@ class Recorder:
         give_up_at = loop.time() + _GIVE_UP_S
         while True:
             try:
-                return await self.write(lambda conn: [settle(conn, item) for item in outcomes])
+                return await self.write(lambda conn: settle(conn, outcomes))
             except Unavailable:
                 if loop.time() > give_up_at:
                     raise
@@ -130,30 +181,56 @@ class Recorder:
 
     def _commit(self, change: Callable[[Conn], _T]) -> _T:
         with self._store.write() as conn:
-            return change(conn)
+            changed = change(conn)
+            failpoints.reached("record_before_commit")
+        failpoints.reached("record_after_commit")
+        return changed
 
 
-def settle(conn: Conn, item: Settlement) -> bool:
-    """Record one outcome; False, and nothing written, when the lease is no longer ours."""
-    kept = cursors.settle(
-        conn,
-        destination_id=item.claim.destination_id,
-        token=item.claim.token,
-        advance_to=item.advance_to,
-        counts=Counts(**{fate.value: item.fates.count(fate) for fate in Fate}),
-        due_in_us=item.due_in_us,
-        failures=item.failures,
-        verdict=item.outcome.verdict.value if item.sent else None,
-        status_code=item.outcome.status_code,
-        reason=item.outcome.reason,
-        release=not item.goes_on,
+def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
+    """Record outcomes together; False, and nothing written, for those whose lease is no longer ours."""
+    destinations.lock(
+        conn, [item.claim.destination_id for item in items if item.attention is not None or item.resumes]
     )
-    if not kept:
-        return False
-    attempt_id = None
-    for entry in item.entries:
-        id_ = _insert(conn, item, entry)
-        attempt_id = id_ if entry.fates else attempt_id
+    held = leases.lock_held(conn, [item.settled(0) for item in items])
+    kept = [item.claim.destination_id in held for item in items]
+    ours = [item for item, is_kept in zip(items, kept, strict=True) if is_kept]
+    leases.settle_held(conn, [item.settled(_moved(conn, item, held)) for item in ours], held)
+    rows: list[dict[str, Any]] = []
+    for item in ours:
+        now_us = held[item.claim.destination_id].now_us
+        _advance_replay(conn, item, now_us)
+        rows.extend(_rows(conn, item))
+        _call_for_attention(conn, item, now_us)
+    attempts.insert_all(conn, rows)
+    return kept
+
+
+def _moved(conn: Conn, item: Settlement, held: Mapping[int, Held]) -> int:
+    """Take the dead letters that a replay delivered off the list; return how many the ledger counted."""
+    if item.replay is None or not item.replay.arrived:
+        return 0
+    id_ = item.claim.destination_id
+    return dead_letters.take(conn, id_, item.replay.arrived, since_seq=held[id_].since_seq)
+
+
+def _advance_replay(conn: Conn, item: Settlement, now_us: int) -> None:
+    if item.replay is not None and item.replay.counts:
+        replays.advance(
+            conn,
+            item.replay.replay_id,
+            position=item.replay.position,
+            counts=item.replay.counts,
+            now_us=now_us,
+        )
+
+
+def _rows(conn: Conn, item: Settlement) -> list[dict[str, Any]]:
+    """Return the attempts to insert; those with dead letters are inserted here, since these name them."""
+    rows = [_row(item, entry) for entry in item.entries]
+    if not item.dead:
+        return rows
+    ids = [attempts.insert(conn, **row) for row in rows]
     for dead in item.dead:
         dead_letters.insert(
             conn,
@@ -162,29 +239,67 @@ def settle(conn: Conn, item: Settlement) -> bool:
             seq=dead.seq,
             receipt_id=dead.receipt_id,
             at_us=item.entries[0].at_us,
-            attempt_id=attempt_id,
+            attempt_id=ids[0],
             status_code=dead.status_code,
             reason=dead.reason,
+            replay_id=None if item.replay is None else item.replay.replay_id,
         )
-    return True
+    return []
 
 
-def _insert(conn: Conn, item: Settlement, entry: Entry) -> int:
-    delivered, rejected = entry.fates.count(Fate.DELIVERED), entry.fates.count(Fate.REJECTED)
-    return attempts.insert(
+def _row(item: Settlement, entry: Entry) -> dict[str, Any]:
+    counts = Counter(fate for fate in entry.fates if fate is not None)
+    delivered, rejected = counts[Fate.DELIVERED], counts[Fate.REJECTED]
+    return {
+        "destination_id": item.claim.destination_id,
+        "at_us": entry.at_us,
+        "from_seq": entry.from_seq,
+        "to_seq": entry.to_seq,
+        "verdict": entry.outcome.verdict.value,
+        "reason": entry.outcome.reason,
+        "config_version": entry.config_version,
+        "delivered": delivered,
+        "rejected": rejected,
+        "skipped": counts.total() - delivered - rejected,
+        "status_code": entry.outcome.status_code,
+        "duration_ms": round(entry.duration_ms, 1),
+        "bytes": entry.sent_bytes,
+        "fates": fate_map.pack(entry.fates),
+        "replay_id": None if item.replay is None else item.replay.replay_id,
+    }
+
+
+def _call_for_attention(conn: Conn, item: Settlement, now_us: int) -> None:
+    """Pause a destination that needs a person, or let it go on; either is told once, in this transaction."""
+    id_ = item.claim.destination_id
+    if item.attention is not None:
+        changed = destinations.pause(conn, id_, by="answer", reason=item.attention, now_us=now_us)
+        _tell(conn, item, "needs_attention", "destination.needs_attention", item.attention, changed, now_us)
+    elif item.resumes:
+        changed = destinations.resume(conn, id_, paused_by="answer")
+        _tell(conn, item, "resumed", "destination.resumed", item.outcome.reason, changed, now_us)
+
+
+def _tell(  # noqa: PLR0917 - private
+    conn: Conn, item: Settlement, kind: Kind, action: str, message: str, changed: bool, now_us: int
+) -> None:
+    if not changed:
+        return
+    of = item.claim
+    audit.record(
         conn,
-        destination_id=item.claim.destination_id,
-        at_us=entry.at_us,
-        from_seq=entry.from_seq,
-        to_seq=entry.to_seq,
-        verdict=entry.outcome.verdict.value,
-        reason=entry.outcome.reason,
-        config_version=entry.config_version,
-        delivered=delivered,
-        rejected=rejected,
-        skipped=len(entry.fates) - delivered - rejected,
-        status_code=entry.outcome.status_code,
-        duration_ms=round(entry.duration_ms, 1),
-        bytes=entry.sent_bytes,
-        fates=fate_map.pack(entry.fates),
+        workspace_id=of.workspace_id,
+        user_id=None,
+        action=action,
+        target=item.name,
+        detail={"reason": message},
+        now_us=now_us,
+    )
+    notices.add(
+        conn,
+        workspace_id=of.workspace_id,
+        destination_id=of.destination_id,
+        kind=kind,
+        message=message,
+        now_us=now_us,
     )

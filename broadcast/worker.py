@@ -14,6 +14,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
+from broadcast.mail import Mailer
+from broadcast.notices import Notifier
+from broadcast.retention import Retention
 from broadcast.store import Conn, liveness, passed_tests, receipts
 from broadcast.transport import Transport
 
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 RENEW_S: Final = 5
 STOP_S: Final = 15.0
+_NOTICES_S: Final = 5
+_RETENTION_S: Final = 60
+_BREATH_S: Final = 0.1
+"""Between two steps of retention, so that ingest always finds the database free."""
+
 _TICK_S: Final = 1.0
 _IDLE_S: Final = 1.0
 """The longest sleep of the loop: it looks even when no bell was heard."""
@@ -84,6 +92,18 @@ class _Worker:
             clock=services.clock,
             wake=self._awake.set,
         )
+        config = services.config
+        self._retention = Retention(retention_us=config.retention_us, holder=holder)
+        self._notifier = Notifier(
+            services.store,
+            services.vault,
+            transport,
+            Mailer(config.mail_server) if config.mail_server else None,
+            config.public_url,
+            services.clock,
+            types=services.types,
+            retention_us=config.retention_us,
+        )
 
     async def work(self) -> None:
         """Claim and deliver until told to stop; then finish what is in flight and leave no lease behind."""
@@ -109,7 +129,8 @@ class _Worker:
             try:
                 look, self._look_for_dead = self._look_for_dead, False
                 claimed = await self._delivery.round(look_for_dead=look)
-                wait_s = 0.0 if claimed == CLAIM else await self._wait_s()
+                # Whoever rang meanwhile is heard at once.
+                wait_s = 0.0 if claimed == CLAIM or self._awake.is_set() else await self._wait_s()
             except Unavailable as error:
                 _log.warning("action=store_unavailable reason=%s", error)
                 wait_s = _TICK_S
@@ -151,7 +172,9 @@ class _Worker:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         scheduler.add_job(self._renew, "interval", seconds=RENEW_S)
-        scheduler.add_job(self._tick, "interval", seconds=RENEW_S)
+        scheduler.add_job(self._tick, "interval", seconds=_TICK_S)
+        scheduler.add_job(self._notices, "interval", seconds=_NOTICES_S)
+        scheduler.add_job(self._retain, "interval", seconds=_RETENTION_S)
         scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
         scheduler.add_job(self._housekeeping, "interval", seconds=_HOUSEKEEPING_S)
         return scheduler
@@ -176,6 +199,21 @@ class _Worker:
     async def _contents(self) -> None:
         with _logged("contents"):
             await self._delivery.drop_settled_contents()
+
+    async def _notices(self) -> None:
+        with _logged("notices"):
+            await self._notifier.send_due(self._delivery.write)
+
+    async def _retain(self) -> None:
+        """Let go of what is too old, step by step, until this round is over."""
+        with _logged("retention"):
+            more = True
+            while more and not self._stopping.is_set():
+                more = await self._delivery.write(self._retention_step)
+                await asyncio.sleep(_BREATH_S)
+
+    def _retention_step(self, conn: Conn) -> bool:
+        return self._retention.step(conn, self._store.now_us(conn))
 
     async def _housekeeping(self) -> None:
         with _logged("housekeeping"):

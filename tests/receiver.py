@@ -45,6 +45,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+_JSON = {"content-type": "application/json"}
 _IDS = {"traceId", "spanId", "parentSpanId"}
 
 
@@ -193,6 +194,7 @@ class Receiver:
             self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.ca.issue_cert(*names).configure_cert(self.server_context)
         self._scripts: dict[str, deque[tuple[Answer, int | None]]] = {}
+        self._refused: list[tuple[str, bytes, int]] = []
         self._lock = threading.Lock()
         self._server = _Server((host, port), self)
         self.host, self.port = host, int(self._server.server_address[1])
@@ -238,8 +240,16 @@ class Receiver:
         with self._lock:
             self._scripts.setdefault(path, deque()).append((answer, times))
 
-    def scripted(self, path: str) -> Answer | None:
+    def refuse_when(self, path: str, holds: bytes, *, status: int) -> None:
+        """Script a path to refuse, from now on, each body that holds these bytes."""
         with self._lock:
+            self._refused.append((path, holds, status))
+
+    def scripted(self, path: str, body: bytes = b"") -> Answer | None:
+        with self._lock:
+            for refused_path, holds, status in self._refused:
+                if refused_path == path and holds in body:
+                    return Answer(status=status, body=b'{"message":"bad span"}', headers=_JSON)
             scripts = self._scripts.get(path)
             if not scripts:
                 return None
@@ -355,7 +365,7 @@ class _Handler(BaseHTTPRequestHandler):
         if required and headers.get(required[0].lower()) != required[1]:
             self.respond(401, b'{"message":"unknown key"}')
             return
-        scripted = self.server.receiver.scripted(self.path.split("?")[0])
+        scripted = self.server.receiver.scripted(self.path.split("?")[0], body)
         if scripted:
             self.respond(scripted.status, scripted.body, scripted.headers)
             return

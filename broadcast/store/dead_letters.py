@@ -1,9 +1,10 @@
 """Dead letters: receipts a destination rejected, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from broadcast.store.tables import dead_letters
@@ -94,3 +95,22 @@ def counted(conn: Connection, destination_id: int, from_seq: int, to_seq: int) -
         dead_letters.c.replay_id.is_(None),
     )
     return set(conn.execute(query).scalars())
+
+
+def take(conn: Connection, destination_id: int, seqs: Sequence[int], *, since_seq: int) -> int:
+    """Take receipts that have arrived off the list; return how many the running ledger counts as rejected."""
+    taken = 0
+    for start in range(0, len(seqs), _AT_ONCE):
+        gone = conn.execute(
+            delete(dead_letters)
+            .where(
+                dead_letters.c.destination_id == destination_id,
+                dead_letters.c.seq.in_(list(seqs[start : start + _AT_ONCE])),
+            )
+            .returning(dead_letters.c.seq, dead_letters.c.replay_id)
+        )
+        taken += sum(row.replay_id is None and row.seq > since_seq for row in gone)
+    return taken
+
+
+_AT_ONCE: Final = 500

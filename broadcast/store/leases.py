@@ -163,6 +163,11 @@ def release(conn: Connection, destination_ids: Iterable[int], token: int) -> int
     return conn.execute(statement).rowcount
 
 
+def release_all(conn: Connection, holder: str) -> int:
+    """Give back every lease of a holder, at its end; return how many it had."""
+    return conn.execute(update(cursors).where(cursors.c.lease_holder == holder).values(**_FREE)).rowcount
+
+
 def settle(
     conn: Connection,
     *,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from broadcast.delivery import Delivery
 from broadcast.egress import Policy
 from broadcast.ingest import Ingest
 from broadcast.receipt import Receipt
-from broadcast.store import Store, cursors, workspaces
+from broadcast.store import Store, cursors, destinations, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
@@ -83,9 +84,11 @@ class World:
 
     def _point(self, stored: StoredDestination, path: str) -> None:
         """Move a destination past the gate, as if the address had begun to answer differently."""
-        from broadcast.store import destinations  # noqa: PLC0415
+        self.point_at(stored, self.body(path)["config"]["endpoint"])
 
-        moved = TYPES["otel-collector"].parse(self.body(path)["config"])
+    def point_at(self, stored: StoredDestination, endpoint: str) -> None:
+        """Let a destination have another address, untested."""
+        moved = TYPES["otel-collector"].parse({**self.body()["config"], "endpoint": endpoint})
         with self.store.write() as conn:
             destinations.update(
                 conn,
@@ -114,8 +117,8 @@ class World:
         self.ingest = Ingest(self.store, self.vault, clock, 30 * 86_400_000_000)
         return items
 
-    def deliver(self, *, rounds: int = 1) -> None:
-        """Run rounds of delivery to their ends."""
+    def deliver(self, *, rounds: int = 1, between: Callable[[], None] = lambda: None) -> None:
+        """Run rounds of delivery to their ends, in one worker, with something done after each."""
 
         async def work() -> None:
             async with Transport(POLICY) as transport:
@@ -132,6 +135,7 @@ class World:
                     await delivery.round()
                     while delivery.in_flight:  # noqa: ASYNC110 - a test may poll
                         await asyncio.sleep(0.005)
+                    between()
                 await delivery.drop_settled_contents()
                 await delivery.stop(1.0)
 
@@ -144,11 +148,9 @@ class World:
         return found
 
     def due_now(self, stored: StoredDestination) -> None:
-        """Let the back-off end."""
+        """Let the back-off end, with all that is counted of it."""
         with self.store.write() as conn:
-            cursor = cursors.get(conn, stored.id)
-            assert cursor is not None
-            cursors.make_due(conn, stored.id)
+            conn.exec_driver_sql(f"UPDATE cursors SET due_at_us = 0 WHERE destination_id = {stored.id}")
 
     def generation_ids(self) -> list[str]:
         """Return the receipt ids that arrived, in order."""

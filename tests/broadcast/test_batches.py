@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from broadcast import batches, shared_log
+from broadcast.compression import gzip_fast
 from broadcast.recorder import Recorder, Settlement
 from broadcast.store import Store, destinations
 from destinations.otel_collector import OtelCollector
@@ -16,19 +18,37 @@ def world(store: Store, tmp_path: Path) -> Iterator[World]:
         yield World.build(store, receiver, tmp_path)
 
 
-def test_a_destination_alone_catches_up_batch_by_batch_under_one_lease(world: World) -> None:
+def test_a_destination_alone_catches_up_batch_by_batch_under_one_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "REQUESTS", 2)
     stored = world.destination()
     world.append(1_100)
+
     world.deliver()
+
     cursor = world.cursor(stored)
     assert (cursor.delivered, cursor.lease_holder) == (1_100, None)
-    assert len(world.receiver.requests) > 1
+    assert sorted(set(world.generation_ids())) == sorted(f"gen-{number}" for number in range(1, 1_101))
+    assert len(world.connections.attempts(world.workspace, stored.uid)["data"]) > 1
+
+
+def test_the_requests_of_a_batch_go_out_side_by_side_and_each_receipt_once(world: World) -> None:
+    stored = world.destination()
+    world.append(1_100)
+
+    world.deliver()
+
+    assert 1 < len(world.receiver.requests) <= batches.REQUESTS
+    ids = world.generation_ids()
     # Each receipt has two such spans: its generation and the try at a provider.
-    sent = world.generation_ids()
-    assert sent[::2] == sent[1::2] == [f"gen-{number}" for number in range(1, 1_101)]
+    assert len(ids) == 2 * len(set(ids)) == 2_200
+    [attempt] = world.connections.attempts(world.workspace, stored.uid)["data"]
+    assert (attempt["from_seq"], attempt["to_seq"], attempt["delivered"]) == (1, 1_100, 1_100)
 
 
 def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "REQUESTS", 1)
     stored = world.destination()
     world.append(1_100)
     record = Recorder.record
@@ -45,6 +65,22 @@ def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.
     assert len(world.receiver.requests) == 1
     assert cursor.delivered == len(set(world.generation_ids())) < 1_100
     assert cursor.lease_holder is None
+
+
+def test_destinations_that_get_the_same_share_one_body_and_one_compression(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = []
+    monkeypatch.setattr(shared_log, "gzip_fast", lambda body: packed.append(len(body)) or gzip_fast(body))
+    for _ in range(3):
+        world.destination()
+    world.destination(privacy_mode=True)
+    world.append(5)
+
+    world.deliver()
+
+    assert len(world.receiver.requests) == 4
+    assert len(packed) == 2
 
 
 def test_a_receipt_over_the_limit_loses_its_longest_values_and_nothing_else(

@@ -210,7 +210,7 @@ def test_an_outcome_under_a_lost_lease_is_not_recorded(world: World) -> None:
     assert world.cursor(stored).delivered == 0
 
 
-def test_a_log_of_many_receipts_goes_out_in_batches_of_at_most_512_spans(world: World) -> None:
+def test_a_log_of_many_receipts_goes_out_in_requests_of_at_most_512_spans(world: World) -> None:
     stored = world.destination()
     world.append(700)
     world.deliver(rounds=4)

@@ -1,0 +1,256 @@
+"""One destination's next batch, being filled: decide about each receipt, encode it, close a request in time.
+
+Privacy comes first: no destination's code, and no encoder, ever sees what may not leave.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+import msgspec
+
+from broadcast import filters, sampling
+from broadcast.destination import Destination
+from broadcast.errors import ReceiptError, VaultError
+from broadcast.fates import Fate
+from broadcast.receipt import Receipt
+from broadcast.receipt_parser import with_content
+from broadcast.shared_log import Body, SharedLog
+from broadcast.store import Conn
+from broadcast.store.destinations import StoredDestination
+from broadcast.store.receipts import ReceiptRow
+from broadcast.variation import Variation
+
+MAX_RUN: Final = 4096
+"""The longest run of receipts that one batch may settle, most of them filtered or sampled out."""
+
+LEFT_OUT: Final = "left_out"
+"""A replay leaves out what was delivered before."""
+
+Mark = Fate | Literal["left_out"] | None
+_log: Final = logging.getLogger(__name__)
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One receipt to send: its number, its encoded spans and how many these are."""
+
+    seq: int
+    receipt_id: str
+    body: bytes
+    spans: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """What goes out as one request; `body` is shared with every destination that sends the same."""
+
+    pieces: tuple[Piece, ...]
+    body: Body
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what the chunk holds in memory."""
+        return 2 * len(self.body.plain)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How much one batch may be: `requests` side by side, receipts to send, and bytes before compression."""
+
+    requests: int
+    receipts: int
+    total_bytes: int
+    request_bytes: int
+
+
+class Unencodable(Exception):  # noqa: N818 - named by what it says
+    """No receipt of a run could be encoded: the fault is ours, not a receipt's."""
+
+
+class Filling:
+    """A run of receipts: `marks` has an entry for each number, None where a piece decides."""
+
+    def __init__(  # noqa: PLR0917 - private, called once
+        self,
+        conn: Conn,
+        stored: StoredDestination,
+        destination: Destination,
+        shared: SharedLog,
+        limits: Limits,
+        namespace: str,
+        now_us: int,
+    ) -> None:
+        self._conn = conn
+        self._stored = stored
+        self._destination = destination
+        self._shared = shared
+        self._limits = limits
+        self.marks: list[Mark] = []
+        self.numbers: list[int] = []
+        self.chunks: list[Chunk] = []
+        self.broken: list[tuple[int, str, str]] = []
+        self._pieces: list[Piece] = []
+        self._fault = ""
+        self._sending = 0
+        self._spans = 0
+        self._bytes = 0
+        self._total = 0
+        self._variation = Variation(stored, destination, namespace)
+        max_age_s = destination.max_age_s
+        self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
+        self._judges_content = filters.needs_content(stored.filter_rules)
+        # Most destinations want everything: then nothing is asked of a receipt.
+        self._chooses = bool(
+            stored.api_key_hashes
+            or stored.excluded_api_key_hashes
+            or stored.filter_rules
+            or stored.sampling_rate < 1
+        )
+
+    # -- which receipts ----------------------------------------------------------------------------
+
+    def fill_after(self, seq: int, head_seq: int, done: dict[int, Fate]) -> None:
+        """Read on from a cursor until the batch is full, the log ends, or the run is long enough.
+
+        `done` holds what arrived already ahead of an earlier request that failed.
+        """
+        at = seq
+        while at < head_seq and len(self.numbers) < MAX_RUN:
+            rows = self._shared.after(self._conn, at)
+            if not rows:
+                self._gone(at + 1, head_seq)
+                break
+            for row in rows:
+                self._gone(at + 1, row.seq - 1)
+                if len(self.numbers) >= MAX_RUN or not self._take(row, done.get(row.seq)):
+                    self._close()
+                    return
+                at = row.seq
+        self._close()
+
+    def fill_from(self, numbers: Sequence[int], delivered: set[int]) -> None:
+        """Take the given receipts, in order, until the batch is full; `delivered` ones are left out."""
+        wanted = [seq for seq in _near(numbers) if seq not in delivered]
+        rows = self._shared.among(self._conn, wanted)
+        for seq in _near(numbers):
+            if seq in delivered:
+                self._mark(seq, LEFT_OUT)
+            elif (row := rows.get(seq)) is None:
+                self._mark(seq, Fate.EXPIRED)
+            elif not self._take(row, None):
+                break
+        self._close()
+
+    def _gone(self, first: int, last: int) -> None:
+        """Count what retention has deleted as expired."""
+        for seq in range(first, min(last, first + MAX_RUN - len(self.numbers) - 1) + 1):
+            self._mark(seq, Fate.EXPIRED)
+
+    def _mark(self, seq: int, mark: Mark) -> None:
+        self.numbers.append(seq)
+        self.marks.append(mark)
+
+    # -- one receipt -------------------------------------------------------------------------------
+
+    def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
+        """Decide about one receipt; return False when the batch is full and it has to wait."""
+        if done is not None:
+            self._mark(row.seq, done)
+            return True
+        receipt = self._shared.receipt(row)
+        skipped = self._skipped(row, receipt)
+        if skipped is not None:
+            self._mark(row.seq, skipped)
+            return True
+        try:
+            made = self._made(row, receipt)
+        except VaultError:
+            raise
+        except ReceiptError as error:
+            return self._break(row, error.message)
+        except Exception as error:  # noqa: BLE001 - see below
+            # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
+            _log.exception("action=encode_failed receipt=%s", row.id)
+            self._fault = f"Encoding failed ({type(error).__name__})."
+            return self._break(row, self._fault)
+        return self._add(row, *made)
+
+    def _add(self, row: ReceiptRow, body: bytes, spans: int) -> bool:
+        if self._sending >= self._limits.receipts:
+            return False
+        too_many = self._spans + spans > self._destination.max_spans
+        if self._pieces and (too_many or self._bytes + len(body) > self._limits.request_bytes):
+            self._close()
+            if len(self.chunks) >= self._limits.requests:
+                return False
+        if self._sending and self._total + len(body) > self._limits.total_bytes:
+            return False
+        self._pieces.append(Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans))
+        self._mark(row.seq, None)
+        self._sending += 1
+        self._spans += spans
+        self._bytes += len(body) + 1
+        self._total += len(body)
+        return True
+
+    def _close(self) -> None:
+        """End the current request."""
+        if self._pieces:
+            pieces = tuple(self._pieces)
+            body = self._shared.body(
+                self._variation.key, self._destination.encoding, tuple(piece.seq for piece in pieces), pieces
+            )
+            self.chunks.append(Chunk(pieces=pieces, body=body))
+            self._pieces, self._spans, self._bytes = [], 0, 0
+
+    def _break(self, row: ReceiptRow, reason: str) -> bool:
+        self.broken.append((row.seq, row.id, reason))
+        self._mark(row.seq, Fate.REJECTED)
+        return True
+
+    def check(self) -> None:
+        """Raise `Unencodable` when our own code failed at everything there was to send."""
+        if self._fault and not self.chunks:
+            raise Unencodable(self._fault)
+
+    def _skipped(self, row: ReceiptRow, receipt: Receipt) -> Fate | None:
+        if self._oldest_us is not None and receipt.created_at_us < self._oldest_us:
+            return Fate.EXPIRED
+        if not self._chooses:
+            return None
+        seen = receipt
+        if row.has_content and self._judges_content:
+            seen = with_content(receipt, self._shared.content(self._conn, row))
+        wanted = filters.decide(
+            seen,
+            api_key_hashes=self._stored.api_key_hashes,
+            excluded_api_key_hashes=self._stored.excluded_api_key_hashes,
+            filter_rules=self._stored.filter_rules,
+        )
+        if not wanted:
+            return Fate.FILTERED
+        kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate)
+        return None if kept else Fate.SAMPLED_OUT
+
+    def _made(self, row: ReceiptRow, receipt: Receipt) -> tuple[bytes, int]:
+        made = self._shared.encoded(self._variation.key, row.seq)
+        if made is None:
+            wanted = row.has_content and self._variation.full
+            content = self._shared.content(self._conn, row) if wanted else None
+            made = self._variation.encoded(receipt, content, had_content=row.has_content)
+            self._shared.keep(self._variation.key, row.seq, made)
+        return made
+
+
+def _near(numbers: Sequence[int]) -> Sequence[int]:
+    """Return the first of some numbers, so near each other that one map holds their fates."""
+    numbers = numbers[:MAX_RUN]
+    for index, (one, other) in enumerate(pairwise(numbers), start=1):
+        if other - one > MAX_RUN or other - numbers[0] > _MAX_SPREAD:
+            return numbers[:index]
+    return numbers
+
+
+_MAX_SPREAD: Final = 32_768

@@ -1,0 +1,222 @@
+"""Sending one batch: its requests side by side, and a poison receipt found by halving.
+
+What a destination rejects is halved until the poison receipt is alone: at most 2 log2 n more requests each.
+What gets doubtful answers (408, 500, 501, 505 and above) is halved after three tries: an outage fails alike
+in both halves, a poison receipt does not.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from broadcast import failpoints, outcomes
+from broadcast.batches import Prepared
+from broadcast.destination import Batch, Outcome, Remedy, Request, Response, Verdict
+from broadcast.errors import AddressRefused, SendFailed
+from broadcast.fates import Fate
+from broadcast.filling import Chunk, Piece
+from broadcast.outcomes import Sent
+from broadcast.recorder import DeadOne
+
+MAX_DEAD_LETTERS: Final = 16
+"""After so many rejected receipts in one batch its rest waits: then the fault is hardly the receipts'."""
+
+TRIES: Final = 3
+"""Doubtful answers in a row before a batch is halved."""
+
+DEEP_TRIES: Final = 6
+"""Doubtful answers in a row before also halves that fail alike are halved: they may hold a poison each."""
+
+NOTHING: Final = Outcome(verdict=Verdict.DELIVERED, reason="Nothing in this range to send.")
+_TOO_BIG: Final = 413
+
+
+class Sender(Protocol):
+    """What sends a request: the transport."""
+
+    async def send(self, request: Request) -> Response:
+        """Return the answer, or raise `AddressRefused` or `SendFailed`."""
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What is known of a batch while it is sent."""
+
+    made: Prepared
+    fates: dict[int, Fate] = field(default_factory=dict)
+    dead: list[DeadOne] = field(default_factory=list)
+    good: list[Outcome] = field(default_factory=list)
+    rejecting: Outcome | None = None
+    failed: dict[int, Outcome] = field(default_factory=dict)
+    durations_ms: list[float] = field(default_factory=list)
+    sent_bytes: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether anything of the batch has arrived."""
+        return bool(self.good)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much was rejected that the rest has to wait."""
+        return len(self.dead) >= MAX_DEAD_LETTERS
+
+    def fail(self, pieces: Sequence[Piece], outcome: Outcome) -> None:
+        """Note why these pieces have to wait."""
+        self.failed[pieces[0].seq] = outcome
+
+    def reject(self, piece: Piece, outcome: Outcome) -> None:
+        """Note that this receipt is a dead letter."""
+        self.rejecting = self.rejecting or outcome
+        self.fates[piece.seq] = Fate.REJECTED
+        self.dead.append(
+            DeadOne(
+                seq=piece.seq,
+                receipt_id=piece.receipt_id,
+                reason=outcome.reason,
+                status_code=outcome.status_code,
+            )
+        )
+
+    def sent(self, duration_ms: float) -> Sent:
+        """Return what the whole batch came to."""
+        if len(self.durations_ms) == 1:
+            duration_ms = self.durations_ms[0]
+        told = Sent(
+            fates=self.fates,
+            dead=tuple(self.dead),
+            outcome=self._outcome(),
+            duration_ms=duration_ms,
+            sent_bytes=self.sent_bytes,
+        )
+        blamed = self.full or self.made.claim.probing
+        if blamed and self.dead and not self.passed and self.rejecting is not None:
+            # It takes nothing at all, so the fault is not the receipts': none of them is given up.
+            reason = f"It rejected every receipt: {self.rejecting.reason}"
+            refused = replace(self.rejecting, verdict=Verdict.REFUSED, reason=reason)
+            return replace(told, fates={}, dead=(), outcome=refused)
+        return told
+
+    def _outcome(self) -> Outcome:
+        if self.failed:
+            return self.failed[min(self.failed)]
+        if self.rejecting is not None:
+            return self.rejecting
+        partly = [outcome for outcome in self.good if outcome.verdict is Verdict.PARTLY_DELIVERED]
+        return partly[0] if partly else self.good[0]
+
+
+class Courier:
+    """Carries batches to destinations, over one transport."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        open_sends: int,
+        too_big: Callable[[Prepared, int], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._sender = sender
+        self._sends = asyncio.Semaphore(open_sends)
+        self._too_big = too_big
+        self._stopping = stopping
+
+    async def carry(self, made: Prepared) -> Sent:
+        """Send a batch and return what became of each receipt; raises only for our own mistakes."""
+        if not made.chunks:
+            return Sent(fates={}, outcome=NOTHING)
+        tally = _Tally(made=made)
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(self._chunk(tally, chunk) for chunk in made.chunks))
+        return tally.sent((asyncio.get_running_loop().time() - started) * 1000)
+
+    async def _chunk(self, tally: _Tally, chunk: Chunk) -> None:
+        outcome = await self._once(tally, chunk.pieces, chunk)
+        tries = tally.made.claim.doubts + 1
+        if outcome.remedy is Remedy.DOUBT and tries >= TRIES:
+            await self._isolate(tally, chunk.pieces, outcome, deep=tries >= DEEP_TRIES)
+        else:
+            await self._go_on(tally, chunk.pieces, outcome)
+
+    async def _go_on(self, tally: _Tally, pieces: Sequence[Piece], outcome: Outcome) -> None:
+        if outcome.remedy is Remedy.SPLIT:
+            await self._split(tally, pieces, outcome)
+        elif not outcome.delivered:
+            tally.fail(pieces, outcome)
+
+    async def _split(self, tally: _Tally, pieces: Sequence[Piece], outcome: Outcome) -> None:
+        """Halve what was rejected until the poison receipt is alone."""
+        if len(pieces) == 1:
+            tally.reject(pieces[0], outcome)
+            return
+        for half in _halves(pieces):
+            if tally.full or self._stopping():
+                tally.fail(half, outcome)
+                return
+            answer = await self._once(tally, half)
+            await self._go_on(tally, half, answer)
+            if half[0].seq in tally.failed:
+                return
+
+    async def _isolate(self, tally: _Tally, pieces: Sequence[Piece], outcome: Outcome, *, deep: bool) -> None:
+        """Halve what got doubtful answers; where nothing at all passes it is an outage, and all waits."""
+        if len(pieces) == 1 and tally.passed:
+            words = f"{outcome.reason}, while its neighbours were taken"
+            tally.reject(pieces[0], replace(outcome, verdict=Verdict.REJECTED, reason=words))
+            return
+        if len(pieces) == 1 or tally.full or self._stopping():
+            tally.fail(pieces, outcome)
+            return
+        halves = _halves(pieces)
+        answers = [await self._once(tally, half) for half in halves]
+        if not tally.passed and not deep:
+            tally.fail(pieces, outcome)
+            return
+        for half, answer in zip(halves, answers, strict=True):
+            if answer.remedy is Remedy.DOUBT:
+                await self._isolate(tally, half, answer, deep=deep)
+            else:
+                await self._go_on(tally, half, answer)
+            if half[0].seq in tally.failed:
+                return
+
+    async def _once(self, tally: _Tally, pieces: Sequence[Piece], chunk: Chunk | None = None) -> Outcome:
+        """Send one request; what it delivers is noted, what it does not is the caller's matter."""
+        made = tally.made
+        bodies = tuple(piece.body for piece in pieces)
+        batch = Batch(
+            id=outcomes.batch_id(made, pieces),
+            at_us=made.at_us,
+            pieces=bodies,
+            joined=None if chunk is None else chunk.body.plain,
+        )
+        request = made.destination.request(batch)
+        if chunk is not None and request.compress and request.body is chunk.body.plain:
+            request = replace(request, packed=chunk.body.packed())
+        started = asyncio.get_running_loop().time()
+        failpoints.reached("before_send")
+        try:
+            async with self._sends:
+                response = await self._sender.send(request)
+        except AddressRefused as error:
+            outcome = Outcome(verdict=Verdict.REFUSED, reason=str(error))
+        except SendFailed as error:
+            outcome = Outcome(verdict=Verdict.NO_ANSWER, reason=str(error))
+        else:
+            failpoints.reached("after_answer")
+            outcome = outcomes.judged(made.destination, response, sum(piece.spans for piece in pieces))
+            tally.sent_bytes += response.sent_bytes
+        tally.durations_ms.append((asyncio.get_running_loop().time() - started) * 1000)
+        if outcome.delivered:
+            tally.good.append(outcome)
+            tally.fates.update((piece.seq, Fate.DELIVERED) for piece in pieces)
+        elif outcome.status_code == _TOO_BIG and len(pieces) > 1:
+            self._too_big(made, len(request.body))
+        return outcome
+
+
+def _halves(pieces: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]]:
+    middle = len(pieces) // 2
+    return pieces[:middle], pieces[middle:]
