@@ -4,61 +4,20 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import click
 
 from broadcast import __version__
+from broadcast.cli_destinations import destinations
+from broadcast.cli_program import configured, explained, migrated, opened, types, with_services
 from broadcast.config import Config, load
 from broadcast.demo import Demo, prepare_demo
 from broadcast.doctor import Finding, examine
-from broadcast.errors import BroadcastError
-from broadcast.logs import configure
 from broadcast.rotation import rotate, verify
-from broadcast.runtime import Services, build
+from broadcast.runtime import Services
 from broadcast.serving import WorkerProcess, end_with_parent, serve_web
 from broadcast.status import DestinationStatus, statuses
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn our errors into one sentence and exit code 1, never a stack trace."""
-    try:
-        yield
-    except BroadcastError as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _with_services(command: Callable[Concatenate[Services, P], R]) -> Callable[P, R]:
-    """Give a command the assembled program on a migrated database."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _explained():
-            return command(_services(_configured()), *args, **kwargs)
-
-    return wrapped
-
-
-def _configured() -> Config:
-    config = load()
-    configure(config.log_level, config.log_format)
-    return config
-
-
-def _services(config: Config) -> Services:
-    from destinations import TYPES  # noqa: PLC0415 - the types are found by looking into a folder
-
-    services = build(config, TYPES)
-    if not services.store.is_migrated():
-        raise BroadcastError("The database is not at this version's schema. Run: broadcast migrate")
-    return services
 
 
 @click.group()
@@ -70,9 +29,9 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve pages, API and the worker on one machine, migrating first."""
-    with _explained():
-        config = _configured()
-        services = _migrated(config)
+    with explained():
+        config = configured()
+        services = migrated(config)
         demo = prepare_demo(services) if config.demo else None
         services.store.close()
         _announce(config, demo)
@@ -89,9 +48,9 @@ def serve() -> None:
 @main.command()
 def web() -> None:
     """Serve pages and API; run `broadcast worker` beside it."""
-    with _explained():
-        config = _configured()
-        _services(config).store.close()
+    with explained():
+        config = configured()
+        opened(config).store.close()
         serve_web(config)
 
 
@@ -100,16 +59,16 @@ def worker() -> None:
     """Deliver receipts until SIGTERM or Ctrl-C."""
     from broadcast.worker import run  # noqa: PLC0415 - the scheduler is needed here alone
 
-    with _explained():
+    with explained():
         end_with_parent()
-        run(_services(_configured()))
+        run(opened(configured()))
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    with _explained():
-        _migrated(_configured())
+    with explained():
+        migrated(configured())
     click.echo("The database is at this version's schema.")
 
 
@@ -121,8 +80,8 @@ def migrate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_json: bool) -> None:
     """Migrate, then make a user, a workspace and its keys; safe to run again."""
-    with _explained():
-        services = _migrated(_configured())
+    with explained():
+        services = migrated(configured())
         made = services.accounts.bootstrap(
             email=email, password=password, workspace=workspace, new_keys=new_keys, now_us=services.clock()
         )
@@ -132,7 +91,7 @@ def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_j
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True)
-@_with_services
+@with_services
 def status(services: Services, *, as_json: bool) -> None:
     """Say, for every destination, what it is doing and how far behind it is."""
     found = statuses(services)
@@ -149,11 +108,9 @@ def status(services: Services, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def doctor(*, as_json: bool) -> None:
     """Check configuration, database, keys, egress, clock and ledgers; say what to do."""
-    with _explained():
+    with explained():
         config = load()
-        from destinations import TYPES  # noqa: PLC0415
-
-        findings = examine(config, TYPES)
+        findings = examine(config, types())
     if as_json:
         click.echo(json.dumps({"data": [finding.view() for finding in findings]}))
     else:
@@ -162,13 +119,16 @@ def doctor(*, as_json: bool) -> None:
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
+main.add_command(destinations)
+
+
 @main.group()
 def keys() -> None:
     """Rotate and verify the encryption keys."""
 
 
 @keys.command(name="rotate")
-@_with_services
+@with_services
 def keys_rotate(services: Services) -> None:
     """Wrap every stored secret with the first key of BROADCAST_ENCRYPTION_KEYS."""
     count = rotate(services)
@@ -176,7 +136,7 @@ def keys_rotate(services: Services) -> None:
 
 
 @keys.command(name="verify")
-@_with_services
+@with_services
 def keys_verify(services: Services) -> None:
     """Open every stored secret, and name what cannot be opened."""
     broken = verify(services)
@@ -184,14 +144,6 @@ def keys_verify(services: Services) -> None:
         click.echo(f"cannot be opened: {name}")
     click.echo("Every sealed value opens." if not broken else f"{len(broken)} sealed values do not open.")
     sys.exit(1 if broken else 0)
-
-
-def _migrated(config: Config) -> Services:
-    from destinations import TYPES  # noqa: PLC0415
-
-    services = build(config, TYPES)
-    services.store.migrate()
-    return services
 
 
 def _print(made: dict[str, Any], *, as_json: bool) -> None:

@@ -2,9 +2,11 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click import Group
 from click.testing import CliRunner, Result
 
 from broadcast.cli import main
@@ -31,12 +33,19 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path / "var")
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
-def test_every_command_explains_itself(shell: Shell, command: str) -> None:
-    result = shell.run(command, "--help")
+def every_command(group: Group, *above: str) -> Iterator[tuple[str, ...]]:
+    for name, command in sorted(group.commands.items()):
+        yield (*above, name)
+        if isinstance(command, Group):
+            yield from every_command(command, *above, name)
+
+
+@pytest.mark.parametrize("words", tuple(every_command(main)), ids=" ".join)
+def test_every_command_explains_itself(shell: Shell, words: tuple[str, ...]) -> None:
+    result = shell.run(*words, "--help")
 
     assert result.exit_code == 0
-    assert main.commands[command].help
+    assert result.stdout.splitlines()[2].strip()
 
 
 def test_bootstrap_prints_what_scripts_need(shell: Shell) -> None:
