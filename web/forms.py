@@ -41,16 +41,23 @@ PRIVACY: Final = (
     ("full", "Full content", "Also messages as they were sent and answered, and error texts."),
 )
 GROUPS: Final = (
-    ("broadcast_generation_cost", "Cost", "What was charged, upstream cost, own-key use, estimates."),
+    (
+        "broadcast_generation_cost",
+        "Cost",
+        "What was charged, the provider's own price, whether your own key paid, whether it is an estimate.",
+    ),
     (
         "broadcast_generation_identity",
         "Identity",
-        "App, site, API key, user, session and request ids. Metadata only does not remove them.",
+        (
+            "API key name and hash, app title and site, origin, user, session and request ids. "
+            "Metadata only does not take these away."
+        ),
     ),
     (
         "broadcast_generation_request_context",
         "Request context",
-        "API type, streaming, region, user agent, finish reasons, latency and native token counts.",
+        "API type, streaming, region, user agent, finish reasons, first token, duration, token counts.",
     ),
 )
 
