@@ -10,9 +10,10 @@ from typing import Any, Final
 from broadcast.config import Config
 from broadcast.destination import Destination
 from broadcast.errors import BroadcastError
+from broadcast.proof import prove
 from broadcast.rotation import verify
 from broadcast.runtime import Services, build
-from broadcast.store import cursors, destinations, workspaces
+from broadcast.store import destinations, workspaces
 
 _CLOCK_SKEW_US: Final = 5_000_000
 _LOW_DISK_BYTES: Final = 500_000_000
@@ -103,17 +104,19 @@ def _keys(services: Services) -> Iterator[Finding]:
 
 
 def _ledgers(services: Services) -> Iterator[Finding]:
-    with services.store.read() as conn:
-        for workspace in workspaces.all(conn):
-            head = workspaces.head_seq(conn, workspace.id)
-            for cursor in cursors.list_for(conn, workspace.id):
-                ledger = cursors.ledger(cursor, head)
-                if not ledger.balanced:
-                    message = f"Destination {cursor.destination_id} of {workspace.slug} does not balance."
-                    yield Finding(
-                        subject="ledger", ok=False, message=message, fix="Report this with the ledger."
-                    )
-    yield Finding(subject="ledgers", ok=True, message="Examined.")
+    proof = prove(services.store)
+    for fault in proof.faults:
+        yield Finding(subject=fault.subject, ok=False, message=fault.message, fix=fault.fix)
+    wrong = {fault.subject for fault in proof.faults}
+    if "log" not in wrong:
+        yield Finding(subject="log", ok=True, message=f"{proof.receipts} receipts kept, none missing.")
+    if "ledger" not in wrong:
+        message = f"{proof.ledgers} balance, and the attempts kept tell the same."
+        yield Finding(subject="ledgers", ok=True, message=message)
+    if "contents" not in wrong:
+        yield Finding(subject="contents", ok=True, message="None is kept that no destination is owed.")
+    if "lease" not in wrong:
+        yield Finding(subject="leases", ok=True, message="None is held by a worker that has died.")
 
 
 def _egress(services: Services) -> Iterator[Finding]:
