@@ -10,8 +10,8 @@ import pytest
 
 import destinations
 from broadcast import otlp, otlp_protobuf
-from broadcast.destination import Batch, Destination, OTLPDestination, Response, Verdict
-from broadcast.errors import SettingsError
+from broadcast.destination import Batch, Destination, OTLPDestination, Response, Verdict, normalised
+from broadcast.errors import SettingsError, VaultError
 from broadcast.fields import BULLETS
 from broadcast.receipt import Cost, KeyRef, Receipt, Timing, Usage
 from broadcast.span import ResourceSpans, Span
@@ -243,6 +243,27 @@ def test_the_address_is_told_without_any_secret(slug: str) -> None:
     bare = type_of(slug).parse(config, secrets_required=False)
     assert bare.address() == made(slug).address()
     assert all(re.fullmatch(r"https://[^/]+:\d+/.*", address) for address in bare.address())
+
+
+@every_type
+def test_the_address_names_every_place_that_is_called(slug: str) -> None:
+    destination = made(slug)
+    check = destination.credential_check()
+    called = [destination.request(batch(destination)).url, *([check.url] if check else [])]
+    assert destination.address() == tuple(map(normalised, called))
+
+
+@every_type
+def test_a_secret_sealed_for_one_place_opens_for_no_other(slug: str) -> None:
+    destination = made(slug)
+    vault = Vault(KeyRing.parse(new_key()))
+    place = {"workspace": "w", "destination": "d"}
+    sealed = vault.seal_secrets(destination.secrets(), **place, address=destination.address())
+    for at in range(len(destination.address())):
+        moved = list(destination.address())
+        moved[at] = "https://elsewhere.example:443/"
+        with pytest.raises(VaultError):
+            vault.open_secrets(sealed, **place, address=tuple(moved))
 
 
 @every_type
