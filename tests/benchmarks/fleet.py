@@ -1,22 +1,25 @@
 """Many workspaces and destinations, saved without ten thousand live tests, and real workers for them."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, select
 
 from broadcast import config
 from broadcast.destination import Destination
 from broadcast.runtime import Services, build
-from broadcast.store import cursors, destinations, tables, workspaces
+from broadcast.store import Conn, bulk, cursors, destinations, tables, workspaces
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import new_key
 from destinations import TYPES
@@ -68,52 +71,75 @@ def add_workspaces(services: Services, count: int) -> list[Workspace]:
 
 def add_destinations(services: Services, workspace: Workspace, endpoints: Sequence[str]) -> None:
     """Save collectors as `Connections` does after a passed test: one by its code, the others like it."""
-    kind = TYPES["otel-collector"]
-    first, *others = (
-        kind.parse({"endpoint": endpoint, "headers": {"authorization": "Bearer bench"}})
-        for endpoint in endpoints
-    )
+    first, *others = endpoints
+    made = TYPES["otel-collector"].parse({"endpoint": first, "headers": {"authorization": "Bearer bench"}})
+    sealed = partial(_sealed, services, workspace, made.secrets())
     now_us = services.clock()
     with services.store.write() as conn:
         head = workspaces.lock_head(conn, workspace.id)
-        settings = _settings(services, workspace, first, number=0)
         id_ = destinations.insert(
-            conn, workspace_id=workspace.id, type="otel-collector", now_us=now_us, **settings
+            conn,
+            workspace_id=workspace.id,
+            type="otel-collector",
+            name="sink 0",
+            config=made.plain(),
+            masks=made.masks(),
+            now_us=now_us,
+            **sealed(made),
         )
         cursors.start(conn, id_, workspace.id, head, now_us)
         if not others:
             return
-        stored = conn.execute(select(tables.destinations).where(tables.destinations.c.id == id_)).one()
+        model = conn.execute(select(tables.destinations).where(tables.destinations.c.id == id_)).one()
         cursor = conn.execute(select(tables.cursors).where(tables.cursors.c.destination_id == id_)).one()
-        alike = [
-            _copy(stored, **_settings(services, workspace, one, number=number))
-            for number, one in enumerate(others, 1)
-        ]
-        for row in alike:
-            del row["id"]
-        made = conn.execute(insert(tables.destinations).returning(tables.destinations.c.id), alike).scalars()
-        conn.execute(insert(tables.cursors), [_copy(cursor, destination_id=one) for one in made])
+        _append(
+            conn,
+            tables.destinations,
+            [
+                {
+                    **model._asdict(),
+                    "id": id_ + number,
+                    "name": f"sink {number}",
+                    "name_key": f"sink {number}",
+                    "config": {**model.config, "endpoint": endpoint},
+                    **sealed(_at(made, endpoint)),
+                }
+                for number, endpoint in enumerate(others, 1)
+            ],
+        )
+        ids = range(id_ + 1, id_ + len(endpoints))
+        _append(conn, tables.cursors, [{**cursor._asdict(), "destination_id": one} for one in ids])
+        if services.store.dialect == "postgresql":
+            conn.exec_driver_sql("SELECT setval('destinations_id_seq', (SELECT max(id) FROM destinations))")
 
 
-def _settings(services: Services, workspace: Workspace, made: Destination, *, number: int) -> dict[str, Any]:
+def _append(conn: Conn, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = [column.name for column in table.columns]
+    bulk.insert_rows(conn, table, names, [tuple(_plain(row[name]) for name in names) for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the driver takes it: the columns that hold JSON get its text."""
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _at(made: Destination, endpoint: str) -> Destination:
+    """Return the same collector at another address, which costs no parsing."""
+    other = copy(made)
+    object.__setattr__(other, "endpoint_url", endpoint)
+    return other
+
+
+def _sealed(
+    services: Services, workspace: Workspace, secrets: Mapping[str, str], made: Destination
+) -> dict[str, Any]:
     uid, address = destinations.new_uid(), tuple(made.address())
+    seal = services.vault.seal_secrets
     return {
         "uid": uid,
-        "name": f"sink {number}",
-        "config": made.plain(),
-        "masks": made.masks(),
-        "sealed": services.vault.seal_secrets(
-            made.secrets(), workspace=workspace.uid, destination=uid, address=address
-        ),
+        "sealed": seal(secrets, workspace=workspace.uid, destination=uid, address=address),
         "address": address,
     }
-
-
-def _copy(row: Any, **changes: Any) -> dict[str, Any]:
-    copied = {**row._asdict(), **changes}
-    if "name" in changes:
-        copied["name_key"] = changes["name"]
-    return copied
 
 
 @dataclass(frozen=True, kw_only=True)
