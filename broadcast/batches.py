@@ -9,10 +9,10 @@ from typing import Final
 from broadcast.destination import Destination
 from broadcast.errors import BroadcastError, VaultError
 from broadcast.fates import Fate
-from broadcast.filling import Chunk, Filling, Limits, Mark, Unencodable
+from broadcast.filling import Filling, Limits, Mark, Unencodable
 from broadcast.gate import opened
-from broadcast.shared_log import SharedLog
-from broadcast.store import Conn, Store, destinations, replays, workspaces
+from broadcast.shared_log import Chunk, Pages, SharedLog
+from broadcast.store import Conn, Store, destinations, receipts, replays, workspaces
 from broadcast.store.cursors import Claim
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.replays import Replay
@@ -22,7 +22,7 @@ from broadcast.vault import Vault
 REQUESTS: Final = 8
 """Requests of one batch that are open at once."""
 
-BATCH_BYTES: Final = 8_000_000
+BATCH_BYTES: Final = 4_000_000
 _SUSPECT_RECEIPTS: Final = 64
 _SUSPECT_BYTES: Final = 128_000
 _OPENED: Final = 2_048
@@ -77,6 +77,7 @@ class Builder:
         self.vault: Final = vault
         self.types: Final = types
         self.namespace: Final = namespace
+        self.pages: Final = Pages()
         self._opened: dict[tuple[int, int], Destination] = {}
         self._fits: dict[tuple[int, int], int] = {}
 
@@ -126,8 +127,7 @@ class Round:
         self._builder = builder
         self._claims = claims
         self._stored: dict[int, StoredDestination] | None = None
-        self._workspaces: dict[int, Workspace | None] = {}
-        self._shared: SharedLog | None = None
+        self._logs: dict[int, SharedLog] = {}
 
     def build_some(
         self, claims: Sequence[Claim], done: Mapping[int, "Ahead"], *, now_us: int, enough_bytes: int
@@ -136,24 +136,25 @@ class Round:
         found: list[Built] = []
         size = 0
         with self._builder.store.read() as conn:
+            self._load(conn)
             for claim in claims:
                 ahead = done.get(claim.destination_id)
-                made = self.build(conn, claim, ahead, now_us=now_us)
+                made = self._build(conn, claim, ahead, now_us=now_us)
                 found.append(made)
                 size += made.size_bytes if isinstance(made, Prepared) else 0
                 if size >= enough_bytes:
                     break
         return found
 
-    def build(self, conn: Conn, claim: Claim, ahead: "Ahead | None", *, now_us: int) -> Built:
+    def _build(self, conn: Conn, claim: Claim, ahead: "Ahead | None", *, now_us: int) -> Built:
         """Return a claim's next batch, None when it is gone, paused or off; only the database raises."""
-        stored = self._destination(conn, claim)
-        workspace = self._workspace(conn, claim.workspace_id)
-        if stored is None or workspace is None or not _wanted(stored, workspace):
+        stored = (self._stored or {}).get(claim.destination_id)
+        log = self._logs.get(claim.workspace_id)
+        if stored is None or log is None or not _wanted(stored, log.workspace):
             return None
         lasting = True
         try:
-            return self._prepare(conn, claim, workspace, stored, ahead, now_us)
+            return self._prepare(conn, claim, log, stored, ahead, now_us)
         except Unencodable as error:
             reason, lasting = str(error), False
         except VaultError:
@@ -175,16 +176,14 @@ class Round:
         self,
         conn: Conn,
         claim: Claim,
-        workspace: Workspace,
+        log: SharedLog,
         stored: StoredDestination,
         ahead: "Ahead | None",
         now_us: int,
     ) -> Prepared | None:
-        destination = self._builder.open(workspace, stored)
-        if self._shared is None or self._shared.workspace.id != workspace.id:
-            self._shared = SharedLog(workspace, self._builder.vault)
+        destination = self._builder.open(log.workspace, stored)
         limits = self._builder.limits(claim, stored, destination)
-        filling = Filling(conn, stored, destination, self._shared, limits, self._builder.namespace, now_us)
+        filling = Filling(conn, stored, destination, log, limits, self._builder.namespace, now_us)
         replay = None
         if claim.cursor_seq < claim.head_seq:
             done = ahead.fates if ahead is not None and ahead.version == stored.version else {}
@@ -214,15 +213,21 @@ class Round:
             delivered = replays.delivered_among(conn, replay.destination_id, numbers)
         filling.fill_from(numbers, delivered)
 
-    def _destination(self, conn: Conn, claim: Claim) -> StoredDestination | None:
-        if self._stored is None:
-            self._stored = destinations.by_ids(conn, [claim.destination_id for claim in self._claims])
-        return self._stored.get(claim.destination_id)
-
-    def _workspace(self, conn: Conn, workspace_id: int) -> Workspace | None:
-        if workspace_id not in self._workspaces:
-            self._workspaces[workspace_id] = workspaces.by_id(conn, workspace_id)
-        return self._workspaces[workspace_id]
+    def _load(self, conn: Conn) -> None:
+        """Read once what all claims of the round need: settings, workspaces, and each log's next receipts."""
+        if self._stored is not None:
+            return
+        self._stored = destinations.by_ids(conn, [claim.destination_id for claim in self._claims])
+        places: dict[int, int] = {}
+        for claim in self._claims:
+            if claim.cursor_seq < claim.head_seq:
+                place = places.get(claim.workspace_id, claim.cursor_seq)
+                places[claim.workspace_id] = min(place, claim.cursor_seq)
+        for workspace in workspaces.by_ids(conn, {claim.workspace_id for claim in self._claims}):
+            self._logs[workspace.id] = SharedLog(workspace, self._builder.vault, self._builder.pages)
+        for workspace_id, rows in receipts.read_after_each(conn, places, _FIRST_READ).items():
+            if workspace_id in self._logs:
+                self._logs[workspace_id].put(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +238,7 @@ class Ahead:
     fates: dict[int, Fate]
 
 
+_FIRST_READ: Final = 64
 _REPLAYED: Final = 512
 """Receipts of a replay that one batch takes, so that fresh ones soon have their turn again."""
 

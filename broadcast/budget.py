@@ -11,9 +11,13 @@ class Budget:
         self._used = 0
         self._freed = asyncio.Event()
 
+    def has_room(self, size: int) -> bool:
+        """Return whether so much may be taken without waiting."""
+        return not self._used or self._used + size <= self._limit
+
     async def take(self, size: int) -> None:
         """Wait until there is room."""
-        while self._used and self._used + size > self._limit:
+        while not self.has_room(size):
             self._freed.clear()
             await self._freed.wait()
         self._used += size

@@ -33,10 +33,16 @@ CLAIM: Final = 64
 LEASE_US: Final = 30_000_000
 OPEN_SENDS: Final = 2_000
 OPEN_BYTES: Final = 64 * 2**20
+"""What all open batches may hold; a quarter of it is for small ones, so that large ones never stop them."""
+
+SMALL: Final = 64
+"""Receipts that a small batch has at most."""
+
 IN_A_ROW: Final = 4
 """Batches that a destination may send under one lease while it catches up; then the others have a turn."""
 
-_RESERVED: Final = 2 * BATCH_BYTES
+_RESERVED: Final = BATCH_BYTES
+_RESERVED_SMALL: Final = 256_000
 _ENOUGH: Final = 1_000_000
 """Bytes after which what is built goes out before more is built."""
 
@@ -68,7 +74,8 @@ class Delivery:
         self._recorder = Recorder(store)
         self._flying: dict[int, asyncio.Task[None]] = {}
         self._ahead: dict[int, Ahead] = {}
-        self._budget = Budget(OPEN_BYTES)
+        self._small = Budget(OPEN_BYTES // 4)
+        self._large = Budget(OPEN_BYTES * 3 // 4)
         self._served: set[int] = set()
         self._stopping = False
         self._courier = Courier(
@@ -93,19 +100,24 @@ class Delivery:
         claims = await self._recorder.write(partial(self._claim, look_for_dead=look_for_dead))
         failpoints.reached("after_claim")
         left = _in_turn(claims)
-        claimed = Counter(claim.workspace_id for claim in claims)
         try:
-            with self._builder.round(left) as building:
-                while left and not self._stopping:
-                    made = await self._build(building, left)
-                    for claim, one in zip(left, made, strict=False):
-                        # Those that share what is made of a receipt stay together, round by round.
-                        self._start(claim, one, batches=IN_A_ROW if claimed[claim.workspace_id] == 1 else 1)
+            with self._builder.round(claims) as building:
+                while left and not self._stopping and self._has_room(left[0]):
+                    # A batch for which there is no memory is given back, and claimed again when there is.
+                    same = [claim for claim in left if _is_small(claim) == _is_small(left[0])]
+                    made = await self._build(building, same)
+                    self._start_all(left[: len(made)], made)
                     left = left[len(made) :]
         finally:
             if left:
                 await self._give_back(left)
         return len(claims)
+
+    def _has_room(self, claim: Claim) -> bool:
+        return _is_small(claim) or self._large.has_room(_RESERVED)
+
+    def _budget(self, claim: Claim) -> Budget:
+        return self._small if _is_small(claim) else self._large
 
     async def due_in_us(self) -> int | None:
         """Return how long until something is due; 0 is now, None is nothing waits."""
@@ -122,6 +134,7 @@ class Delivery:
             limit=CLAIM,
             lease_us=LEASE_US,
             dead_holders=self._store.dead_holders(conn) if look_for_dead else (),
+            most=2**62 if self._large.has_room(_RESERVED) else SMALL,
         )
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
@@ -130,21 +143,23 @@ class Delivery:
             await self._recorder.write(partial(leases.release, destination_ids=ids, token=claim.token))
 
     async def _build(self, building: Round, claims: Sequence[Claim]) -> list[Built]:
-        """Build the first few batches, in memory that was free for them."""
-        await self._budget.take(_RESERVED)
+        """Build the first few batches, in memory that was free for them; all are small, or none is."""
+        budget = self._budget(claims[0])
+        reserved = _RESERVED_SMALL if _is_small(claims[0]) else _RESERVED
+        await budget.take(reserved)
         made: list[Built] = []
         try:
             made = await asyncio.to_thread(
                 building.build_some, claims, self._ahead, now_us=self._clock(), enough_bytes=_ENOUGH
             )
         finally:
-            self._budget.give(_RESERVED - sum(map(_size, made)))
+            budget.give(reserved - sum(map(_size, made)))
         return made
 
-    def _start(self, claim: Claim, made: Built, *, batches: int) -> None:
-        task = asyncio.create_task(self._carry(claim, made, batches))
-        self._flying[claim.destination_id] = task
-        self._served.add(claim.workspace_id)
+    def _start_all(self, claims: Sequence[Claim], made: Sequence[Built]) -> None:
+        for claim, one in zip(claims, made, strict=True):
+            self._flying[claim.destination_id] = asyncio.create_task(self._carry(claim, one))
+            self._served.add(claim.workspace_id)
 
     # -- keeping and ending --------------------------------------------------------------------------
 
@@ -188,10 +203,11 @@ class Delivery:
 
     # -- one batch -----------------------------------------------------------------------------------
 
-    async def _carry(self, claim: Claim, made: Built, batches: int) -> None:
+    async def _carry(self, claim: Claim, made: Built) -> None:
         size = _size(made)
+        budget = self._budget(claim)
         try:
-            for left in reversed(range(batches)):
+            for left in reversed(range(IN_A_ROW)):
                 settlement = await self._settlement(made, goes_on=left > 0 and not self._stopping)
                 if settlement is None:
                     await self._give_back((claim,))
@@ -200,9 +216,10 @@ class Delivery:
                 _report(settlement, kept=kept)
                 if not (kept and settlement.goes_on):
                     return
-                self._budget.give(size)
+                budget.give(size)
                 size = 0
                 claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
+                budget = self._budget(claim)
                 made = await self._next(claim)
                 size = _size(made)
         except Unavailable:
@@ -211,7 +228,7 @@ class Delivery:
             # The lease ends by itself and the batch is tried again.
             _log.exception("action=not_recorded destination_id=%s", claim.destination_id)
         finally:
-            self._budget.give(size)
+            budget.give(size)
             # It may have been claimed again since its lease is free: that batch is not ours to forget.
             if self._flying.get(claim.destination_id) is asyncio.current_task():
                 del self._flying[claim.destination_id]
@@ -256,14 +273,27 @@ class Delivery:
 
 
 def _in_turn(claims: Sequence[Claim]) -> list[Claim]:
-    """Return claims with the workspaces that wait for little first, and each workspace's together.
+    """Return claims with the small batches first, then the workspaces that wait for little.
 
-    What is shared between a workspace's destinations is then in memory only once.
+    Each workspace's stay together: what its destinations share is then made once.
     """
     owed: Counter[int] = Counter()
     for claim in claims:
         owed[claim.workspace_id] += claim.head_seq - claim.cursor_seq
-    return sorted(claims, key=lambda claim: (owed[claim.workspace_id], claim.workspace_id, claim.cursor_seq))
+    return sorted(
+        claims,
+        key=lambda claim: (
+            not _is_small(claim),
+            owed[claim.workspace_id],
+            claim.workspace_id,
+            claim.cursor_seq,
+        ),
+    )
+
+
+def _is_small(claim: Claim) -> bool:
+    """Whether a claim's batch is small: few receipts, or few because the last answer was none."""
+    return claim.failures > 0 or 0 < claim.head_seq - claim.cursor_seq <= SMALL
 
 
 def _size(made: Built) -> int:

@@ -7,6 +7,7 @@ Statuses and partial success: https://opentelemetry.io/docs/specs/otlp/ (OTLP 1.
 
 import base64
 import dataclasses
+import functools
 import inspect
 import json
 from collections.abc import Mapping
@@ -276,6 +277,10 @@ class Destination:
 
     def secret_values(self) -> tuple[str, ...]:
         """Return every secret as it may appear in an answer, for scrubbing: also inside our own headers."""
+        return self._secret_values
+
+    @functools.cached_property
+    def _secret_values(self) -> tuple[str, ...]:
         own = [value for value in (*self.auth().values(), *self.extra_headers().values()) if value]
         tails = [value.split(" ", 1)[1] for value in own if " " in value]
         bare = [

@@ -1,6 +1,7 @@
 """The vocabulary of settings: what a destination type declares once and everything else reads."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@functools.cache
 def specs(cls: type[Any]) -> tuple[Spec, ...]:
     """Return the settings of a destination type in declared order."""
     hints = get_type_hints(cls)

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
-import msgspec
-
 from broadcast import filters, sampling
 from broadcast.destination import Destination
 from broadcast.errors import ReceiptError, VaultError
 from broadcast.fates import Fate
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import with_content
-from broadcast.shared_log import Body, SharedLog
+from broadcast.shared_log import Body, Chunk, Piece, SharedLog
 from broadcast.store import Conn
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
@@ -31,28 +29,6 @@ LEFT_OUT: Final = "left_out"
 
 Mark = Fate | Literal["left_out"] | None
 _log: Final = logging.getLogger(__name__)
-
-
-class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One receipt to send: its number, its encoded spans and how many these are."""
-
-    seq: int
-    receipt_id: str
-    body: bytes
-    spans: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """What goes out as one request; `body` is shared with every destination that sends the same."""
-
-    pieces: tuple[Piece, ...]
-    body: Body
-
-    @property
-    def size_bytes(self) -> int:
-        """Return what the chunk holds in memory."""
-        return 2 * len(self.body.plain)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +94,9 @@ class Filling:
         """
         at = seq
         while at < head_seq and len(self.numbers) < MAX_RUN:
+            if (last := self._take_whole(at, head_seq, done)) is not None:
+                at = last
+                continue
             rows = self._shared.after(self._conn, at)
             if not rows:
                 self._gone(at + 1, head_seq)
@@ -129,6 +108,26 @@ class Filling:
                     return
                 at = row.seq
         self._close()
+
+    def _take_whole(self, at: int, head_seq: int, done: dict[int, Fate]) -> int | None:
+        """Take a request as another destination sends it; return its last number, None where none fits."""
+        if self._chooses or self._oldest_us is not None or done or self._pieces:
+            return None
+        chunk = self._shared.chunk(self._variation.key, at + 1, self._limits.request_bytes)
+        if chunk is None or chunk.pieces[-1].seq > head_seq:
+            return None
+        sending, total = self._sending + len(chunk.pieces), self._total + chunk.size_bytes
+        if (
+            len(self.chunks) >= self._limits.requests
+            or sending > self._limits.receipts
+            or (self._sending and total > self._limits.total_bytes)
+        ):
+            return None
+        self.chunks.append(chunk)
+        self.numbers.extend(range(at + 1, chunk.pieces[-1].seq + 1))
+        self.marks.extend([None] * len(chunk.pieces))
+        self._sending, self._total = sending, total
+        return chunk.pieces[-1].seq
 
     def fill_from(self, numbers: Sequence[int], delivered: set[int]) -> None:
         """Take the given receipts, in order, until the batch is full; `delivered` ones are left out."""
@@ -175,34 +174,36 @@ class Filling:
             _log.exception("action=encode_failed receipt=%s", row.id)
             self._fault = f"Encoding failed ({type(error).__name__})."
             return self._break(row, self._fault)
-        return self._add(row, *made)
+        return self._add(made)
 
-    def _add(self, row: ReceiptRow, body: bytes, spans: int) -> bool:
+    def _add(self, piece: Piece) -> bool:
         if self._sending >= self._limits.receipts:
             return False
-        too_many = self._spans + spans > self._destination.max_spans
-        if self._pieces and (too_many or self._bytes + len(body) > self._limits.request_bytes):
+        size = len(piece.body)
+        too_many = self._spans + piece.spans > self._destination.max_spans
+        if self._pieces and (too_many or self._bytes + size > self._limits.request_bytes):
             self._close()
-            if len(self.chunks) >= self._limits.requests:
-                return False
-        if self._sending and self._total + len(body) > self._limits.total_bytes:
+        if not self._pieces and len(self.chunks) >= self._limits.requests:
             return False
-        self._pieces.append(Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans))
-        self._mark(row.seq, None)
+        if self._sending and self._total + size > self._limits.total_bytes:
+            return False
+        self._pieces.append(piece)
+        self._mark(piece.seq, None)
         self._sending += 1
-        self._spans += spans
-        self._bytes += len(body) + 1
-        self._total += len(body)
+        self._spans += piece.spans
+        self._bytes += size + 1
+        self._total += size
         return True
 
     def _close(self) -> None:
         """End the current request."""
         if self._pieces:
             pieces = tuple(self._pieces)
-            body = self._shared.body(
-                self._variation.key, self._destination.encoding, tuple(piece.seq for piece in pieces), pieces
-            )
-            self.chunks.append(Chunk(pieces=pieces, body=body))
+            body = Body(self._destination.encoding, tuple(piece.body for piece in pieces))
+            chunk = Chunk(pieces=pieces, body=body)
+            self.chunks.append(chunk)
+            if pieces[-1].seq - pieces[0].seq == len(pieces) - 1:
+                self._shared.keep_chunk(self._variation.key, self._limits.request_bytes, chunk)
             self._pieces, self._spans, self._bytes = [], 0, 0
 
     def _break(self, row: ReceiptRow, reason: str) -> bool:
@@ -234,14 +235,15 @@ class Filling:
         kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate)
         return None if kept else Fate.SAMPLED_OUT
 
-    def _made(self, row: ReceiptRow, receipt: Receipt) -> tuple[bytes, int]:
-        made = self._shared.encoded(self._variation.key, row.seq)
-        if made is None:
+    def _made(self, row: ReceiptRow, receipt: Receipt) -> Piece:
+        piece = self._shared.pieces(self._variation.key, row.seq).get(row.seq)
+        if piece is None:
             wanted = row.has_content and self._variation.full
             content = self._shared.content(self._conn, row) if wanted else None
-            made = self._variation.encoded(receipt, content, had_content=row.has_content)
-            self._shared.keep(self._variation.key, row.seq, made)
-        return made
+            body, spans = self._variation.encoded(receipt, content, had_content=row.has_content)
+            piece = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
+            self._shared.keep(self._variation.key, piece)
+        return piece
 
 
 def _near(numbers: Sequence[int]) -> Sequence[int]:

@@ -10,9 +10,10 @@ from broadcast import retry
 from broadcast.batches import Prepared, Unbuilt
 from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict
 from broadcast.fates import Fate
-from broadcast.filling import LEFT_OUT, Mark, Piece
+from broadcast.filling import LEFT_OUT, Mark
 from broadcast.recorder import DeadOne, Entry, Replayed, Settlement
 from broadcast.report import scrub
+from broadcast.shared_log import Piece
 
 MAX_REJECTED: Final = 16
 """After so many rejected receipts in a row the destination is asked about, not the receipts."""
@@ -116,9 +117,9 @@ def ahead(made: Prepared, sent: Sent, before: Mapping[int, Fate]) -> dict[int, F
     """Return what arrived behind the finished prefix: it is not sent again while this worker lives."""
     if made.replay is not None:
         return {}
-    behind = made.numbers[len(_prefix(made, sent.fates)) :]
-    known = {seq: fate for seq in behind if (fate := sent.fates.get(seq) or before.get(seq)) is not None}
-    return {seq: fate for seq, fate in known.items() if fate is Fate.DELIVERED}
+    settled_upto = made.claim.cursor_seq + len(_prefix(made, sent.fates))
+    known = {**before, **sent.fates}
+    return {seq: fate for seq, fate in known.items() if seq > settled_upto and fate is Fate.DELIVERED}
 
 
 def batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:

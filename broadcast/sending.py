@@ -15,9 +15,9 @@ from broadcast.batches import Prepared
 from broadcast.destination import Batch, Outcome, Remedy, Request, Response, Verdict
 from broadcast.errors import AddressRefused, SendFailed
 from broadcast.fates import Fate
-from broadcast.filling import Chunk, Piece
 from broadcast.outcomes import Sent
 from broadcast.recorder import DeadOne
+from broadcast.shared_log import Chunk, Piece
 
 MAX_DEAD_LETTERS: Final = 16
 """After so many rejected receipts in one batch its rest waits: then the fault is hardly the receipts'."""

@@ -1,8 +1,14 @@
-"""What the destinations of a workspace share in one round: receipts read, encoded and compressed once."""
+"""What destinations of a workspace have in common: receipts read, opened, encoded and compressed once.
 
-import logging
-from collections.abc import Sequence
+Pages are kept from round to round while they are in use. All of it is bounded: what was not asked for since
+half the room was filled is forgotten, and made again by whoever needs it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from broadcast.compression import gzip_fast
 from broadcast.content import associated_data
@@ -14,16 +20,25 @@ from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import ContentCipher, Vault
 
-MAX_BYTES: Final = 16 * 2**20
-"""What a round keeps of one workspace in the hope that another destination wants the same."""
+HALF_BYTES: Final = 12 * 2**20
+"""Half of what all that is shared may hold in memory."""
 
+_PAGE_BITS: Final = 8
 _READ: Final = 64
 _READ_AT_MOST: Final = 512
 _READ_BYTES: Final = 4_000_000
 _CONTENTS: Final = 16
-_log: Final = logging.getLogger(__name__)
 
-Variation = tuple[Any, ...]
+Variation = tuple[object, ...]
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One receipt to send: its number, its encoded spans and how many these are."""
+
+    seq: int
+    receipt_id: str
+    body: bytes
+    spans: int
 
 
 class Body:
@@ -40,83 +55,153 @@ class Body:
         return self._packed
 
 
-class SharedLog:
-    """One workspace's receipts as read in this round, and what was made of them."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """What goes out as one request; `body` is shared with every destination that sends the same."""
 
-    def __init__(self, workspace: Workspace, vault: Vault) -> None:
+    pieces: tuple[Piece, ...]
+    body: Body
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what the chunk holds in memory."""
+        return len(self.body.plain)
+
+
+class _Page:
+    """Some receipts that follow each other, and what was made of them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, ReceiptRow] = {}
+        self.receipts: dict[int, Receipt] = {}
+        self.contents: dict[int, bytes | None] = {}
+        self.pieces: dict[Variation, dict[int, Piece]] = {}
+        self.size = 0
+
+
+class Pages:
+    """The pages and chunks of every workspace that delivery works at, in two generations."""
+
+    def __init__(self) -> None:
+        self._young: dict[tuple[object, ...], Any] = {}
+        self._old: dict[tuple[object, ...], Any] = {}
+        self._bytes = 0
+
+    def page(self, workspace_id: int, seq: int) -> _Page:
+        """Return the page of a receipt."""
+        key = (workspace_id, seq >> _PAGE_BITS)
+        page: _Page | None = self._young.get(key)
+        if page is None:
+            page = self._old.pop(key, None) or _Page()
+            self._young[key] = page
+            self._bytes += page.size
+        return page
+
+    def grow(self, page: _Page, size: int) -> None:
+        """Count what was added to a page."""
+        page.size += size
+        self._count(size)
+
+    def chunk(self, key: tuple[object, ...]) -> Chunk | None:
+        """Return a request that was made before."""
+        found: Chunk | None = self._young.get(key) or self._old.get(key)
+        return found
+
+    def keep(self, key: tuple[object, ...], chunk: Chunk) -> None:
+        """Keep a request for the next destination that sends the same."""
+        self._young[key] = chunk
+        self._count(chunk.size_bytes)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > HALF_BYTES:
+            self._old, self._young, self._bytes = self._young, {}, 0
+
+
+class SharedLog:
+    """One workspace's log as its destinations read it."""
+
+    def __init__(self, workspace: Workspace, vault: Vault, pages: Pages) -> None:
         self.workspace: Final = workspace
         self._vault = vault
+        self._pages = pages
         self._cipher: ContentCipher | None = None
         self._read = _READ
-        self._chunks: dict[int, list[ReceiptRow]] = {}
-        self._receipts: dict[int, Receipt] = {}
-        self._contents: dict[int, bytes | None] = {}
-        self._window = range(0)
-        self._sealed: dict[int, bytes] = {}
-        self._encoded: dict[Variation, dict[int, tuple[bytes, int]]] = {}
-        self._bodies: dict[tuple[Any, ...], Body] = {}
-        self._bytes = 0
+
+    def put(self, rows: Iterable[ReceiptRow]) -> None:
+        """Take in receipts that were read for several workspaces at once."""
+        for row in rows:
+            page = self._pages.page(self.workspace.id, row.seq)
+            if row.seq not in page.rows:
+                page.rows[row.seq] = row
+                self._pages.grow(page, len(row.document))
 
     def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
         """Return the next receipts: few at first, then as many as their size allows."""
-        rows = self._chunks.get(seq)
-        if rows is None:
-            rows = self._chunks[seq] = receipts.read_after(conn, self.workspace.id, seq, self._read)
-            longest = max((len(row.document) for row in rows), default=0)
-            self._read = max(_READ, min(_READ_AT_MOST - _READ, _READ_BYTES // (longest + 1)))
-            self._keep(longest * len(rows))
+        known = self._known_after(seq)
+        if known:
+            return known
+        rows = receipts.read_after(conn, self.workspace.id, seq, self._read)
+        longest = max((len(row.document) for row in rows), default=0)
+        self._read = max(_READ, min(_READ_AT_MOST, _READ_BYTES // (longest + 1)))
+        self.put(rows)
         return rows
 
-    def among(self, conn: Conn, numbers: Sequence[int]) -> dict[int, ReceiptRow]:
+    def _known_after(self, seq: int) -> list[ReceiptRow]:
+        rows = self._pages.page(self.workspace.id, seq + 1).rows
+        found = []
+        while (row := rows.get(seq := seq + 1)) is not None:
+            found.append(row)
+        return found
+
+    def among(self, conn: Conn, numbers: Sequence[int]) -> Mapping[int, ReceiptRow]:
         """Return some receipts by their numbers; those that are gone are left out."""
         return {row.seq: row for row in receipts.by_seqs(conn, self.workspace.id, numbers)}
 
     def receipt(self, row: ReceiptRow) -> Receipt:
         """Return a stored receipt, without content."""
-        receipt = self._receipts.get(row.seq)
+        page = self._pages.page(self.workspace.id, row.seq)
+        receipt = page.receipts.get(row.seq)
         if receipt is None:
-            receipt = self._receipts[row.seq] = from_document(row.document)
+            receipt = page.receipts[row.seq] = from_document(row.document)
+            self._pages.grow(page, len(row.document))
         return receipt
 
-    def encoded(self, variation: Variation, seq: int) -> tuple[bytes, int] | None:
-        """Return what was made of a receipt in one variation, its bytes and how many spans these are."""
-        return self._encoded.setdefault(variation, {}).get(seq)
+    def pieces(self, variation: Variation, seq: int) -> dict[int, Piece]:
+        """Return what was made in one variation of the receipts near this one, by number."""
+        return self._pages.page(self.workspace.id, seq).pieces.setdefault(variation, {})
 
-    def keep(self, variation: Variation, seq: int, made: tuple[bytes, int]) -> None:
+    def keep(self, variation: Variation, piece: Piece) -> None:
         """Keep what was made of a receipt for the next destination."""
-        self._encoded.setdefault(variation, {})[seq] = made
-        self._keep(len(made[0]))
+        page = self._pages.page(self.workspace.id, piece.seq)
+        page.pieces.setdefault(variation, {})[piece.seq] = piece
+        self._pages.grow(page, len(piece.body))
 
-    def body(self, variation: Variation, encoding: Encoding, seqs: tuple[int, ...], pieces: Any) -> Body:
-        """Return the export request of some receipts in one variation, made once."""
-        key = (variation, seqs)
-        body = self._bodies.get(key)
-        if body is None:
-            body = self._bodies[key] = Body(encoding, tuple(piece.body for piece in pieces))
-            self._keep(len(body.plain))
-        return body
+    def chunk(self, variation: Variation, first_seq: int, request_bytes: int) -> Chunk | None:
+        """Return the request that begins with this receipt and holds all that follow, where one was made."""
+        return self._pages.chunk((self.workspace.id, variation, first_seq, request_bytes))
+
+    def keep_chunk(self, variation: Variation, request_bytes: int, chunk: Chunk) -> None:
+        """Keep a request that leaves out no receipt between its first and its last."""
+        self._pages.keep((self.workspace.id, variation, chunk.pieces[0].seq, request_bytes), chunk)
 
     def content(self, conn: Conn, row: ReceiptRow) -> bytes | None:
         """Return a receipt's content, None where it is gone; raise `VaultError` when it does not open."""
-        if row.seq not in self._contents:
-            if row.seq not in self._window:
-                self._window = range(row.seq, row.seq + _CONTENTS)
-                self._sealed = receipts.contents(conn, self.workspace.id, self._window)
-            sealed = self._sealed.get(row.seq)
-            opened = None if sealed is None else self._open(sealed, row.id)
-            self._contents[row.seq] = opened
-            self._keep(len(opened or b""))
-        return self._contents[row.seq]
+        page = self._pages.page(self.workspace.id, row.seq)
+        if row.seq not in page.contents:
+            following = range(row.seq, row.seq + _CONTENTS)
+            sealed = receipts.contents(conn, self.workspace.id, following)
+            for seq in following:
+                other = page.rows.get(seq)
+                if seq == row.seq or other is not None:
+                    receipt_id = row.id if other is None else other.id
+                    page.contents[seq] = self._opened(sealed.get(seq), receipt_id)
+                    self._pages.grow(page, len(page.contents[seq] or b""))
+        return page.contents[row.seq]
 
-    def _open(self, sealed: bytes, receipt_id: str) -> bytes:
+    def _opened(self, sealed: bytes | None, receipt_id: str) -> bytes | None:
+        if sealed is None:
+            return None
         if self._cipher is None:
             self._cipher = self._vault.content_cipher(self.workspace.content_key)
         return self._cipher.open(sealed, aad=associated_data(receipt_id))
-
-    def _keep(self, size: int) -> None:
-        """Forget everything when it has become too much: whoever needs it again makes it again."""
-        self._bytes += size
-        if self._bytes > MAX_BYTES:
-            self._bytes = size
-            for kept in (self._chunks, self._receipts, self._contents, self._encoded, self._bodies):
-                kept.clear()

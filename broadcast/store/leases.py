@@ -54,13 +54,15 @@ def claim(
     limit: int = 64,
     lease_us: int = 30_000_000,
     dead_holders: Collection[str] = (),
+    most: int = 2**62,
 ) -> list[Claim]:
     """Lease up to `limit` destinations that have something to send, the longest due first.
 
+    Those with more than `most` receipts to send are left alone.
     A lease is free when its time is over or its holder is dead; all times are the database's.
     """
     token = token or new_token()
-    found = conn.execute(_CLAIMABLE, {"dead": list(dead_holders) or [""], "count": limit})
+    found = conn.execute(_CLAIMABLE, {"dead": list(dead_holders) or [""], "count": limit, "most": most})
     claims = [Claim(**row._asdict(), token=token) for row in found]
     if claims:
         conn.execute(
@@ -126,7 +128,12 @@ _CLAIMABLE: Final = (
     .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
     .join(destinations, destinations.c.id == cursors.c.destination_id)
     .join(workspaces, workspaces.c.id == cursors.c.workspace_id)
-    .where(*_READY, cursors.c.due_at_us <= NowUs(), _UNLEASED)
+    .where(
+        *_READY,
+        cursors.c.due_at_us <= NowUs(),
+        _UNLEASED,
+        heads.c.head_seq - cursors.c.cursor_seq <= bindparam("most"),
+    )
     .order_by(cursors.c.due_at_us, cursors.c.destination_id)
     .limit(bindparam("count"))
     .with_for_update(of=cursors, skip_locked=True)

@@ -1,7 +1,7 @@
 """The log: receipts, numbered without gaps, and their sealed contents while a destination still owes them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -155,6 +155,26 @@ def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) 
 _AFTER: Final = text(
     f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
     " WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count"
+)
+
+
+def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> dict[int, list[ReceiptRow]]:
+    """Return the next receipts of several logs, by workspace, each after the number given for it."""
+    if conn.dialect.name == "sqlite":
+        return {of: read_after(conn, of, after, limit) for of, after in places.items()}
+    found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
+    wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
+    for row in conn.execute(_AFTER_EACH, wanted) if places else ():
+        found[row[0]].append(_record(row))
+    return found
+
+
+# One round trip for as many logs as there are; within the process of SQLite there is nothing to save.
+_AFTER_EACH: Final = text(
+    f"SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - our own names
+    f" CROSS JOIN LATERAL (SELECT {', '.join(column.name for column in _ROW)} FROM receipts"
+    " WHERE workspace_id = log.id AND seq > log.place ORDER BY seq LIMIT :count) AS found"
+    " ORDER BY found.workspace_id, found.seq"
 )
 
 

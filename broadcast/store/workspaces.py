@@ -50,6 +50,12 @@ def by_id(conn: Connection, workspace_id: int) -> Workspace | None:
     return _one(conn, workspaces.c.id == workspace_id)
 
 
+def by_ids(conn: Connection, workspace_ids: Iterable[int]) -> list[Workspace]:
+    """Return several workspaces by their inside ids."""
+    query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
+    return [Workspace(**row._asdict()) for row in conn.execute(query)]
+
+
 def by_uid(conn: Connection, uid: str) -> Workspace | None:
     """Return a workspace by its outside id."""
     return _one(conn, workspaces.c.uid == uid)
