@@ -17,7 +17,7 @@ from broadcast.doctor import Finding, examine
 from broadcast.rotation import rotate, verify
 from broadcast.runtime import Services
 from broadcast.serving import WorkerProcess, end_with_parent, serve_web
-from broadcast.status import DestinationStatus, statuses
+from broadcast.status import statuses
 
 
 @click.group()
@@ -101,7 +101,7 @@ def status(services: Services, *, as_json: bool) -> None:
     if not found:
         click.echo("No destinations yet. Requests are recorded; nothing leaves this server.")
     for item in found:
-        click.echo(_status_line(item))
+        click.echo(item.line())
 
 
 @main.command()
@@ -174,12 +174,6 @@ def _announce(config: Config, demo: Demo | None) -> None:
         f"  curl {config.public_url}/api/v1/chat/completions -H 'Authorization: Bearer {demo.api_key}' "
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}\n"
     )
-
-
-def _status_line(item: DestinationStatus) -> str:
-    behind = f"{item.backlog} waiting"
-    error = f"  {item.last_reason}" if item.last_reason and item.state != "delivering" else ""
-    return f"{item.workspace}  {item.name}  {item.type}  {item.state}  #{item.cursor}  {behind}{error}"
 
 
 def _finding_line(finding: Finding) -> str:

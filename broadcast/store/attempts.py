@@ -1,7 +1,8 @@
 """Attempts: one row a try at a batch, with the fate of every receipt that it settled."""
 
 import uuid
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -83,6 +84,18 @@ def insert(
     return int(conn.execute(statement.returning(attempts.c.id)).scalar_one())
 
 
+def insert_all(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record several attempts at once; each row has the arguments of `insert`, all of them."""
+    if rows:
+        conn.execute(
+            _INSERT,
+            [{**row, "uid": str(uuid.uuid4()), "settled": len(row["fates"]) > 0} for row in rows],
+        )
+
+
+_INSERT: Final = _insert(attempts)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Only:
     """Which attempts are asked for: of a verdict, in `[from_us, to_us)`, at a receipt."""
@@ -159,33 +172,72 @@ def fate_of(conn: Connection, destination_id: int, seq: int) -> tuple[fates.Fate
 
 
 def told_of(conn: Connection, destination_id: int, seq: int) -> list[tuple[fates.Fate, Attempt]]:
-    """Return every fate that a receipt had at a destination, the newest first.
+    """Return every fate that a receipt had at a destination, the newest first."""
+    rows = reversed(_telling(conn, destination_id, seq, seq))
+    found = ((fates.fate_at(row.fates, seq - row.from_seq), _record(row)) for row in rows)
+    return [(fate, attempt) for fate, attempt in found if fate is not None]
 
-    Attempts at fresh traffic do not overlap, so the last that begins at or before a receipt is the only one
-    to tell of it. A replay's may leave receipts out; they are looked for only where a replay went by.
+
+def fates_at(conn: Connection, destination_id: int, seqs: Iterable[int]) -> dict[int, fates.Fate]:
+    """Return what became of several receipts at a destination, as `fate_of` says it; only settled ones."""
+    found: dict[int, fates.Fate] = {}
+    for near in _neighbours(sorted(set(seqs))):
+        for row in _telling(conn, destination_id, near[0], near[-1]):
+            for seq in near[bisect_left(near, row.from_seq) : bisect_right(near, row.to_seq)]:
+                fate = fates.fate_at(row.fates, seq - row.from_seq)
+                if fate is not None and found.get(seq) is not fates.Fate.DELIVERED:
+                    found[seq] = fate
+    return found
+
+
+def _telling(conn: Connection, destination_id: int, first: int, last: int) -> list[Any]:
+    """Return the settled attempts that touch a range, the oldest first.
+
+    Attempts at fresh receipts do not overlap, so none is older than the last that begins at or before the
+    range. A replay's may leave receipts out; they are looked for only where a replay went by.
     """
-    reach = (
-        attempts.c.destination_id == destination_id,
-        attempts.c.settled,
-        attempts.c.from_seq <= seq,
-        attempts.c.from_seq > seq - MAX_RUN,
-    )
-    own = (
-        select(*_COLUMNS)
-        .where(*reach, attempts.c.replay_id.is_(None))
+    mine = (attempts.c.destination_id == destination_id, attempts.c.settled)
+    reach = (*mine, attempts.c.from_seq > first - MAX_RUN, attempts.c.from_seq <= last)
+    begin = (
+        select(attempts.c.from_seq)
+        .where(*reach, attempts.c.from_seq <= first, attempts.c.replay_id.is_(None))
         .order_by(attempts.c.from_seq.desc())
         .limit(1)
     )
+    begins = conn.execute(begin).scalar()
+    own = select(*_COLUMNS).where(
+        *mine,
+        attempts.c.from_seq >= (first if begins is None else begins),
+        attempts.c.from_seq <= last,
+        attempts.c.to_seq >= first,
+        attempts.c.replay_id.is_(None),
+    )
     rows = list(conn.execute(own))
     passing = select(replays.c.id).where(
-        replays.c.destination_id == destination_id, replays.c.from_seq <= seq, replays.c.to_seq >= seq
+        replays.c.destination_id == destination_id, replays.c.from_seq <= last, replays.c.to_seq >= first
     )
     replayed = list(conn.execute(passing).scalars())
     if replayed:
-        again = select(*_COLUMNS).where(*reach, attempts.c.to_seq >= seq, attempts.c.replay_id.in_(replayed))
-        rows = [*conn.execute(again.order_by(attempts.c.id.desc())), *rows]
-    found = ((fates.fate_at(row.fates, seq - row.from_seq), _record(row)) for row in rows)
-    return [(fate, attempt) for fate, attempt in found if fate is not None]
+        again = select(*_COLUMNS).where(
+            *reach, attempts.c.to_seq >= first, attempts.c.replay_id.in_(replayed)
+        )
+        rows += conn.execute(again)
+    return sorted(rows, key=lambda row: row.id)
+
+
+def _neighbours(seqs: list[int]) -> Iterator[list[int]]:
+    """Yield receipts that lie close together, so that what lies between them is not read."""
+    near: list[int] = []
+    for seq in seqs:
+        if near and seq - near[0] >= _NEAR:
+            yield near
+            near = []
+        near.append(seq)
+    if near:
+        yield near
+
+
+_NEAR: Final = 4_096
 
 
 def settled_after(conn: Connection, destination_id: int, after_seq: int, limit: int) -> list[Attempt]:

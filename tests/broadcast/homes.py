@@ -62,8 +62,7 @@ class Home:
             at_us=at_us,
             from_seq=first,
             to_seq=last,
-            fates=pack(codes),
-            **values,
+            **{"fates": pack(codes), **values},
         )
 
     def settled(self, first: int, *codes: Fate, **more: Any) -> int:

@@ -214,6 +214,36 @@ def test_a_replay_that_left_a_receipt_out_tells_nothing_of_it(store: Store) -> N
     assert [item and item[0] for item in found] == [Fate.DELIVERED, Fate.REJECTED, Fate.DELIVERED]
 
 
+def test_many_receipts_are_told_as_each_alone(store: Store) -> None:
+    with store.write() as conn:
+        home = Home(conn, 10)
+        home.settled(1, *Fate, Fate.REJECTED)
+        home.attempt(7, Fate.DELIVERED, verdict="delivered", fates=b"")
+        home.settled(7, Fate.DELIVERED)
+        replay = home.replay(2, 6)
+        home.attempt(2, Fate.DELIVERED, None, Fate.DELIVERED, None, Fate.REJECTED, replay_id=replay.id)
+        home.attempt(2, Fate.EXPIRED, None, Fate.FILTERED, None, Fate.FILTERED, replay_id=replay.id)
+        alone = {seq: attempts.fate_of(conn, home.id, seq) for seq in range(1, 11)}
+        found = attempts.fates_at(conn, home.id, range(1, 11))
+    assert found == {seq: item[0] for seq, item in alone.items() if item is not None}
+    assert [found.get(seq) for seq in (2, 3, 4, 6, 8)] == [
+        Fate.DELIVERED,
+        Fate.FILTERED,
+        Fate.DELIVERED,
+        Fate.FILTERED,
+        None,
+    ]
+
+
+def test_receipts_far_apart_are_told_too(store: Store) -> None:
+    with store.write() as conn:
+        home = Home(conn)
+        for seq in (1, 50_000, 200_000):
+            home.attempt(seq, Fate.DELIVERED)
+        found = attempts.fates_at(conn, home.id, (1, 2, 50_000, 200_000))
+    assert set(found) == {1, 50_000, 200_000}
+
+
 def test_a_backfill_delivers_what_came_before_the_ledger_began(store: Store) -> None:
     with store.write() as conn:
         home = Home(conn, 2)
