@@ -2,19 +2,21 @@
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding (OTLP 1.11). NaN and infinities are left out.
 
-The spans of a service have the same few sets of attributes over and over. What is the same in all of a set
-is written once, as a template; a span only fills in its values, and nothing is copied until all is joined.
+The trees of a service have the same few shapes over and over: the same spans, the same names and kinds of
+attributes. What is the same in all of a shape is written once, as a template; a tree only fills in its
+values, and nothing is copied until all is joined.
 """
 
 from math import isfinite
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw, structs
 
-from broadcast.span import Attributes, Event, ResourceSpans, Span
+from broadcast.span import Attributes, Event, Repeated, ResourceSpans, Span
 
 _MAX_TEMPLATES: Final = 1024
-_MAX_TEMPLATE_BYTES: Final = 8192
+_MAX_TEMPLATE_BYTES: Final = 16_384
 _AROUND: Final[dict[type, tuple[bytes, bytes]]] = {
     str: (b'{"stringValue":', b"}"),
     bool: (b'{"boolValue":', b"}"),
@@ -28,97 +30,99 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _Template(msgspec.Struct, frozen=True, gc=False):
-    """A set of attribute names and kinds as pieces of JSON; every second piece is a value to fill in."""
+    """A shape as pieces of JSON; every second piece is a value to fill in."""
 
     pieces: list[bytes]
     floats: tuple[int, ...]
     arrays: tuple[int, ...]
 
 
-_templates: Final[dict[tuple[Any, ...], _Template]] = {}
+_templates: Final[dict[tuple[object, ...], _Template]] = {}
 
 
 def encode(spans: ResourceSpans) -> bytes:
     """Return one `resourceSpans` element; `destination.envelope` joins several into a request."""
-    pieces = [b'{"resource":{"attributes":[', *_attributes(spans.resource)]
-    pieces += (b']},"scopeSpans":[{"scope":{"name":', _encode(spans.scope), b'},"spans":[')
-    between = b""
+    values: list[Any] = [*spans.resource.values(), spans.scope]
+    shape: list[object] = [*spans.resource]
     for span in spans.spans:
-        pieces.append(between)
-        _add_span(pieces, span)
-        between = b","
-    pieces.append(b"]}]}")
-    return b"".join(pieces)
-
-
-def _add_span(pieces: list[bytes], span: Span) -> None:
-    parent = f'"parentSpanId":"{span.parent_span_id}",' if span.parent_span_id else ""
-    pieces += (
-        f'{{"traceId":"{span.trace_id}","spanId":"{span.span_id}",{parent}"kind":{span.kind},'
-        f'"startTimeUnixNano":"{span.start_ns}","endTimeUnixNano":"{span.end_ns}","name":'.encode(),
-        _encode(span.name),
-        b',"attributes":[',
-    )
-    pieces += _attributes(span.attributes)
-    if span.events:
-        pieces += (b'],"events":[', b",".join(map(_event, span.events)))
-    pieces.append(b'],"status":{"code":%d' % span.status_code)
-    if span.status_message:
-        pieces += (b',"message":', _encode(span.status_message))
-    pieces.append(b"}}")
-
-
-def _event(event: Event) -> bytes:
-    attributes = b"".join(_attributes(event.attributes))
-    return b'{"timeUnixNano":"%d","name":%b,"attributes":[%b]}' % (
-        event.time_ns,
-        _encode(event.name),
-        attributes,
-    )
-
-
-def _attributes(attributes: Attributes) -> list[bytes]:
-    """Return the list's content in pieces."""
-    values = list(attributes.values())
-    shape = (*attributes, *map(type, values))
-    template = _templates.get(shape) or _template(attributes, shape)
+        _gather(values, shape, span)
+    key = (*shape, *map(type, values))
+    template = _templates.get(key) or _template(spans, values, key)
     if template is None:
-        return _attributes(_sendable(attributes))
+        return encode(_sendable(spans))
     pieces = template.pieces.copy()
     pieces[1::2] = map(_encode, values)
     for index in template.floats:
-        if pieces[2 * index + 1] == b"null":
-            return _attributes(_sendable(attributes))
+        if pieces[index] == b"null":
+            return encode(_sendable(spans))
     for index in template.arrays:
-        pieces[2 * index + 1] = b",".join(map(_element, values[index]))
-    return pieces
+        pieces[index] = b",".join(map(_element, values[index // 2]))
+    return b"".join(pieces)
 
 
-def _template(attributes: Attributes, shape: tuple[Any, ...]) -> _Template | None:
-    """Return the template of a shape, None when it has a kind that OTLP lacks; keep it unless it is long."""
-    kinds = [type(value) for value in attributes.values()]
-    if not _AROUND.keys() >= set(kinds):
-        return None
-    pieces: list[bytes] = [b""]
-    for key, kind in zip(attributes, kinds, strict=True):
-        before, after = _AROUND[kind]
-        comma = b"," if len(pieces) > 1 else b""
-        pieces[-1] += b'%b{"key":%b,"value":%b' % (comma, _encode(key), before)
-        pieces += (b"", after + b"}")
-    template = _Template(pieces, _places(kinds, float), _places(kinds, tuple))
-    # Callers name some attributes themselves, so there may be any number of shapes, of any length.
-    if sum(map(len, pieces)) <= _MAX_TEMPLATE_BYTES:
-        if len(_templates) >= _MAX_TEMPLATES:
-            _templates.clear()
-        _templates[shape] = template
-    return template
+# -- what a tree fills in, in the order in which `_Writer` leaves places ---------------------------------
 
 
-def _places(kinds: list[type], wanted: type) -> tuple[int, ...]:
-    return tuple(index for index, kind in enumerate(kinds) if kind is wanted)
+def _gather(values: list[Any], shape: list[object], span: Span) -> None:
+    """Add a span's values, and all that its text depends on besides them and their kinds."""
+    parent, repeated, events, message = (
+        span.parent_span_id,
+        span.repeated,
+        span.events,
+        span.status_message,
+    )
+    shape += (span.kind, span.status_code, bool(parent), bool(message), len(events), len(span.attributes))
+    if parent:
+        values += (span.trace_id, span.span_id, parent, span.start_ns, span.end_ns, span.name)
+    else:
+        values += (span.trace_id, span.span_id, span.start_ns, span.end_ns, span.name)
+    if repeated is None:
+        shape += span.attributes
+        values += span.attributes.values()
+    else:
+        count = len(repeated.attributes)
+        shape += list(span.attributes)[count:]
+        values.append(Raw(repeated.json or _written(repeated)))
+        values += list(span.attributes.values())[count:]
+    for event in events:
+        shape += (len(event.attributes), *event.attributes)
+        values += (event.time_ns, event.name, *event.attributes.values())
+    if message:
+        values.append(message)
 
 
-def _sendable(attributes: Attributes) -> Attributes:
+def _written(repeated: Repeated) -> bytes:
+    writer = _Writer()
+    writer.attributes(repeated.attributes)
+    for index, value in enumerate(repeated.attributes.values()):
+        is_array = type(value) is tuple
+        writer.pieces[2 * index + 1] = b",".join(map(_element, value)) if is_array else _encode(value)
+    repeated.json = b"".join(writer.pieces)
+    return repeated.json
+
+
+def _element(value: str | bool | float) -> bytes:
+    before, after = _AROUND[type(value)]
+    return before + _encode(value) + after
+
+
+def _sendable(spans: ResourceSpans) -> ResourceSpans:
+    """Return the tree without the values that OTLP/JSON lacks."""
+    kept = tuple(
+        structs.replace(
+            span,
+            attributes=_sendable_alone(span.attributes),
+            events=tuple(
+                structs.replace(event, attributes=_sendable_alone(event.attributes)) for event in span.events
+            ),
+            repeated=None,
+        )
+        for span in spans.spans
+    )
+    return structs.replace(spans, resource=_sendable_alone(spans.resource), spans=kept)
+
+
+def _sendable_alone(attributes: Attributes) -> Attributes:
     return {
         key: value
         for key, value in attributes.items()
@@ -126,6 +130,86 @@ def _sendable(attributes: Attributes) -> Attributes:
     }
 
 
-def _element(value: str | bool | float) -> bytes:
-    before, after = _AROUND[type(value)]
-    return before + _encode(value) + after
+# -- templates -------------------------------------------------------------------------------------------
+
+
+def _template(spans: ResourceSpans, values: list[Any], key: tuple[object, ...]) -> _Template | None:
+    """Return the template of a shape, None when it has a kind that OTLP lacks; keep it unless it is long."""
+    kinds = [type(value) for value in values]
+    if not {*_AROUND, Raw} >= set(kinds):
+        return None
+    writer = _Writer()
+    writer.tree(spans)
+    template = _Template(writer.pieces, _places(kinds, float), _places(kinds, tuple))
+    # Callers name some attributes themselves, so there may be any number of shapes, of any length.
+    if sum(map(len, writer.pieces)) <= _MAX_TEMPLATE_BYTES:
+        if len(_templates) >= _MAX_TEMPLATES:
+            _templates.clear()
+        _templates[key] = template
+    return template
+
+
+def _places(kinds: list[type], wanted: type) -> tuple[int, ...]:
+    return tuple(2 * index + 1 for index, kind in enumerate(kinds) if kind is wanted)
+
+
+class _Writer:
+    """Writes what all trees of a shape have in common, with a place for every value."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = [b""]
+
+    def tree(self, spans: ResourceSpans) -> None:
+        """Write a whole tree."""
+        self._text(b'{"resource":{"attributes":[')
+        self.attributes(spans.resource)
+        self._place(b']},"scopeSpans":[{"scope":{"name":', b'},"spans":[')
+        between = b""
+        for span in spans.spans:
+            self._text(between)
+            self._span(span)
+            between = b","
+        self._text(b"]}]}")
+
+    def attributes(self, attributes: Attributes, skip: int = 0) -> None:
+        """Write a list of attributes without its brackets, after `skip` that are written already."""
+        comma = b"," if skip else b""
+        for key, value in list(attributes.items())[skip:]:
+            before, after = _AROUND[type(value)]
+            self._place(b'%b{"key":%b,"value":%b' % (comma, _encode(key), before), after + b"}")
+            comma = b","
+
+    def _text(self, text: bytes) -> None:
+        self.pieces[-1] += text
+
+    def _place(self, before: bytes, after: bytes = b"") -> None:
+        self._text(before)
+        self.pieces += (b"", after)
+
+    def _span(self, span: Span) -> None:
+        self._place(b'{"traceId":')
+        self._place(b',"spanId":')
+        if span.parent_span_id:
+            self._place(b',"parentSpanId":')
+        self._place(b',"kind":%d,"startTimeUnixNano":"' % span.kind, b'"')
+        self._place(b',"endTimeUnixNano":"', b'"')
+        self._place(b',"name":', b',"attributes":[')
+        if span.repeated is not None:
+            self._place(b"")
+        self.attributes(span.attributes, skip=len(span.repeated.attributes) if span.repeated else 0)
+        if span.events:
+            self._text(b'],"events":[')
+            self._events(span.events)
+        self._text(b'],"status":{"code":%d' % span.status_code)
+        if span.status_message:
+            self._place(b',"message":')
+        self._text(b"}}")
+
+    def _events(self, events: tuple[Event, ...]) -> None:
+        between = b""
+        for event in events:
+            self._place(between + b'{"timeUnixNano":"', b'"')
+            self._place(b',"name":', b',"attributes":[')
+            self.attributes(event.attributes)
+            self._text(b"]}")
+            between = b","

@@ -24,8 +24,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attributes: Attributes = {}
 
 
+class Repeated(msgspec.Struct, kw_only=True, gc=False):
+    """Attributes that come with the same values in span after span, and what an encoder made of them."""
+
+    attributes: Attributes
+    json: bytes = b""
+
+
 class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One span; ids are lower-case hex of 32 and 16 digits, times are nanoseconds since 1970."""
+    """One span; ids are lower-case hex of 32 and 16 digits, times are nanoseconds since 1970.
+
+    Where `repeated` is set, `attributes` begins with exactly those: an encoder may write them from there.
+    """
 
     trace_id: str
     span_id: str
@@ -38,6 +48,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     events: tuple[Event, ...] = ()
     status_code: int = 0
     status_message: str = ""
+    repeated: Repeated | None = None
 
 
 class ResourceSpans(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -17,6 +17,22 @@ _TRACEPARENT: Final = re.compile(
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 
+OUR_KEYS: Final = frozenset({"trace_id", "trace_name", "span_name", "generation_name", "parent_span_id"})
+"""The keys of a caller's `trace` that say where the spans belong and what they are called."""
+
+
+def ids_of(receipt: Receipt) -> tuple[str, str, str]:
+    """Return the trace id, the span id of the caller's own span, and that of the generation."""
+    digest = _digest(receipt.id)
+    if receipt.traceparent is None and not says(receipt.trace):
+        return digest[:32], "", digest[:16]
+    return trace_id_of(receipt), parent_span_id_of(receipt), digest[:16]
+
+
+def says(trace: dict[str, Any] | None) -> bool:
+    """Return whether the caller's `trace` has any key of ours; most have none, and then nothing is asked."""
+    return not (trace is None or OUR_KEYS.isdisjoint(trace))
+
 
 def trace_id_of(receipt: Receipt) -> str:
     """Return the trace id: the caller's, else that of `traceparent`, else one made from the receipt's id."""

@@ -7,8 +7,9 @@ from typing import Any, Final
 from broadcast.genai_names import TRACE_METADATA
 from broadcast.json_text import INT64_MAX, INT64_MIN
 from broadcast.span import Attributes
+from broadcast.trace_context import OUR_KEYS
 
-OUR_KEYS: Final = frozenset({"trace_id", "trace_name", "span_name", "generation_name", "parent_span_id"})
+_PREFIX: Final = TRACE_METADATA + "."
 _MAX_DEPTH: Final = 3
 _MAX_KEYS: Final = 128
 
@@ -17,14 +18,19 @@ def attributes(trace: dict[str, Any]) -> Attributes:
     """Return `trace.metadata.<key>` for every key that is not ours; beyond 128 the rest is one JSON text."""
     found: Attributes = {}
     for key, value in trace.items():
-        if key not in OUR_KEYS:
-            _flatten(found, f"{TRACE_METADATA}.{key}", value, 1)
+        if key in OUR_KEYS:
+            continue
+        if type(value) is str:
+            found[_PREFIX + key] = value
+        else:
+            _flatten(found, _PREFIX + key, value, 1)
     if len(found) <= _MAX_KEYS:
         return found
     names = list(found)
     kept: Attributes = {name: found[name] for name in names[: _MAX_KEYS - 1]}
-    start = len(TRACE_METADATA) + 1
-    kept[TRACE_METADATA] = as_json({name[start:]: found[name] for name in names[_MAX_KEYS - 1 :]})
+    kept[TRACE_METADATA] = as_json(
+        {name.removeprefix(_PREFIX): found[name] for name in names[_MAX_KEYS - 1 :]}
+    )
     return kept
 
 

@@ -20,6 +20,23 @@ _SMALLEST: Final = 64
 _encode: Final = msgspec.json.Encoder().encode
 
 
+def within(
+    made: ResourceSpans,
+    *,
+    encode: Callable[[ResourceSpans], bytes],
+    max_attribute_bytes: int,
+    max_bytes: int,
+) -> bytes:
+    """Return the encoding with every text within its limit and the whole within `max_bytes`."""
+    encoded = encode(made)
+    # No text is longer than the whole, nor as JSON longer than six times that: most need no closer look.
+    if len(encoded) * 6 > max_attribute_bytes:
+        cut = cut_attributes(made, limit=max_attribute_bytes)
+        if cut is not made:
+            made, encoded = cut, encode(cut)
+    return encoded if len(encoded) <= max_bytes else fit(made, encode=encode, max_bytes=max_bytes)
+
+
 def cut_attributes(made: ResourceSpans, *, limit: int) -> ResourceSpans:
     """Return the spans with every text within `limit` bytes; the same object when nothing was too long."""
     quarter = limit // 4
@@ -78,7 +95,7 @@ def _without_metadata(made: ResourceSpans) -> ResourceSpans:
             spans.append(span)
             continue
         events = _marked(span, made.scope, [names.TRACE_METADATA])
-        spans.append(structs.replace(span, attributes=kept, events=events))
+        spans.append(structs.replace(span, attributes=kept, events=events, repeated=None))
     return structs.replace(made, spans=tuple(spans))
 
 
@@ -110,6 +127,7 @@ def _cut_span(span: Span, namespace: str, allowed: Callable[[str, str], int]) ->
         status_message=cut_text(span.status_message, allowed("", span.status_message)),
         attributes=attributes,
         events=events,
+        repeated=None,
     )
     return structs.replace(changed, events=_marked(changed, namespace, keys)) if keys else changed
 

@@ -48,9 +48,12 @@ class Variation:
         Raise `ReceiptError` when not even ids, cost and tokens fit.
         """
         made = self._spans(receipt, content, had_content=had_content)
-        body = self._encode(made)
-        if len(body) > self._max_bytes:
-            body = truncation.fit(made, encode=self._encode, max_bytes=self._max_bytes)
+        body = truncation.within(
+            made,
+            encode=self._encode,
+            max_attribute_bytes=self._options.max_attribute_bytes,
+            max_bytes=self._max_bytes,
+        )
         return body, len(made.spans)
 
     def _spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
@@ -59,7 +62,7 @@ class Variation:
         extra: Attributes = dict(self._own(allowed)) if self._own else {}
         if self.full and had_content and content is None:
             extra[f"{self._namespace}.without_content"] = True
-        return genai.spans(
+        return genai.whole_spans(
             allowed if content is None else with_content(allowed, content),
             namespace=self._namespace,
             options=structs.replace(self._options, extra=extra) if extra else self._options,

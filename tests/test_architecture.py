@@ -43,6 +43,7 @@ RINGS: dict[str, int] = {
     "span": 0,
     "trace_context": 0,
     "genai": 0,
+    "genai_attributes": 0,
     "genai_names": 0,
     "generation_groups": 0,
     "messages": 0,

@@ -4,9 +4,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from broadcast import genai, otlp, otlp_protobuf
 from broadcast.destination import envelope
+from broadcast.receipt import Receipt, Routing
 from broadcast.span import Event, ResourceSpans, Span
 from tests import factories, oracle
 
@@ -122,3 +124,38 @@ def test_64_bit_integers_travel_as_text_and_a_root_has_no_parent() -> None:
     body = json_body(genai.test_span(factories.AT_US, "broadcast-connection-test", "openrouter"))
     assert b'"startTimeUnixNano":"1790000000000000000"' in body
     assert b"parentSpanId" not in body
+
+
+RECEIPTS = st.builds(
+    factories.receipt,
+    id=st.sampled_from(["a", "b"]),
+    model=st.sampled_from(["openai/gpt-5", "anthropic/claude-sonnet-4"]),
+    response_model=st.sampled_from([None, "gpt-5-2026"]),
+    system=st.sampled_from([None, "openai"]),
+    provider=st.sampled_from([None, "OpenAI"]),
+    finish_reason=st.sampled_from([None, "stop", 'a "word"']),
+    streamed=st.booleans(),
+    status=st.sampled_from(["succeeded", "error"]),
+    capabilities=st.sampled_from([(), ("tools", "vision")]),
+    funding_source=st.sampled_from([None, "credits"]),
+    routing=st.sampled_from([None, Routing(profile="cheap"), Routing(duration_ms=2.0)]),
+    trace=st.sampled_from([None, {}, {"trace_name": "run", "span_name": "step"}, {"team": "ml", "n": 1}]),
+    input=st.sampled_from([None, "hello", "x" * 3000]),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(receipt=RECEIPTS, limit=st.sampled_from([1024, 65_536]))
+def test_what_was_written_before_is_written_the_same(receipt: Receipt, limit: int) -> None:
+    made = genai.spans(receipt, namespace="openrouter", options=genai.SpanOptions(max_attribute_bytes=limit))
+    anew = structs.replace(made, spans=tuple(structs.replace(span, repeated=None) for span in made.spans))
+    assert otlp.encode(made) == otlp.encode(anew)
+
+
+def test_a_destinations_own_attributes_replace_those_that_repeat() -> None:
+    receipt = factories.receipt()
+    otlp.encode(genai.spans(receipt, namespace="openrouter"))
+    options = genai.SpanOptions(extra={"gen_ai.system": "theirs", "gen_ai.request.model": 5})
+    made = genai.spans(receipt, namespace="openrouter", options=options)
+    assert_same(made, oracle.read_json(json_body(made)).resource_spans[0])
+    assert made.spans[0].attributes["gen_ai.system"] == "theirs"
