@@ -1,92 +1,15 @@
 """What people do on the pages, in a real Chromium against the real program."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests import chromium
-from tests.databases import postgres_url
-from tests.e2e.conftest import Served, environment, start, stop
-from tests.receiver import Receiver
+from tests.e2e.conftest import ADD_COLLECTOR, OBSERVABILITY, WORKSPACE, Place, Served, log_in, press_test
 
 pytestmark = pytest.mark.browser
 
-WORKSPACE = "/w/demo"
-OBSERVABILITY = f"{WORKSPACE}/settings/observability"
-ADD_COLLECTOR = f"{OBSERVABILITY}/add/otel-collector"
 TOKEN = "Bearer wrong-token-5f0c2d9e7b"
 FACTS = ("Reachable", "Credential accepted", "Data accepted")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A running program, and a collector it may reach."""
-
-    served: Served
-    collector: Receiver
-
-
-@contextmanager
-def running(folder: Path, database_url: str | None) -> Iterator[Place]:
-    with Receiver() as collector:
-        allowed = f"127.0.0.1:{collector.port}"
-        served = start(folder, environment(folder, database_url, BROADCAST_EGRESS_ALLOW=allowed))
-        try:
-            yield Place(served=served, collector=collector)
-        finally:
-            code = stop(served)
-        assert code == 0
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with (
-        postgres_url() if request.param == "postgresql" else nullcontext() as database_url,
-        running(tmp_path_factory.mktemp("browser"), database_url) as found,
-    ):
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium.find()
-    if path is None:
-        pytest.fail("No Chromium was found; `python tests/chromium.py` installs one.")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Browser, place: Place) -> Iterator[Page]:
-    """A person's page; a complaint of the browser, such as of the content policy, fails the story."""
-    context = browser.new_context(base_url=place.served.url)
-    context.set_default_timeout(10_000)
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    context.close()
-    assert complaints == []
-
-
-def log_in(page: Page, served: Served) -> None:
-    page.goto("/login")
-    page.get_by_label("Email").fill(served.email)
-    page.get_by_label("Password").fill(served.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"**{WORKSPACE}/activity")
-
-
-def press_test(page: Page) -> None:
-    page.get_by_role("button", name="Test Connection").click()
 
 
 def facts(page: Page) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any, Final
 from broadcast.shelf import Listed
 from broadcast.store.receipts import ReceiptRow
 from web import formats, security, zones
-from web.pages.problem import answer_of
+from web.pages.observability import row_of
+from web.pages.problem import Problem, answer_of
 
 _HINTED: Final = {"held", "waiting"}
 _AGAIN: Final = {"delivered", "rejected", "expired", "sampled_out", "filtered"}
@@ -28,6 +29,7 @@ class Arrival:
     attempted: bool
     trace_url: str | None
     may_send: bool
+    problem: Problem | None
 
 
 def arrivals(row: ReceiptRow, now_us: int) -> list[Arrival]:
@@ -57,6 +59,7 @@ def _arrival(entry: dict[str, Any], listed: Listed, row: ReceiptRow, now_us: int
         attempted=entry["attempt_id"] is not None or fate == "waiting",
         trace_url=entry["trace_url"] if fate == "delivered" else None,
         may_send=fate in _AGAIN and listed.state.word != "off",
+        problem=row_of(listed, now_us).problem if fate == "held" else None,
     )
 
 

@@ -11,7 +11,7 @@ from broadcast.destination import Verdict
 from broadcast.errors import SettingsError
 from broadcast.store.destinations import StoredDestination
 from web import formats, security
-from web.pages.problem import answer_of
+from web.pages.problem import spoken
 
 PAGE: Final = 50
 TIMES: Final = (
@@ -160,12 +160,6 @@ def _line(attempt: Mapping[str, Any], times: int) -> Line:
         status_code=attempt["status_code"],
         duration_ms=attempt["duration_ms"],
         bytes=attempt["bytes"],
-        reason="" if attempt["verdict"] == "delivered" else _reason(attempt["reason"]),
+        reason="" if attempt["verdict"] == "delivered" else spoken(attempt["reason"]),
         replay=bool(attempt["replay_id"]),
     )
-
-
-def _reason(reason: str) -> str:
-    """Return a destination's own words where it had any; its status has a column of its own."""
-    answer = answer_of(reason)
-    return f"\u201c{answer.said}\u201d" if answer.said else answer.called or reason

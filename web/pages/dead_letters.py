@@ -7,7 +7,7 @@ from flask import request
 
 from broadcast.errors import SettingsError
 from web import formats, security
-from web.pages.problem import answer_of
+from web.pages.problem import spoken
 
 PAGE: Final = 20
 _MAX_BACK: Final = 40
@@ -15,13 +15,12 @@ _MAX_BACK: Final = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """One rejected receipt; `said` is the destination's own words where it had any."""
+    """One rejected receipt, with the destination's words."""
 
     receipt_id: str
     at_us: int
     status_code: int | None
-    called: str
-    said: str
+    reason: str
     replayable: bool
 
 
@@ -60,12 +59,10 @@ def _address(mark: str | None, back: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _letter(item: dict[str, Any]) -> Letter:
-    answer = answer_of(item["reason"])
     return Letter(
         receipt_id=item["receipt_id"],
         at_us=formats.instant(item["at"]),
         status_code=item["status_code"],
-        called=answer.called,
-        said=answer.said,
+        reason=spoken(item["reason"]),
         replayable=item["replayable"],
     )

@@ -74,6 +74,12 @@ def answer_of(reason: str) -> Answer:
     return Answer(status=status, called=f"{status} {name}".strip(), said=_said(rest))
 
 
+def spoken(reason: str) -> str:
+    """Return a destination's own words in quotes where it had any, for where its status stands beside."""
+    answer = answer_of(reason)
+    return f"\u201c{answer.said}\u201d" if answer.said else answer.called or reason
+
+
 def _said(body: str) -> str:
     """Return the sentence inside an answer's body, which may be JSON, a cut off JSON, a page or text."""
     try:

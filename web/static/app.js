@@ -167,3 +167,14 @@ for (const form of all("form[data-zone]")) {
   form.hidden = false;
   form.previousElementSibling.hidden = true;
 }
+
+// -- a link may name the setting that has to change: it is opened, and gets the focus ---------------------
+addEventListener("load", () => {
+  if (!location.hash.startsWith("#field-config-")) return;
+  const home = document.querySelector(`[data-field="${CSS.escape(location.hash.slice("#field-".length))}"]`);
+  if (!home) return;
+  home.querySelector("[data-replace]")?.click();
+  const secret = home.querySelector('input[type="password"]');
+  (secret || home.querySelector('input:not([type="hidden"]), select, textarea'))?.focus();
+  home.scrollIntoView({ block: "center" });
+});
