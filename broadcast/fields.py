@@ -1,7 +1,6 @@
 """The vocabulary of settings: what a destination type declares once and everything else reads."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,11 +106,17 @@ def field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@functools.cache
 def specs(cls: type[Any]) -> tuple[Spec, ...]:
-    """Return the settings of a destination type in declared order."""
-    hints = get_type_hints(cls)
-    return tuple(_spec(item, hints[item.name]) for item in dataclasses.fields(cls) if item.metadata)
+    """Return the settings of a destination type in declared order; looked up once a type."""
+    known = _known.get(cls)
+    if known is None:
+        hints = get_type_hints(cls)
+        known = tuple(_spec(item, hints[item.name]) for item in dataclasses.fields(cls) if item.metadata)
+        _known[cls] = known
+    return known
+
+
+_known: Final[dict[type[Any], tuple[Spec, ...]]] = {}
 
 
 def _spec(item: "dataclasses.Field[Any]", hint: Any) -> Spec:
