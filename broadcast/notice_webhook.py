@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from broadcast.destination import Request, Response
-from broadcast.egress import Policy, parse_url
+from broadcast.egress import Policy, Target, parse_url
 from broadcast.errors import AddressRefused, SendFailed, SettingsError, VaultError
 from broadcast.fields import BULLETS
 from broadcast.report import scrub
@@ -67,10 +67,17 @@ def checked(url: str, policy: Policy) -> str:
     if not text.lower().startswith(("https://", "http://")):
         raise SettingsError({FIELD: "Enter a full address, such as https://hooks.slack.com/services/..."})
     try:
-        policy.check_url(text)
-    except AddressRefused:
-        raise SettingsError({FIELD: f"This address is not allowed. {_REFUSED}"}) from None
+        target = policy.check_url(text)
+    except AddressRefused as error:
+        raise SettingsError({FIELD: f"{error} {_REFUSED}"}) from None
+    if target.scheme == "http" and target.address is None and not _is_named(target, policy):
+        raise SettingsError({FIELD: f"Enter an https address. {_REFUSED}"})
     return text
+
+
+def _is_named(target: Target, policy: Policy) -> bool:
+    """Return whether the operator permits the host by its name: a token is not sent plain on a guess."""
+    return any(permit.host == target.host and permit.may_match(target) for permit in policy.permitted)
 
 
 def host_of(url: str) -> str:

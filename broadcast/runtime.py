@@ -13,6 +13,8 @@ from broadcast.egress import Policy
 from broadcast.errors import ConfigError
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.ingest import Ingest
+from broadcast.mail import Mailer
+from broadcast.notice_settings import NoticeSettings
 from broadcast.replay import Replays
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
@@ -31,6 +33,8 @@ class Services:
     accounts: Accounts
     connections: Connections
     replays: Replays
+    mailer: Mailer | None
+    notice_settings: NoticeSettings
     gateway: Gateway
     types: Mapping[str, type[Destination]]
     policy: Policy
@@ -58,6 +62,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
     vault = Vault(KeyRing.parse(config.encryption_keys))
     own = (config.receiver_address,) if config.demo else ()
     policy = Policy.parse((*config.egress_allow, *own))
+    mailer = Mailer(config.mail_server) if config.mail_server else None
     upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
     return Services(
         config=config,
@@ -67,6 +72,8 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         accounts=Accounts(store, config.secret_key, vault, now_us),
         connections=Connections(store, vault, types, policy, config),
         replays=Replays(store, types),
+        mailer=mailer,
+        notice_settings=NoticeSettings(store, vault, policy, mailer, config.public_url),
         gateway=Gateway(upstreams, config.service_name, now_us),
         types=types,
         policy=policy,
