@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy import insert as _insert
 from sqlalchemy.sql import ColumnElement
 
@@ -160,6 +160,12 @@ def by_uid(conn: Connection, destination_id: int, uid: str) -> Attempt | None:
 MAX_RUN: Final = 65_536
 """The longest run of receipts one attempt may settle; it bounds the search for a receipt's fate."""
 
+SETTLED: Final = text("attempts.settled")
+"""Whether an attempt settled something, word for word as its index says it.
+
+A column of truth is compared with 1 on SQLite, and then the index is not used.
+"""
+
 
 def fate_of(conn: Connection, destination_id: int, seq: int) -> tuple[fates.Fate, Attempt] | None:
     """Return what became of a receipt at a destination, and in which attempt; None while it waits.
@@ -196,7 +202,7 @@ def _telling(conn: Connection, destination_id: int, first: int, last: int) -> li
     Attempts at fresh receipts do not overlap, so none is older than the last that begins at or before the
     range. A replay's may leave receipts out; they are looked for only where a replay went by.
     """
-    mine = (attempts.c.destination_id == destination_id, attempts.c.settled)
+    mine = (attempts.c.destination_id == destination_id, SETTLED)
     reach = (*mine, attempts.c.from_seq > first - MAX_RUN, attempts.c.from_seq <= last)
     begin = (
         select(attempts.c.from_seq)
@@ -246,7 +252,7 @@ def settled_after(conn: Connection, destination_id: int, after_seq: int, limit: 
         select(*_COLUMNS)
         .where(
             attempts.c.destination_id == destination_id,
-            attempts.c.settled,
+            SETTLED,
             attempts.c.from_seq > after_seq,
             attempts.c.replay_id.is_(None),
         )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from broadcast import history, ledger
 from broadcast.errors import SettingsError
@@ -233,6 +233,28 @@ def test_many_receipts_are_told_as_each_alone(store: Store) -> None:
         Fate.FILTERED,
         None,
     ]
+
+
+def test_a_fate_is_searched_by_the_index_of_settled_attempts(sqlite_store: Store) -> None:
+    asked: list[tuple[str, Any]] = []
+    with sqlite_store.write() as conn:
+        home = Home(conn, 1)
+        home.replay(1)
+
+        def note(*given: Any) -> None:
+            asked.append((given[2], given[3]))
+
+        event.listen(conn, "before_cursor_execute", note)
+        attempts.fates_at(conn, home.id, (1,))
+        attempts.settled_after(conn, home.id, 0, 10)
+        event.remove(conn, "before_cursor_execute", note)
+        plans = [
+            " ".join(row[3] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values))
+            for statement, values in asked
+            if "FROM attempts" in statement
+        ]
+    assert len(plans) == 4
+    assert all("ix_attempts_settled" in plan for plan in plans), plans
 
 
 def test_receipts_far_apart_are_told_too(store: Store) -> None:
