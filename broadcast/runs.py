@@ -20,13 +20,18 @@ class Runs(Sequence[int]):
     @classmethod
     def of(cls, numbers: Iterable[int]) -> "Runs":
         """Return the runs of some numbers, whatever their order."""
-        pairs: list[Run] = []
-        for number in sorted(set(numbers)):
-            if pairs and pairs[-1][1] == number - 1:
-                pairs[-1] = (pairs[-1][0], number)
+        return cls.joined((number, number) for number in set(numbers))
+
+    @classmethod
+    def joined(cls, pairs: Iterable[Run]) -> "Runs":
+        """Return the numbers of some runs that share none, whatever their order; neighbours become one."""
+        found: list[Run] = []
+        for first, last in sorted(pairs):
+            if found and found[-1][1] == first - 1:
+                found[-1] = (found[-1][0], last)
             else:
-                pairs.append((number, number))
-        return cls(pairs)
+                found.append((first, last))
+        return cls(found)
 
     def upto(self, last: int) -> "Runs":
         """Return the numbers that are not above `last`."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
+from sqlalchemy.sql import ColumnElement
 
-from broadcast.runs import Runs
+from broadcast.runs import Run, Runs
 from broadcast.store.tables import contents, dead_letters, receipts
 
 _CHUNK: Final = 500
@@ -28,22 +29,51 @@ def between(conn: Connection, workspace_id: int, from_us: int, to_us: int | None
     """Return the receipts created from `from_us` up to, not including, `to_us`; None beyond `limit` runs.
 
     Requests end in another order than they begin, so the ends of a range in time have gaps in numbers.
+    Read slice by slice: no statement may take as long as a month of receipts does.
     """
-    place = receipts.c.seq - func.row_number().over(order_by=receipts.c.seq)
-    inside = select(receipts.c.seq, place.label("run")).where(
-        receipts.c.workspace_id == workspace_id, receipts.c.created_at_us >= from_us
-    )
-    if to_us is not None:
-        inside = inside.where(receipts.c.created_at_us < to_us)
-    found = inside.subquery()
+    pairs: list[Run] = []
+    begin: int | None = from_us
+    while begin is not None:
+        following = _slice_end(conn, workspace_id, begin, to_us)
+        pairs += _runs(conn, workspace_id, begin, to_us if following is None else following)
+        begin = following
+        if len(pairs) > limit:
+            # Most runs of a slice go on in the next one.
+            pairs = list(Runs.joined(pairs).pairs)
+            if len(pairs) > limit:
+                return None
+    return Runs.joined(pairs)
+
+
+SLICE: Final = 200_000
+
+
+def _slice_end(conn: Connection, workspace_id: int, from_us: int, to_us: int | None) -> int | None:
+    """Return where the next slice begins, None where the rest is one."""
     query = (
-        select(func.min(found.c.seq), func.max(found.c.seq))
-        .group_by(found.c.run)
-        .order_by(func.min(found.c.seq))
-        .limit(limit + 1)
+        select(receipts.c.created_at_us)
+        .where(_created(workspace_id, from_us, to_us))
+        .order_by(receipts.c.created_at_us, receipts.c.seq)
+        .offset(SLICE)
+        .limit(1)
     )
-    pairs = [(int(row[0]), int(row[1])) for row in conn.execute(query)]
-    return None if len(pairs) > limit else Runs(pairs)
+    at: int | None = conn.execute(query).scalar()
+    # What was created in one microsecond stays together.
+    return None if at is None else max(at, from_us + 1)
+
+
+def _runs(conn: Connection, workspace_id: int, from_us: int, to_us: int | None) -> list[Run]:
+    place = receipts.c.seq - func.row_number().over(order_by=receipts.c.seq)
+    found = (
+        select(receipts.c.seq, place.label("run")).where(_created(workspace_id, from_us, to_us)).subquery()
+    )
+    query = select(func.min(found.c.seq), func.max(found.c.seq)).group_by(found.c.run)
+    return [(int(row[0]), int(row[1])) for row in conn.execute(query)]
+
+
+def _created(workspace_id: int, from_us: int, to_us: int | None) -> ColumnElement[bool]:
+    inside = and_(receipts.c.workspace_id == workspace_id, receipts.c.created_at_us >= from_us)
+    return inside if to_us is None else and_(inside, receipts.c.created_at_us < to_us)
 
 
 def numbers(conn: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, int]:

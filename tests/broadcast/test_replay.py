@@ -2,11 +2,12 @@ from typing import Any
 
 import pytest
 
+from broadcast import selection
 from broadcast.errors import Conflict, NotFound, SettingsError
 from broadcast.fates import Fate
 from broadcast.replay import NothingToReplay, Wanted, view
 from broadcast.selection import undelivered
-from broadcast.store import Store, audit, cursors, destinations, replays, workspaces
+from broadcast.store import Store, audit, cursors, destinations, replays, selections, workspaces
 from broadcast.store.replays import Replay
 from tests.broadcast.replaying import DELIVERED, Past, at_us
 from tests.broadcast.store.rows import NOW_US, a_user, a_workspace
@@ -38,6 +39,25 @@ def test_a_range_is_found_by_when_its_requests_were_created(past: Past) -> None:
 
     assert numbers(replay) == [3, 4, 6]
     assert (replay.source, replay.total, replay.from_seq, replay.to_seq) == ("range", 3, 3, 6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_long_range_is_read_in_slices(past: Past, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(selections, "SLICE", size)
+    past.append(1, 5, 2, 3, 3, 3, 9, 4, 0)
+    past.settle(*[Fate.REJECTED] * 9)
+
+    assert numbers(started(past, Wanted(from_us=at_us(1), to_us=at_us(5)))) == [1, 3, 4, 5, 6, 8]
+
+
+def test_a_range_of_too_many_pieces_is_refused(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "MAX_PIECES", 1)
+    past.append(1, 9, 2)
+    past.settle(*[Fate.REJECTED] * 3)
+
+    for wanted in (Wanted(from_us=at_us(1), to_us=at_us(3)), Wanted(dead_letters=True)):
+        with pytest.raises(SettingsError):
+            started(past, wanted)
 
 
 def test_a_range_without_gaps_needs_no_list(past: Past) -> None:
