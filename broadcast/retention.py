@@ -111,11 +111,10 @@ class Retention:
             conn, place.workspace_id, place.cursor_seq, now_us - self._retention_us, EXPIRE_AT_ONCE
         )
         if upto is None and retention.instants(conn, place.workspace_id, place.cursor_seq + 1) is None:
-            # Nothing is kept from here on, or not for a while: what is gone cannot be sent.
-            upto = place.head_seq
+            # Not one of the next numbers is kept, and what is gone cannot be sent.
+            upto = min(place.cursor_seq + EXPIRE_AT_ONCE, place.head_seq)
         if upto is None or upto <= place.cursor_seq:
             return False
-        upto = min(upto, place.cursor_seq + EXPIRE_AT_ONCE)
         count = upto - place.cursor_seq
         attempts.insert(
             conn,
@@ -140,14 +139,9 @@ class Retention:
         return True
 
     def _deletion(self, workspace_id: int) -> Chore:
-        after_seq = 0
-
         def forget(conn: Conn, now_us: int) -> bool:
-            nonlocal after_seq
             horizon_us = now_us - self._retention_us
-            upto = retention.delete_receipts(conn, workspace_id, after_seq, horizon_us, AT_ONCE)
-            after_seq = upto or after_seq
-            return upto is not None
+            return retention.delete_receipts(conn, workspace_id, horizon_us, AT_ONCE)
 
         return forget
 

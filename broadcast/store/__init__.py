@@ -10,6 +10,7 @@ workspaces users sessions keys        who
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
 activity audit limits passed_tests    reads for pages, and the small tables
+retention sweeps checks               what is too old, and the proof of what is left
 
 Functions take a connection first, never commit, and return frozen records.
 """

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from broadcast.store.clock import NowUs
+from broadcast.store.receipts import oldest_seq
 from broadcast.store.tables import contents, cursors, destinations, heads, receipts, workspaces
 
 
@@ -70,12 +71,13 @@ def received_by_workspace(conn: Connection, after_id: int, limit: int) -> list[t
 def older_upto(
     conn: Connection, workspace_id: int, after_seq: int, horizon_us: int, limit: int
 ) -> int | None:
-    """Return the last of the next `limit` receipts before the first that is young enough; None for none.
+    """Return the last of the next `limit` numbers before the first receipt that is young enough.
 
-    It walks the log from `after_seq` on, as far as the step may go: arrival follows the numbers closely.
+    None where the next receipt is young, or none of these numbers is there. Arrival follows the numbers
+    closely, so the log is walked from `after_seq` on and never searched.
     """
     row = conn.execute(
-        _OLDER, {"of": workspace_id, "after": after_seq, "horizon": horizon_us, "count": limit}
+        _OLDER, {"of": workspace_id, "after": after_seq, "horizon": horizon_us, "to": after_seq + limit}
     ).one()
     upto = row.last if row.young is None else row.young - 1
     return None if upto is None or upto <= after_seq else int(upto)
@@ -83,8 +85,7 @@ def older_upto(
 
 _OLDER: Final = text(
     "SELECT min(CASE WHEN received_at_us >= :horizon THEN seq END) AS young, max(seq) AS last"
-    " FROM (SELECT seq, received_at_us FROM receipts"
-    "       WHERE workspace_id = :of AND seq > :after ORDER BY seq LIMIT :count) AS walked"
+    " FROM receipts WHERE workspace_id = :of AND seq > :after AND seq <= :to"
 )
 
 # -- expiring --------------------------------------------------------------------------------------
@@ -165,26 +166,21 @@ def expire(conn: Connection, place: Place, upto_seq: int) -> None:
 # -- deleting --------------------------------------------------------------------------------------
 
 
-def delete_receipts(
-    conn: Connection, workspace_id: int, after_seq: int, horizon_us: int, limit: int
-) -> int | None:
+def delete_receipts(conn: Connection, workspace_id: int, horizon_us: int, limit: int) -> bool:
     """Delete the oldest receipts that are too old and behind every cursor, contents included.
 
-    At most `limit` of them; return the last one's number, None when there was none. Nobody who could still
-    ask for one is overlooked: a ledger only ever begins at the head, or where it stopped, and counts what is
-    gone as expired.
+    At most `limit` of them; return whether there were any. Nobody who could still ask for one is overlooked:
+    a ledger only ever begins at the head, or where it stopped, and counts what is gone as expired.
     """
-    upto = older_upto(conn, workspace_id, after_seq, horizon_us, limit)
-    if upto is None:
-        return None
+    oldest = oldest_seq(conn, workspace_id)
+    upto = None if oldest is None else older_upto(conn, workspace_id, oldest - 1, horizon_us, limit)
+    if oldest is None or upto is None:
+        return False
     owed_from = conn.execute(_FLOOR, {"of": workspace_id}).scalar()
-    if owed_from is not None:
-        upto = min(upto, int(owed_from))
-    if upto <= after_seq:
-        return None
+    upto = upto if owed_from is None else min(upto, int(owed_from))
     for table in (contents, receipts):
         conn.execute(delete(table).where(table.c.workspace_id == workspace_id, table.c.seq <= upto))
-    return upto
+    return upto >= oldest
 
 
 _FLOOR: Final = select(func.min(cursors.c.cursor_seq)).where(

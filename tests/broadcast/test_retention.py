@@ -250,6 +250,19 @@ def test_an_expiry_covers_a_bounded_run(store: Store, monkeypatch: pytest.Monkey
     assert runs == [(5, 5), (3, 4), (1, 2)]
 
 
+def test_what_is_gone_already_counts_as_expired(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is where a ledger begins again from where it stopped long ago."""
+    monkeypatch.setattr(retention, "EXPIRE_AT_ONCE", 2)
+    with store.write() as conn:
+        home = a_workspace(conn)
+        id_ = a_destination(conn, home.id)
+        log(conn, home.id, 40, 40, 40, 40, 40, 31, 0)
+        conn.execute(text("DELETE FROM receipts WHERE seq < 6"))
+    run(store)
+    assert (cursor_of(store, id_).cursor_seq, cursor_of(store, id_).expired) == (6, 6)
+    assert seqs(store, home.id) == [7]
+
+
 def test_a_step_that_was_rolled_back_is_done_again(store: Store) -> None:
     with store.write() as conn:
         home = a_workspace(conn)
