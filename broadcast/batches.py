@@ -102,11 +102,9 @@ class Builder:
         return known
 
     def limits(self, claim: Claim, stored: StoredDestination, destination: Destination) -> Limits:
-        """Return how much a batch may be: little where the last answer was none, one receipt for a probe."""
+        """Return how much a batch may be: little where the last answer was none, and for a probe."""
         fits = self._fits.get((stored.id, stored.version), destination.max_bytes)
-        if claim.probing:
-            return Limits(requests=1, receipts=1, total_bytes=fits, request_bytes=fits)
-        if claim.failures:
+        if claim.failures or claim.probing:
             few = min(_SUSPECT_BYTES, fits)
             return Limits(requests=1, receipts=_SUSPECT_RECEIPTS, total_bytes=few, request_bytes=few)
         return Limits(
@@ -193,7 +191,8 @@ class Round:
             if replay is None or replay.state != "running":
                 return None
             self._replay(conn, filling, replay)
-        filling.check()
+        if replay is None:
+            filling.check()
         return Prepared(
             claim=claim,
             stored=stored,

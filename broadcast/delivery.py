@@ -8,6 +8,7 @@ delivered, sampled out, filtered, rejected or expired, in no other way.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import Counter
@@ -199,7 +200,9 @@ class Delivery:
         await asyncio.gather(*late, return_exceptions=True)
         await self._recorder.close()
         if late:
-            await self._recorder.write(partial(leases.release_all, holder=self._holder))
+            # Without a database they end by themselves: the holder's lock goes with this process.
+            with contextlib.suppress(Unavailable):
+                await self._recorder.write(partial(leases.release_all, holder=self._holder))
 
     # -- one batch -----------------------------------------------------------------------------------
 

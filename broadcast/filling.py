@@ -13,9 +13,8 @@ from broadcast import filters, sampling
 from broadcast.destination import Destination
 from broadcast.errors import ReceiptError, VaultError
 from broadcast.fates import Fate
-from broadcast.receipt import Receipt
-from broadcast.receipt_parser import with_content
-from broadcast.shared_log import Body, Chunk, Piece, SharedLog
+from broadcast.receipt_parser import from_document, with_content
+from broadcast.shared_log import Body, Chunk, Piece, SharedLog, near
 from broadcast.store import Conn
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
@@ -76,6 +75,8 @@ class Filling:
         self._variation = Variation(stored, destination, namespace)
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
+        self._near = range(0)
+        self._known: dict[int, Piece] = {}
         self._judges_content = filters.needs_content(stored.filter_rules)
         # Most destinations want everything: then nothing is asked of a receipt.
         self._chooses = bool(
@@ -84,6 +85,7 @@ class Filling:
             or stored.filter_rules
             or stored.sampling_rate < 1
         )
+        self._judges = self._chooses or self._oldest_us is not None
 
     # -- which receipts ----------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ class Filling:
 
     def _take_whole(self, at: int, head_seq: int, done: dict[int, Fate]) -> int | None:
         """Take a request as another destination sends it; return its last number, None where none fits."""
-        if self._chooses or self._oldest_us is not None or done or self._pieces:
+        if self._judges or done or self._pieces:
             return None
         chunk = self._shared.chunk(self._variation.key, at + 1, self._limits.request_bytes)
         if chunk is None or chunk.pieces[-1].seq > head_seq:
@@ -131,9 +133,9 @@ class Filling:
 
     def fill_from(self, numbers: Sequence[int], delivered: set[int]) -> None:
         """Take the given receipts, in order, until the batch is full; `delivered` ones are left out."""
-        wanted = [seq for seq in _near(numbers) if seq not in delivered]
+        wanted = [seq for seq in _together(numbers) if seq not in delivered]
         rows = self._shared.among(self._conn, wanted)
-        for seq in _near(numbers):
+        for seq in _together(numbers):
             if seq in delivered:
                 self._mark(seq, LEFT_OUT)
             elif (row := rows.get(seq)) is None:
@@ -158,13 +160,12 @@ class Filling:
         if done is not None:
             self._mark(row.seq, done)
             return True
-        receipt = self._shared.receipt(row)
-        skipped = self._skipped(row, receipt)
+        skipped = self._skipped(row) if self._judges else None
         if skipped is not None:
             self._mark(row.seq, skipped)
             return True
         try:
-            made = self._made(row, receipt)
+            made = self._made(row)
         except VaultError:
             raise
         except ReceiptError as error:
@@ -216,12 +217,12 @@ class Filling:
         if self._fault and not self.chunks:
             raise Unencodable(self._fault)
 
-    def _skipped(self, row: ReceiptRow, receipt: Receipt) -> Fate | None:
-        if self._oldest_us is not None and receipt.created_at_us < self._oldest_us:
+    def _skipped(self, row: ReceiptRow) -> Fate | None:
+        if self._oldest_us is not None and row.created_at_us < self._oldest_us:
             return Fate.EXPIRED
         if not self._chooses:
             return None
-        seen = receipt
+        receipt = seen = from_document(row.document)
         if row.has_content and self._judges_content:
             seen = with_content(receipt, self._shared.content(self._conn, row))
         wanted = filters.decide(
@@ -235,18 +236,23 @@ class Filling:
         kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate)
         return None if kept else Fate.SAMPLED_OUT
 
-    def _made(self, row: ReceiptRow, receipt: Receipt) -> Piece:
-        piece = self._shared.pieces(self._variation.key, row.seq).get(row.seq)
+    def _made(self, row: ReceiptRow) -> Piece:
+        if row.seq not in self._near:
+            self._near = near(row.seq)
+            self._known = self._shared.pieces(self._variation.key, row.seq)
+        piece = self._known.get(row.seq)
         if piece is None:
+            receipt = from_document(row.document)
             wanted = row.has_content and self._variation.full
             content = self._shared.content(self._conn, row) if wanted else None
             body, spans = self._variation.encoded(receipt, content, had_content=row.has_content)
             piece = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
-            self._shared.keep(self._variation.key, piece)
+            self._known[row.seq] = piece
+            self._shared.grown(row.seq, len(body))
         return piece
 
 
-def _near(numbers: Sequence[int]) -> Sequence[int]:
+def _together(numbers: Sequence[int]) -> Sequence[int]:
     """Return the first of some numbers, so near each other that one map holds their fates."""
     numbers = numbers[:MAX_RUN]
     for index, (one, other) in enumerate(pairwise(numbers), start=1):

@@ -154,17 +154,24 @@ class Recorder:
     async def _drain(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
-            outcomes = [settlement for settlement, _ in group]
-            try:
-                kept = await self._persist(outcomes)
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-                continue
-            for (_, done), is_kept in zip(group, kept, strict=True):
+            await self._record_group(group)
+
+    async def _record_group(self, group: list[tuple[Settlement, asyncio.Future[bool]]]) -> None:
+        """Record outcomes together; one that cannot be recorded is found by recording each alone."""
+        try:
+            kept = await self._persist([settlement for settlement, _ in group])
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            if len(group) > 1 and not isinstance(error, Unavailable):
+                for one in group:
+                    await self._record_group([one])
+                return
+            for _, done in group:
                 if not done.done():
-                    done.set_result(is_kept)
+                    done.set_exception(error)
+            return
+        for (_, done), is_kept in zip(group, kept, strict=True):
+            if not done.done():
+                done.set_result(is_kept)
 
     async def _persist(self, outcomes: list[Settlement]) -> list[bool]:
         """Try until the database takes it: what was delivered must not be sent again for a busy moment."""
@@ -172,19 +179,19 @@ class Recorder:
         give_up_at = loop.time() + _GIVE_UP_S
         while True:
             try:
-                return await self.write(lambda conn: settle(conn, outcomes))
+                kept = await self.write(lambda conn: settle(conn, outcomes))
             except Unavailable:
                 if loop.time() > give_up_at:
                     raise
                 _log.warning("action=record_waits outcomes=%s", len(outcomes))
                 await asyncio.sleep(_AGAIN_S)
+            else:
+                failpoints.reached("record_after_commit")
+                return kept
 
     def _commit(self, change: Callable[[Conn], _T]) -> _T:
         with self._store.write() as conn:
-            changed = change(conn)
-            failpoints.reached("record_before_commit")
-        failpoints.reached("record_after_commit")
-        return changed
+            return change(conn)
 
 
 def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
@@ -203,6 +210,7 @@ def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
         rows.extend(_rows(conn, item))
         _call_for_attention(conn, item, now_us)
     attempts.insert_all(conn, rows)
+    failpoints.reached("record_before_commit")
     return kept
 
 

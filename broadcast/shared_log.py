@@ -13,8 +13,6 @@ import msgspec
 from broadcast.compression import gzip_fast
 from broadcast.content import associated_data
 from broadcast.destination import Encoding, envelope
-from broadcast.receipt import Receipt
-from broadcast.receipt_parser import from_document
 from broadcast.store import Conn, receipts
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
@@ -73,10 +71,15 @@ class _Page:
 
     def __init__(self) -> None:
         self.rows: dict[int, ReceiptRow] = {}
-        self.receipts: dict[int, Receipt] = {}
         self.contents: dict[int, bytes | None] = {}
         self.pieces: dict[Variation, dict[int, Piece]] = {}
         self.size = 0
+
+
+def near(seq: int) -> range:
+    """Return the numbers that share a page with this one."""
+    first = seq >> _PAGE_BITS << _PAGE_BITS
+    return range(first, first + (1 << _PAGE_BITS))
 
 
 class Pages:
@@ -158,24 +161,13 @@ class SharedLog:
         """Return some receipts by their numbers; those that are gone are left out."""
         return {row.seq: row for row in receipts.by_seqs(conn, self.workspace.id, numbers)}
 
-    def receipt(self, row: ReceiptRow) -> Receipt:
-        """Return a stored receipt, without content."""
-        page = self._pages.page(self.workspace.id, row.seq)
-        receipt = page.receipts.get(row.seq)
-        if receipt is None:
-            receipt = page.receipts[row.seq] = from_document(row.document)
-            self._pages.grow(page, len(row.document))
-        return receipt
-
     def pieces(self, variation: Variation, seq: int) -> dict[int, Piece]:
-        """Return what was made in one variation of the receipts near this one, by number."""
+        """Return what was made of the receipts `near` this one in one variation, by number."""
         return self._pages.page(self.workspace.id, seq).pieces.setdefault(variation, {})
 
-    def keep(self, variation: Variation, piece: Piece) -> None:
-        """Keep what was made of a receipt for the next destination."""
-        page = self._pages.page(self.workspace.id, piece.seq)
-        page.pieces.setdefault(variation, {})[piece.seq] = piece
-        self._pages.grow(page, len(piece.body))
+    def grown(self, seq: int, size: int) -> None:
+        """Count what was added to `pieces`."""
+        self._pages.grow(self._pages.page(self.workspace.id, seq), size)
 
     def chunk(self, variation: Variation, first_seq: int, request_bytes: int) -> Chunk | None:
         """Return the request that begins with this receipt and holds all that follow, where one was made."""
