@@ -10,6 +10,7 @@ from broadcast.store import users
 from tests.receiver import Receiver
 from tests.web.api.conftest import Api
 from tests.web.api.destinations import BASE, created, sent_receipts, settled
+from web.api.replays import backfilled
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 ABSENT = "00000000-0000-4000-8000-000000000000"
@@ -253,3 +254,19 @@ def test_a_past_needs_broadcast_to_be_on(http: Api, receiver: Receiver) -> None:
     answer = http.call("POST", BASE, key=http.management_key, body=body)
 
     assert reason_of(answer) == (409, "broadcast_off")
+
+
+def test_a_destination_stays_saved_when_its_past_cannot_be_sent(http: Api, past: str) -> None:
+    key = http.services.accounts.authenticate(http.management_key)
+    assert key is not None
+    workspace = http.services.accounts.workspace_of(key)
+    http.call("PATCH", "/api/v1/broadcast", key=http.management_key, body={"enabled": False})
+
+    answer = backfilled(http.services, key, workspace, past, 0)
+
+    assert answer["replay"] is None
+    assert "The destination is saved" in answer["message"]
+
+
+def test_a_plus_in_a_query_that_was_not_escaped_is_still_a_zone(http: Api, past: str) -> None:
+    assert get(http, f"{past}/attempts?from=2026-01-01T00:00:00+02:00").status_code == 200
