@@ -11,7 +11,7 @@ from broadcast.runtime import Services
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
 from web.api.destination_types import describe
-from web.api.queries import body_of, check_query, draft, instant
+from web.api.queries import body_of, check_query, cursor, draft, instant
 from web.api.replays import backfilled
 from web.responses import ApiError, answer, explain_errors
 
@@ -138,7 +138,7 @@ def _history(routes: Blueprint, services: Services) -> None:
             workspace,
             uid,
             limit=number_of("limit", 50, low=1, high=100),
-            cursor=request.args.get("cursor"),
+            cursor=cursor(),
             verdict=request.args.get("verdict"),
             from_us=instant("from"),
             to_us=instant("to"),
@@ -151,9 +151,7 @@ def _history(routes: Blueprint, services: Services) -> None:
         _, workspace = managed(services)
         check_query("limit", "cursor")
         limit = number_of("limit", 50, low=1, high=100)
-        return answer(
-            connections.dead_letters(workspace, uid, limit=limit, cursor=request.args.get("cursor"))
-        )
+        return answer(connections.dead_letters(workspace, uid, limit=limit, cursor=cursor()))
 
     @routes.get(f"{_BASE}/<uid>/ledger")
     def ledger(uid: str) -> Response:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import request
 
+from broadcast import paging
 from broadcast.errors import SettingsError
 from broadcast.wanted import instant_us
 from web.api.access import body_object
@@ -36,6 +37,13 @@ def instant(name: str) -> int | None:
     if found is None:
         raise SettingsError({name: "Enter a time with its zone, such as 2026-11-20T02:00:00Z."})
     return found
+
+
+def cursor() -> str | None:
+    """Return the cursor of a list of attempts, dead letters or replays; raise for somebody else's."""
+    text = request.args.get("cursor")
+    paging.before(text)
+    return text
 
 
 def _refuse(unknown: set[str]) -> None:

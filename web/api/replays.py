@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from broadcast.errors import Conflict, SettingsError
 from broadcast.replay import NothingToReplay, view, wanted_from
@@ -10,7 +10,7 @@ from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
-from web.api.queries import body_of, check_query, draft
+from web.api.queries import body_of, check_query, cursor, draft
 from web.responses import ApiError, answer, explain_errors
 
 _BASE: Final = "/api/v1/observability/destinations/<uid>"
@@ -54,7 +54,7 @@ def _running(routes: Blueprint, services: Services) -> None:
         _, workspace = managed(services)
         check_query("limit", "cursor")
         limit = number_of("limit", 50, low=1, high=100)
-        return answer(replays.list(workspace, uid, limit=limit, cursor=request.args.get("cursor")))
+        return answer(replays.list(workspace, uid, limit=limit, cursor=cursor()))
 
     @routes.get(f"{_BASE}/replays/<replay_uid>")
     def get_replay(uid: str, replay_uid: str) -> Response:
