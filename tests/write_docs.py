@@ -1,13 +1,19 @@
-"""Write the README's table of destinations from their declarations: `make docs`."""
+"""Write what the documents say of the code from the code itself: `make docs`.
+
+The README's table of destinations comes from their declarations, the table of answers in docs/delivery.md
+from the functions that judge answers and time the next try.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
-from broadcast.destination import Destination
+from broadcast import retry
+from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict, judge_otlp
 
 README = Path(__file__).parents[1] / "README.md"
-BETWEEN = re.compile(r"(?<=<!-- destinations -->\n).*(?=<!-- /destinations -->)", re.DOTALL)
+DELIVERY = README.parent / "docs" / "delivery.md"
 
 
 def table(types: Mapping[str, type[Destination]]) -> str:
@@ -41,16 +47,113 @@ def _wire(kind: type[Destination]) -> str:
     return f"{encoding}, gzip" if kind.compress else encoding
 
 
+# -- what each answer means ------------------------------------------------------------------------------
+
+_STATUSES: Final = (
+    *(301, 302, 307, 308, 400, 401, 403, 404, 405, 407, 408, 410, 413, 415, 422, 429),
+    *(500, 501, 502, 503, 504, 505, 507),
+)
+
+_DONE: Final[Mapping[Remedy, str]] = {
+    Remedy.NONE: "The batch is settled; the back-off ends.",
+    Remedy.SPLIT: "Halved until the receipt at fault is alone: that one is a dead letter, the others arrive.",
+    Remedy.DOUBT: "Tried again with back-off. After three in a row halved: a receipt that fails while its "
+    "neighbour passes is a dead letter; where nothing passes it is an outage, and all of it waits.",
+    Remedy.WAIT: "Tried again with back-off, for as long as the receipts are kept.",
+    Remedy.ATTEND: "Paused: every receipt is held, the workspace is told once, one receipt at a time probes.",
+}
+_SEEN: Final[Mapping[Verdict, str]] = {
+    Verdict.DELIVERED: "Delivering",
+    Verdict.PARTLY_DELIVERED: "Delivering; the attempt says how many spans were rejected",
+    Verdict.THROTTLED: "Throttled",
+    Verdict.NO_ANSWER: "Retrying",
+    Verdict.RETRYING: "Retrying",
+    Verdict.REJECTED: "Delivering; the dead letter with the destination's words",
+    Verdict.REFUSED: "Paused, with what to do",
+}
+
+
+def answers() -> str:
+    """Return the table of answers, each judged by the code that judges them."""
+    partly = Outcome(verdict=Verdict.PARTLY_DELIVERED, reason="")
+    rejected = Outcome(verdict=Verdict.REJECTED, reason="")
+    rows = [
+        ("2xx", _judged(200)),
+        ("2xx, some spans rejected (`partialSuccess`)", partly),
+        ("2xx, every span rejected", rejected),
+        ("2xx with a web page", _judged(200, {"content-type": "text/html"})),
+        *_by_status(),
+        ("503 with `Retry-After`", _judged(503, {"retry-after": "5"})),
+        ("no answer within 15 s, no connection, TLS or DNS fails", _failed(Verdict.NO_ANSWER)),
+        ("not sent: the address is not allowed, or a secret does not open", _failed(Verdict.REFUSED)),
+    ]
+    lines = [
+        f"| {answer} | `{outcome.verdict}` | {_DONE[outcome.remedy]} | {_SEEN[outcome.verdict]} |"
+        for answer, outcome in rows
+    ]
+    head = ["| answer | attempt | what Broadcast does | what the page says |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *lines, ""])
+
+
+def _by_status() -> Iterable[tuple[str, Outcome]]:
+    """Return the statuses that people meet, those that are judged alike together."""
+    alike: dict[tuple[Verdict, Remedy], list[int]] = {}
+    for status in _STATUSES:
+        outcome = _judged(status)
+        alike.setdefault((outcome.verdict, outcome.remedy), []).append(status)
+    return [(", ".join(map(str, statuses)), _judged(statuses[0])) for statuses in alike.values()]
+
+
+def _judged(status: int, headers: Mapping[str, str] | None = None) -> Outcome:
+    return judge_otlp(
+        Response(
+            status=status,
+            reason="",
+            headers=headers or {},
+            body=b"",
+            duration_ms=0.0,
+            sent_bytes=0,
+            host="",
+        )
+    )
+
+
+def _failed(verdict: Verdict) -> Outcome:
+    return Outcome(verdict=verdict, reason="")
+
+
+def waits() -> str:
+    """Return both schedules, as the code has them."""
+    tries = ", ".join(f"{retry.delay_us(count, jitter=0) / 1e6:g}" for count in range(1, 9))
+    probes = ", ".join(f"{retry.probe_us(count, jitter=0) / 60e6:g}" for count in range(1, 8))
+    return f"Back-off, in seconds: {tries}, and so on.\nProbes, in minutes: {probes}, and so on.\n"
+
+
+# -- where it is written -----------------------------------------------------------------------------------
+
+
 def written(readme: str, types: Mapping[str, type[Destination]]) -> str:
     """Return the README with today's table in its place."""
-    return BETWEEN.sub(lambda _: table(types), readme)
+    return _between("destinations", readme, table(types))
+
+
+def delivery_written(text: str) -> str:
+    """Return docs/delivery.md with today's answers and waits in their places."""
+    return _between("waits", _between("answers", text, answers()), waits())
+
+
+def _between(name: str, text: str, new: str) -> str:
+    """Return a text with what stands between two comments of this name replaced."""
+    place = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
+    return place.sub(lambda _: new, text)
 
 
 def main() -> None:
-    """Rewrite README.md."""
+    """Rewrite README.md and docs/delivery.md."""
     from destinations import TYPES  # noqa: PLC0415 - found by looking into a folder
 
     README.write_text(written(README.read_text(encoding="utf-8"), TYPES), encoding="utf-8")
+    DELIVERY.write_text(delivery_written(DELIVERY.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
