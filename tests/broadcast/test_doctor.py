@@ -11,12 +11,15 @@ from broadcast import proof
 from broadcast.config import load
 from broadcast.doctor import examine
 from broadcast.fates import Fate
+from broadcast.replay import Replays, Wanted
 from broadcast.retention import Retention
 from broadcast.status import statuses
-from broadcast.store import Conn, Store, cursors, dead_letters, replays, workspaces
+from broadcast.store import Conn, Store, cursors, dead_letters, receipts, replays, workspaces
 from broadcast.store.tables import metadata
 from tests.broadcast.homes import DAY_US, Home
+from tests.broadcast.sending import World, clock
 from tests.broadcast.store.rows import NOW_US, a_destination, a_receipt, append, append_some
+from tests.receiver import Receiver
 
 MIXED = (Fate.DELIVERED, Fate.REJECTED, Fate.FILTERED, Fate.SAMPLED_OUT, Fate.EXPIRED)
 
@@ -264,6 +267,49 @@ def _do(home: Home, step: tuple[str, object], now_us: int) -> None:
         letters = dead_letters.counted(home.conn, home.id, value, value)
         if letters:
             _replayed(home, value)
+
+
+def test_what_real_deliveries_and_replays_wrote_is_true(store: Store, tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        world = World.build(store, receiver, tmp_path)
+        mending, paused = world.destination("/mending"), world.destination()
+        filtered = world.destination(api_key_hashes=["ab" * 32])
+        world.connections.pause(world.workspace, None, paused.uid, now_us=clock())
+        receiver.answer("/mending", status=400, body=b"bad span", times=2)
+        for _ in range(3):
+            world.append()
+            world.deliver()
+            world.due_now(mending)
+        assert faults(store) == []
+        Replays(store).start(world.workspace, None, mending.uid, Wanted(dead_letters=True), now_us=clock())
+        world.deliver()
+    assert faults(store) == []
+    told = {
+        stored.uid: [
+            next(
+                view
+                for view in world.connections.delivery(world.workspace, row)
+                if view["destination_id"] == stored.uid
+            )
+            for row in _rows(world)
+        ]
+        for stored in (mending, paused, filtered)
+    }
+    assert [view["fate"] for view in told[mending.uid]] == ["delivered"] * 3
+    assert told[mending.uid][0]["reason"].startswith("Rejected at first, then delivered by a replay")
+    assert [view["fate"] for view in told[paused.uid]] == ["held"] * 3
+    assert [view["fate"] for view in told[filtered.uid]] == ["filtered"] * 3
+    keeper, more = Retention(retention_us=DAY_US, holder="worker-1"), True
+    while more:
+        with store.write() as conn:
+            more = keeper.step(conn, clock() + 2 * DAY_US)
+    assert faults(store) == []
+    assert (world.cursor(paused).expired, _rows(world)) == (3, [])
+
+
+def _rows(world: World) -> list[receipts.ReceiptRow]:
+    with world.store.read() as conn:
+        return receipts.read_after(conn, world.workspace.id, 0, 100)
 
 
 # -- the commands --------------------------------------------------------------------------------------
