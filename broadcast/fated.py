@@ -89,7 +89,7 @@ def _in_a_row(end: int, after: int, place: Place | None) -> tuple[list[int], Pla
 def _rejected(conn: Conn, cursor: Cursor, place: Place | None) -> tuple[list[int], Place | None]:
     before_id = place[0] if place else None
     letters = dead_letters.list_for(conn, cursor.destination_id, PAGE + 1, before_id)
-    own = [letter for letter in letters if letter.seq > cursor.since_seq][:PAGE]
+    own = [item for item in letters[:PAGE] if item.seq > cursor.since_seq and item.replay_id is None]
     older = (letters[PAGE - 1].id, 0) if len(letters) > PAGE else None
     return [letter.seq for letter in own], older
 
@@ -102,7 +102,7 @@ def _settled(conn: Conn, cursor: Cursor, fate: Fate, place: Place | None) -> tup
         page = attempts.list_for(conn, cursor.destination_id, _AT_ONCE, before_id)
         for attempt in page:
             before_id = attempt.id
-            for seq in _of_fate(attempt, fate):
+            for seq in _of_fate(conn, attempt, fate):
                 if cursor.since_seq < seq < below:
                     seqs.append(seq)
                 if len(seqs) == PAGE:
@@ -112,14 +112,22 @@ def _settled(conn: Conn, cursor: Cursor, fate: Fate, place: Place | None) -> tup
     return seqs, None if before_id is None else (before_id - 1, 2**62)
 
 
-def _of_fate(attempt: Attempt, fate: Fate) -> Iterable[int]:
-    """Return an attempt's receipts of a fate, the last first; a replay counts for itself, so it has none."""
-    held = {Fate.DELIVERED: attempt.delivered, Fate.REJECTED: attempt.rejected}.get(fate, attempt.skipped)
+def _of_fate(conn: Conn, attempt: Attempt, fate: Fate) -> Iterable[int]:
+    """Return an attempt's receipts of a fate, the last first; a replay counts for itself, so it has none.
+
+    What was rejected and is no dead letter any more was delivered by a replay.
+    """
+    held = attempt.delivered + attempt.rejected if fate is Fate.DELIVERED else attempt.skipped
     if not held or attempt.replay_id is not None:
         return
-    for index in range(attempt.to_seq - attempt.from_seq, -1, -1):
-        if fates.fate_at(attempt.fates, index) is fate:
-            yield attempt.from_seq + index
+    mended = fate is Fate.DELIVERED and attempt.rejected > 0
+    dead = (
+        dead_letters.counted(conn, attempt.destination_id, attempt.from_seq, attempt.to_seq) if mended else ()
+    )
+    for seq in range(attempt.to_seq, attempt.from_seq - 1, -1):
+        told = fates.fate_at(attempt.fates, seq - attempt.from_seq)
+        if told is fate or (mended and told is Fate.REJECTED and seq not in dead):
+            yield seq
 
 
 def _mark(place: Place) -> str:

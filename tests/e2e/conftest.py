@@ -77,8 +77,7 @@ def start(folder: Path, values: dict[str, str]) -> Served:
         )
     url = f"http://127.0.0.1:{values['BROADCAST_PORT']}"
     if not ready(url, process):
-        process.kill()
-        process.communicate()
+        _give_up(process)
         pytest.fail(f"the program did not become ready:\n{(folder / 'stderr.log').read_text()}")
     assert process.stdout
     os.set_blocking(process.stdout.fileno(), False)
@@ -98,6 +97,17 @@ def start(folder: Path, values: dict[str, str]) -> Served:
         environment=values,
         folder=folder,
     )
+
+
+def _give_up(process: "subprocess.Popen[str]") -> None:
+    """End a program that did not get ready, its own processes included."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def ready(url: str, process: "subprocess.Popen[str]") -> bool:

@@ -91,7 +91,17 @@ def _happened(entry: dict[str, Any], listed: Listed, row: ReceiptRow, now_us: in
         wait_us = state.next_try_at_us - now_us
         again = "trying now" if wait_us <= 0 else f"next try in {formats.wait(wait_us)}"
         return f"{answer_of(state.reason).called}, {again}."
+    if entry["fate"] == "delivered":
+        return _accepted(entry["reason"] or "")
     return _plain(entry["reason"] or "")
+
+
+def _accepted(reason: str) -> str:
+    """Return why a receipt counts as delivered; its batch as a whole may have been answered otherwise."""
+    answer = answer_of(reason)
+    if answer.status is not None and answer.status >= 300:
+        return f"Accepted apart from its batch, which was answered {answer.called}."
+    return _plain(reason)
 
 
 def _plain(reason: str) -> str:

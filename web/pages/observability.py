@@ -49,6 +49,7 @@ class Row:
     pending: int
     waiting_words: str
     behind_us: int
+    held_until_us: int | None
     cursor_percent: float
     gap_percent: float
     level: str
@@ -121,6 +122,7 @@ def row_of(found: Listed, now_us: int) -> Row:
         pending=state.backlog,
         waiting_words=_waiting(state.word, state.backlog),
         behind_us=behind_us,
+        held_until_us=state.held_until_us,
         cursor_percent=round(100 - gap, 2),
         gap_percent=round(gap, 2),
         level=_LEVELS[stored.privacy_level],

@@ -121,10 +121,14 @@ async function fetched(address) {
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 if (main && main.dataset.live) {
+  let missed = 0;
   const look = async () => {
     if (!document.hidden && !document.querySelector("dialog[open]")) {
       const made = await fetched(main.dataset.live);
-      if (made) renew(made);
+      const whole = made !== null && made.querySelector("[data-part]") !== null;
+      missed = whole ? 0 : missed + 1;
+      byId("stale").hidden = missed < 3;
+      if (whole) renew(made);
     }
     setTimeout(look, 2000);
   };
