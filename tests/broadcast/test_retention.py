@@ -1,5 +1,8 @@
 """Retention: what is too old expires, then goes, in small steps, and ledgers stay true."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +31,7 @@ from broadcast.store import (
 from broadcast.store.cursors import Cursor
 from tests.broadcast.store.rows import NOW_US, a_destination, a_receipt, a_user, a_workspace, append
 
+ROOT = Path(__file__).parents[2]
 DAY_US = 86_400_000_000
 KEPT_US = 30 * DAY_US
 
@@ -278,6 +282,38 @@ def test_a_step_that_was_rolled_back_is_done_again(store: Store) -> None:
             keeper.step(conn, NOW_US)
     assert cursor_of(store, id_).expired == 1
     assert seqs(store, home.id) == [2]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_process_killed_in_a_step_leaves_a_true_ledger_and_the_next_one_goes_on(
+    store: Store, database_url: str, step: int
+) -> None:
+    with store.write() as conn:
+        home = a_workspace(conn)
+        id_ = a_destination(conn, home.id)
+        log(conn, home.id, 40, 40, 0)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, database_url, str(step)], check=False, cwd=ROOT)
+    assert killed.returncode == 9
+    assert len(seqs(store, home.id)) == 3
+    cursor = cursor_of(store, id_)
+    with store.read() as conn:
+        told = sum(item.skipped for item in attempts.list_for(conn, id_, 10))
+    assert cursor.expired == cursor.cursor_seq == told == (step - 1) * 2
+    run(store)
+    assert (seqs(store, home.id), cursor_of(store, id_).expired) == ([3], 2)
+
+
+_KILLED = f"""
+import sys
+from broadcast import failpoints
+from broadcast.retention import Retention
+from broadcast.store import Store
+failpoints.arm("retention_before_commit:" + sys.argv[2])
+store, keeper = Store.open(sys.argv[1]), Retention(retention_us={KEPT_US}, holder="worker-1")
+for _ in range(10):
+    with store.write() as conn:
+        keeper.step(conn, {NOW_US})
+"""
 
 
 def test_workspaces_do_not_touch_each_other(store: Store) -> None:
