@@ -68,7 +68,7 @@ def test_an_address_is_saved_tested_and_never_shown_again(pages: Pages, receiver
     answer = pages.post(WEBHOOK, {"webhook_url": receiver.url(f"/hooks/{TOKEN}")})
 
     assert answer.status_code == 200
-    assert "Test taken 127.0.0.1 took it. The address is saved." in words(answer.text)
+    assert "Test passed 127.0.0.1 took it. The address is saved." in words(answer.text)
     assert receiver.requests[0].json()["type"] == "notification.test"
     later = pages.get(PAGE)
     assert "127.0.0.1/••••••••" in later
@@ -89,7 +89,7 @@ def test_send_a_test_posts_to_the_stored_address(pages: Pages, receiver: Receive
 
     answer = pages.post(f"{WEBHOOK}/test")
 
-    assert "Test taken 127.0.0.1 took it." in words(answer.text)
+    assert "Test passed 127.0.0.1 took it." in words(answer.text)
     assert len(receiver.requests) == 2
 
 
