@@ -101,6 +101,42 @@ def test_a_wrong_token_is_named_and_never_shown(page: Page, place: Place) -> Non
     expect(page.locator("#main")).not_to_contain_text("Strict collector")
 
 
+def test_rows_come_and_go_and_the_first_wrong_field_has_the_focus(page: Page, place: Place) -> None:
+    log_in(page, place.served)
+    page.goto(ADD_COLLECTOR)
+    page.get_by_label("Name", exact=True).fill("Filtered collector")
+    page.get_by_label("Endpoint").fill(place.collector.url("/v1/traces"))
+
+    # Headers: two are added, one goes again.
+    page.get_by_role("button", name="Add a header").click()
+    expect(page.get_by_label("Header 1 name")).to_be_focused()
+    page.get_by_role("button", name="Add another header").click()
+    page.get_by_label("Header 2 name").fill("X-Team")
+    page.get_by_label("Header 2 value").fill("search")
+    page.get_by_role("button", name="Remove header 1").click()
+    expect(page.get_by_label("Header 1 name")).to_have_value("X-Team")
+
+    # A rule that is wrong: Enter tests the connection all the same, and takes nothing away.
+    page.get_by_role("button", name="Add a rule").click()
+    value = page.get_by_label("Value of rule 1 of group 1")
+    expect(value).to_be_focused()
+    page.get_by_label("Field of rule 1").select_option("total_cost")
+    page.get_by_label("Operator of rule 1").select_option("gte")
+    value.fill("much")
+    place.collector.clear()
+    page.keyboard.press("Enter")
+    expect(page.locator("#test-title")).to_have_text("Test passed")
+    expect(page.locator("#test-title")).to_be_focused()
+    assert place.collector.requests[-1].headers["x-team"] == "search"
+    expect(value).to_have_value("much")
+
+    # An edit takes the test back; testing again brings it.
+    page.get_by_label("Header 1 value").fill("ads")
+    expect(page.locator("#test-title")).to_have_text("Not tested")
+    press_test(page)
+    expect(page.locator("#test-title")).to_have_text("Test passed")
+
+
 def test_the_pages_work_by_keyboard(page: Page, place: Place) -> None:
     for name in ("first", "second"):
         send_request(place.served, name)

@@ -309,7 +309,7 @@ def _render(
         groups=GROUPS,
         first_wrong=form.first_wrong(),
         # The version that was shown: saving again must not overwrite what somebody else saved meanwhile.
-        version=request.form.get("version", type=int) or (stored.version if stored else None),
+        shown_version=request.form.get("version", type=int) or (stored.version if stored else None),
         stale=stale,
         wait=wait,
         wrong={},

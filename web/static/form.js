@@ -131,8 +131,7 @@ const mark = (name, words) => {
   help.className = "error";
   const said = document.createElement("span");
   said.textContent = words;
-  const cross = panel.querySelector(".proofs .bad svg")?.cloneNode(true);
-  help.replaceChildren(...(cross ? [cross] : []), said);
+  help.replaceChildren(one("cross").content.cloneNode(true), said);
 };
 const clear = () => {
   for (const home of each("[data-field].is-wrong", form)) {
