@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -78,6 +78,7 @@ class Delivery:
         self._small = Budget(OPEN_BYTES // 4)
         self._large = Budget(OPEN_BYTES * 3 // 4)
         self._served: set[int] = set()
+        self._ended: set[int] = set()
         self._stopping = False
         self._courier = Courier(
             sender, open_sends=OPEN_SENDS, too_big=self._builder.too_big, stopping=lambda: self._stopping
@@ -88,17 +89,27 @@ class Delivery:
         """Return how many destinations have a batch under way."""
         return len(self._flying)
 
+    def take_ended(self) -> set[int]:
+        """Return the workspaces where a batch has ended since the last call: more may be due there."""
+        ended, self._ended = self._ended, set()
+        return ended
+
     # -- claiming ----------------------------------------------------------------------------------
 
-    async def round(self, *, look_for_dead: bool = False) -> int:
+    async def round(
+        self, *, look_for_dead: bool = False, workspace_ids: Collection[int] | None = None
+    ) -> int:
         """Claim up to 64 destinations, build their batches and start sending; return how many were claimed.
 
-        It never waits for sends. On SQLite, where a claim takes the one writer's lock, it looks first.
+        It looks everywhere unless it is told in which workspaces something happened, and never waits for
+        sends. On SQLite, where a claim takes the one writer's lock, it looks before it claims.
         """
         looks_first = self._store.dialect == "sqlite" and not look_for_dead
         if looks_first and await self.due_in_us() != 0:
             return 0
-        claims = await self._recorder.write(partial(self._claim, look_for_dead=look_for_dead))
+        claims = await self._recorder.write(
+            partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
+        )
         failpoints.reached("after_claim")
         left = _in_turn(claims)
         try:
@@ -128,7 +139,9 @@ class Delivery:
         with self._store.read() as conn:
             return leases.next_due_in_us(conn)
 
-    def _claim(self, conn: Conn, *, look_for_dead: bool) -> list[Claim]:
+    def _claim(
+        self, conn: Conn, *, look_for_dead: bool, workspace_ids: Collection[int] | None
+    ) -> list[Claim]:
         return leases.claim(
             conn,
             holder=self._holder,
@@ -136,6 +149,7 @@ class Delivery:
             lease_us=LEASE_US,
             dead_holders=self._store.dead_holders(conn) if look_for_dead else (),
             most=2**62 if self._large.has_room(_RESERVED) else SMALL,
+            workspace_ids=workspace_ids,
         )
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
@@ -235,6 +249,7 @@ class Delivery:
             # It may have been claimed again since its lease is free: that batch is not ours to forget.
             if self._flying.get(claim.destination_id) is asyncio.current_task():
                 del self._flying[claim.destination_id]
+            self._ended.add(claim.workspace_id)
             self._wake()
 
     async def _next(self, claim: Claim) -> Built:

@@ -14,7 +14,7 @@ from broadcast.destination import Destination
 from broadcast.errors import ReceiptError, VaultError
 from broadcast.fates import Fate
 from broadcast.receipt_parser import from_document, with_content
-from broadcast.shared_log import Body, Chunk, Piece, SharedLog, near
+from broadcast.shared_log import Chunk, Piece, SharedLog, near
 from broadcast.store import Conn
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
@@ -118,17 +118,13 @@ class Filling:
         chunk = self._shared.chunk(self._variation.key, at + 1, self._limits.request_bytes)
         if chunk is None or chunk.pieces[-1].seq > head_seq:
             return None
-        sending, total = self._sending + len(chunk.pieces), self._total + chunk.size_bytes
-        if (
-            len(self.chunks) >= self._limits.requests
-            or sending > self._limits.receipts
-            or (self._sending and total > self._limits.total_bytes)
-        ):
+        if not self._has_room() or self._sending + len(chunk.pieces) > self._limits.receipts:
             return None
         self.chunks.append(chunk)
         self.numbers.extend(range(at + 1, chunk.pieces[-1].seq + 1))
         self.marks.extend([None] * len(chunk.pieces))
-        self._sending, self._total = sending, total
+        self._sending += len(chunk.pieces)
+        self._total += chunk.size_bytes
         return chunk.pieces[-1].seq
 
     def fill_from(self, numbers: Sequence[int], delivered: set[int]) -> None:
@@ -184,9 +180,7 @@ class Filling:
         too_many = self._spans + piece.spans > self._destination.max_spans
         if self._pieces and (too_many or self._bytes + size > self._limits.request_bytes):
             self._close()
-        if not self._pieces and len(self.chunks) >= self._limits.requests:
-            return False
-        if self._sending and self._total + size > self._limits.total_bytes:
+        if not self._pieces and not self._has_room():
             return False
         self._pieces.append(piece)
         self._mark(piece.seq, None)
@@ -196,12 +190,15 @@ class Filling:
         self._total += size
         return True
 
+    def _has_room(self) -> bool:
+        """Whether the batch may have one more request; it ends with a whole one, so that others share it."""
+        return len(self.chunks) < self._limits.requests and self._total < self._limits.total_bytes
+
     def _close(self) -> None:
         """End the current request."""
         if self._pieces:
             pieces = tuple(self._pieces)
-            body = Body(self._destination.encoding, tuple(piece.body for piece in pieces))
-            chunk = Chunk(pieces=pieces, body=body)
+            chunk = Chunk.of(self._destination.encoding, pieces)
             self.chunks.append(chunk)
             if pieces[-1].seq - pieces[0].seq == len(pieces) - 1:
                 self._shared.keep_chunk(self._variation.key, self._limits.request_bytes, chunk)

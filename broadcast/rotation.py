@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from broadcast import notice_settings, notice_webhook
 from broadcast.errors import VaultError
 from broadcast.store import destinations, workspaces
 
@@ -16,6 +17,7 @@ def rotate(services: "Services") -> int:
         for workspace in workspaces.all(conn):
             workspaces.reseal(conn, workspace.id, services.vault.rewrap(workspace.content_key))
             count += 1
+            count += notice_settings.rewrap(conn, services.vault, workspace)
             for stored in destinations.list_for(conn, workspace.id):
                 destinations.reseal(conn, stored.id, stored.version, services.vault.rewrap(stored.sealed))
                 count += 1
@@ -31,6 +33,10 @@ def verify(services: "Services") -> list[str]:
                 services.vault.content_cipher(workspace.content_key)
             except VaultError:
                 broken.append(f"{workspace.slug}: content key")
+            try:
+                notice_webhook.opened(services.vault, workspace)
+            except VaultError:
+                broken.append(f"{workspace.slug}: notification webhook")
             for stored in destinations.list_for(conn, workspace.id):
                 try:
                     services.vault.open_secrets(

@@ -185,11 +185,10 @@ class Courier:
     async def _once(self, tally: _Tally, pieces: Sequence[Piece], chunk: Chunk | None = None) -> Outcome:
         """Send one request; what it delivers is noted, what it does not is the caller's matter."""
         made = tally.made
-        bodies = tuple(piece.body for piece in pieces)
         batch = Batch(
             id=outcomes.batch_id(made, pieces),
             at_us=made.at_us,
-            pieces=bodies,
+            pieces=tuple(piece.body for piece in pieces) if chunk is None else chunk.bodies,
             joined=None if chunk is None else chunk.body.plain,
         )
         request = made.destination.request(batch)
@@ -206,12 +205,13 @@ class Courier:
             outcome = Outcome(verdict=Verdict.NO_ANSWER, reason=str(error))
         else:
             failpoints.reached("after_answer")
-            outcome = outcomes.judged(made.destination, response, sum(piece.spans for piece in pieces))
+            spans = sum(piece.spans for piece in pieces) if chunk is None else chunk.spans
+            outcome = outcomes.judged(made.destination, response, spans)
             tally.sent_bytes += response.sent_bytes
         tally.durations_ms.append((asyncio.get_running_loop().time() - started) * 1000)
         if outcome.delivered:
             tally.good.append(outcome)
-            tally.fates.update((piece.seq, Fate.DELIVERED) for piece in pieces)
+            tally.fates |= dict.fromkeys([piece.seq for piece in pieces], Fate.DELIVERED)
         elif outcome.status_code == _TOO_BIG and len(pieces) > 1:
             self._too_big(made, len(request.body))
         return outcome

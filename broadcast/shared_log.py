@@ -6,7 +6,7 @@ half the room was filled is forgotten, and made again by whoever needs it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -58,7 +58,16 @@ class Chunk:
     """What goes out as one request; `body` is shared with every destination that sends the same."""
 
     pieces: tuple[Piece, ...]
+    bodies: tuple[bytes, ...]
+    spans: int
     body: Body
+
+    @classmethod
+    def of(cls, encoding: Encoding, pieces: tuple[Piece, ...]) -> Self:
+        """Return the request of some pieces."""
+        bodies = tuple(piece.body for piece in pieces)
+        spans = sum(piece.spans for piece in pieces)
+        return cls(pieces=pieces, bodies=bodies, spans=spans, body=Body(encoding, bodies))
 
     @property
     def size_bytes(self) -> int:

@@ -32,6 +32,7 @@ _BREATH_S: Final = 0.1
 """Between two steps of retention, so that ingest always finds the database free."""
 
 _TICK_S: Final = 1.0
+_SHORTEST_S: Final = 0.02
 _IDLE_S: Final = 1.0
 """The longest sleep of the loop: it looks even when no bell was heard."""
 
@@ -82,6 +83,8 @@ class _Worker:
         self._stopping = stopping
         self._awake = asyncio.Event()
         self._look_for_dead = True
+        self._happened: set[int] = set()
+        self._look_at = 0.0
         self._delivery = Delivery(
             services.store,
             services.vault,
@@ -127,10 +130,7 @@ class _Worker:
         while not self._stopping.is_set():
             self._awake.clear()
             try:
-                look, self._look_for_dead = self._look_for_dead, False
-                claimed = await self._delivery.round(look_for_dead=look)
-                # Whoever rang meanwhile is heard at once.
-                wait_s = 0.0 if claimed == CLAIM or self._awake.is_set() else await self._wait_s()
+                wait_s = await self._round()
             except Unavailable as error:
                 _log.warning("action=store_unavailable reason=%s", error)
                 wait_s = _TICK_S
@@ -142,10 +142,29 @@ class _Worker:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._awake.wait(), wait_s)
 
-    async def _wait_s(self) -> float:
-        """Return how long to sleep when nobody rings: until the next destination is due."""
+    async def _round(self) -> float:
+        """Claim where something happened, and everywhere once a second; return how long to sleep then."""
+        loop = asyncio.get_running_loop()
+        look, self._look_for_dead = self._look_for_dead, False
+        happened = self._happened | self._delivery.take_ended()
+        self._happened = set()
+        everywhere = look or not happened or loop.time() >= self._look_at
+        if everywhere:
+            self._look_at = loop.time() + _IDLE_S
+        claimed = await self._delivery.round(
+            look_for_dead=look, workspace_ids=None if everywhere else happened
+        )
+        if claimed == CLAIM:  # There is probably more where these came from.
+            self._happened |= happened
+            self._look_at = 0.0 if everywhere else self._look_at
+            return 0.0
+        if self._awake.is_set():  # Whoever rang meanwhile is heard at once.
+            return 0.0
+        if not everywhere:
+            return max(0.0, self._look_at - loop.time())
+        # When nobody rings, until the next destination is due.
         due_us = await self._delivery.due_in_us()
-        return _IDLE_S if due_us is None else min(_IDLE_S, max(0.02, due_us / 1e6))
+        return _IDLE_S if due_us is None else min(_IDLE_S, max(_SHORTEST_S, due_us / 1e6))
 
     async def _finish(self) -> None:
         """Let leases be renewed while the last sends end."""
@@ -236,8 +255,15 @@ class _Worker:
                 _log.exception("action=bell_failed")
                 time.sleep(_TICK_S)
                 continue
-            if rang:
-                loop.call_soon_threadsafe(self._awake.set)
+            if rang is not None:
+                loop.call_soon_threadsafe(self._heard, rang.workspace_ids)
+
+    def _heard(self, workspace_ids: frozenset[int]) -> None:
+        if workspace_ids:
+            self._happened |= workspace_ids
+        else:
+            self._look_at = 0.0
+        self._awake.set()
 
 
 @contextlib.contextmanager

@@ -119,6 +119,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "granian": ("broadcast/serving.py",),
     "isal": ("broadcast/compression.py",),
+    "smtplib": ("broadcast/mail.py",),
     # The port reads partial successes; the demo's receiver reads what any exporter sends it.
     "opentelemetry": ("broadcast/otlp_protobuf.py", "broadcast/destination.py", "web/receiver.py"),
     "google": ("broadcast/otlp_protobuf.py", "broadcast/destination.py", "web/receiver.py"),

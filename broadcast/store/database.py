@@ -2,8 +2,8 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterable, Iterator
+from typing import Final, Self
 
 from alembic import command
 from alembic.config import Config
@@ -63,13 +63,18 @@ class Store:
 
     # -- waking ----------------------------------------------------------------------------------
 
-    def notify(self, conn: Conn) -> None:
-        """Wake every worker when this transaction commits; SQLite's see the commit by themselves."""
-        if self.dialect == "postgresql":
-            conn.execute(text("SELECT pg_notify(:channel, '')"), {"channel": wake.CHANNEL})
+    def notify(self, conn: Conn, workspace_ids: Iterable[int] = ()) -> None:
+        """Wake every worker when this transaction commits, for these workspaces or for all.
 
-    def wait_for_receipts(self, timeout_s: float) -> bool:
-        """Block until something was committed since the last call, or the time is over; return which."""
+        SQLite's workers see the commit by themselves.
+        """
+        if self.dialect == "postgresql":
+            named = ",".join(map(str, workspace_ids))
+            payload = named if len(named) <= wake.MAX_PAYLOAD else ""
+            conn.execute(_NOTIFY, {"channel": wake.CHANNEL, "payload": payload})
+
+    def wait_for_receipts(self, timeout_s: float) -> wake.Ring | None:
+        """Block until something was committed since the last call; return None when the time is over."""
         return self._bell.wait(timeout_s)
 
     # -- workers that are alive --------------------------------------------------------------------
@@ -109,6 +114,9 @@ class Store:
         with self.read() as conn:
             current = MigrationContext.configure(conn).get_current_revision()
         return current == ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 
 
 def _alembic() -> Config:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.sql import ColumnElement
 
 from broadcast.store.clock import NowUs
@@ -55,14 +55,20 @@ def claim(
     lease_us: int = 30_000_000,
     dead_holders: Collection[str] = (),
     most: int = 2**62,
+    workspace_ids: Collection[int] | None = None,
 ) -> list[Claim]:
     """Lease up to `limit` destinations that have something to send, the longest due first.
 
-    Those with more than `most` receipts to send are left alone.
+    Those with more than `most` receipts to send are left alone; PostgreSQL looks at some workspaces only
+    where these are given.
     A lease is free when its time is over or its holder is dead; all times are the database's.
     """
     token = token or new_token()
-    found = conn.execute(_CLAIMABLE, {"dead": list(dead_holders) or [""], "count": limit, "most": most})
+    wanted = {"dead": list(dead_holders) or [""], "count": limit, "most": most}
+    if workspace_ids is None or conn.dialect.name == "sqlite":
+        found = conn.execute(_CLAIMABLE, wanted)
+    else:
+        found = conn.execute(_CLAIMABLE_THERE, {**wanted, "there": list(workspace_ids)})
     claims = [Claim(**row._asdict(), token=token) for row in found]
     if claims:
         conn.execute(
@@ -137,6 +143,9 @@ _CLAIMABLE: Final = (
     .order_by(cursors.c.due_at_us, cursors.c.destination_id)
     .limit(bindparam("count"))
     .with_for_update(of=cursors, skip_locked=True)
+)
+_CLAIMABLE_THERE: Final = _CLAIMABLE.where(
+    cursors.c.workspace_id == any_(bindparam("there", type_=ARRAY(BigInteger)))
 )
 _LEASE: Final = (
     update(cursors)

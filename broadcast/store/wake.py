@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import psycopg
@@ -11,15 +12,25 @@ from sqlalchemy import make_url
 from broadcast.store.engines import BUSY_S, POSTGRESQL_PATIENCE, sqlite_path
 
 CHANNEL: Final = "receipts"
+MAX_PAYLOAD: Final = 7_900
+"""Bytes; PostgreSQL refuses 8,000: https://www.postgresql.org/docs/15/sql-notify.html, read 2026-11-21."""
+
 _POLL_S: Final = 0.05
 _SLICE_S: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ring:
+    """Something was committed: in the logs of these workspaces, or anywhere where there are none."""
+
+    workspace_ids: frozenset[int] = frozenset()
 
 
 class Bell(Protocol):
     """Something that rings when another connection commits."""
 
-    def wait(self, timeout_s: float) -> bool:
-        """Block until it rang since the last call, or the time is over; return which."""
+    def wait(self, timeout_s: float) -> Ring | None:
+        """Block until it rang since the last call; return None when the time is over."""
 
     def close(self) -> None:
         """Wake who waits, and ring no more."""
@@ -42,7 +53,7 @@ class _SqliteBell:
         self._raw: sqlite3.Connection | None = None
         self._seen: int | None = None
 
-    def wait(self, timeout_s: float) -> bool:
+    def wait(self, timeout_s: float) -> Ring | None:
         deadline = time.monotonic() + timeout_s
         with self._lock:
             while not self._closed.is_set():
@@ -54,12 +65,12 @@ class _SqliteBell:
                     self._drop()
                 if version != self._seen:
                     self._seen = version
-                    return True
+                    return Ring()
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return False
+                    return None
                 self._closed.wait(min(_POLL_S, left))
-        return False
+        return None
 
     def close(self) -> None:
         self._closed.set()
@@ -86,20 +97,21 @@ class _PostgresqlBell:
         self._lock = threading.Lock()
         self._raw: psycopg.Connection | None = None
 
-    def wait(self, timeout_s: float) -> bool:
+    def wait(self, timeout_s: float) -> Ring | None:
         deadline = time.monotonic() + timeout_s
         with self._lock:
             while not self._closed.is_set():
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return False
+                    return None
                 try:
-                    if self._listen() or self._rang(min(left, _SLICE_S)):
-                        return True
+                    ring = Ring() if self._listen() else self._rang(min(left, _SLICE_S))
+                    if ring is not None:
+                        return ring
                 except psycopg.Error:
                     self._drop()
                     self._closed.wait(min(max(left, 0.0), _SLICE_S))
-        return False
+        return None
 
     def close(self) -> None:
         self._closed.set()
@@ -114,11 +126,18 @@ class _PostgresqlBell:
         self._raw.execute(f"LISTEN {CHANNEL}")
         return True
 
-    def _rang(self, timeout_s: float) -> bool:
+    def _rang(self, timeout_s: float) -> Ring | None:
         if self._raw is None:
-            return False
-        # Everything that waits in the socket is one ring: the reader looks at all cursors anyway.
-        return len(list(self._raw.notifies(timeout=timeout_s, stop_after=1))) > 0
+            return None
+        told = [notice.payload for notice in self._raw.notifies(timeout=timeout_s, stop_after=1)]
+        if not told:
+            return None
+        # Everything that waits in the socket is one ring; one notice without names is for all.
+        named = [payload.split(",") for payload in told if payload]
+        everywhere = len(named) < len(told)
+        return (
+            Ring() if everywhere else Ring(workspace_ids=frozenset(int(id_) for ids in named for id_ in ids))
+        )
 
     def _drop(self) -> None:
         if self._raw is not None:
