@@ -14,7 +14,7 @@ from broadcast.receipt import KeyRef, Receipt
 from broadcast.store import Store, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.receipts import NewReceipt
-from broadcast.trace_context import trace_id_of
+from broadcast.trace_context import ids_of
 from broadcast.vault import ContentCipher, Vault
 
 _log: Final = logging.getLogger(__name__)
@@ -197,11 +197,11 @@ def _prepared(
         api_key_name=by.name if by is not None else key.name if key is not None else None,
         first_token_ms=timing.first_token_ms if timing else None,
         attempts=len(receipt.attempts),
-        trace_id=trace_id_of(receipt),
+        trace_id=ids_of(receipt)[0],
         request_id=receipt.request_id,
         document=document,
     )
-    return Prepared(id=receipt.id, fingerprint=fingerprint, row=row, content=content)
+    return Prepared(row=row, content=content)
 
 
 def _key_suffix(key: ApiKey | None) -> bytes:

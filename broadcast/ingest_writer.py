@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
+from broadcast import failpoints
 from broadcast.content import associated_data
 from broadcast.errors import BroadcastError, Unavailable
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
@@ -31,8 +32,6 @@ _OFFER_PAUSE_S: Final = 0.5
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One receipt, ready to be numbered: its row, and its content until somebody is known to want it."""
 
-    id: str
-    fingerprint: bytes
     row: NewReceipt
     content: bytes | None
 
@@ -155,14 +154,16 @@ class Writer:
                     batches.append(Appending(workspace_id=workspace_id, first_seq=head_seq + 1, rows=rows))
             if batches:
                 receipts.append_all(conn, batches)
-                self._store.notify(conn)
+                self._store.notify(conn, (batch.workspace_id for batch in batches))
+            failpoints.reached("ingest_before_commit")
+        failpoints.reached("ingest_after_commit")
 
     def _with_content(self, item: Prepared, cipher: ContentCipher) -> NewReceipt:
         if item.content is None:
             return item.row
         return structs.replace(
             item.row,
-            content=cipher.seal(item.content, aad=associated_data(item.id)),
+            content=cipher.seal(item.content, aad=associated_data(item.row.id)),
             content_expires_at_us=item.row.received_at_us + self._content_ttl_us,
         )
 
@@ -189,26 +190,28 @@ def _settle(job: Job, error: Exception | None) -> None:
     if error is not None and not job.waits:
         _log.error(
             "action=receipt_lost receipt=%s error=%s",
-            ",".join(item.id for item in job.items),
+            ",".join(item.row.id for item in job.items),
             type(error).__name__,
         )
 
 
 def _unknown(conn: Conn, workspace_id: int, jobs: list[Job]) -> list[Prepared]:
     """Return what is new, in order; the same id again is a duplicate when its fingerprint is the same."""
-    known = receipts.existing(conn, workspace_id, [item.id for job in jobs for item in job.items])
+    known = receipts.existing(conn, workspace_id, [item.row.id for job in jobs for item in job.items])
     fresh: list[Prepared] = []
     for job in jobs:
-        job.accepted = job.duplicates = 0
+        job.duplicates = 0
         job.conflicts.clear()
+        before = len(fresh)
         for index, item in enumerate(job.items):
-            found = known.get(item.id)
+            row = item.row
+            found = known.get(row.id)
             if found is None:
-                known[item.id] = item.fingerprint
+                known[row.id] = row.fingerprint
                 fresh.append(item)
-                job.accepted += 1
-            elif found == item.fingerprint:
+            elif found == row.fingerprint:
                 job.duplicates += 1
             else:
                 job.conflicts.append(index)
+        job.accepted = len(fresh) - before
     return fresh

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from broadcast.errors import ReceiptError
@@ -45,6 +46,8 @@ def mend(item: bytes) -> bytes:
 
 def holds_wide_integer(value: Any) -> bool:
     """Return whether an integer beyond 64 bits is inside; refuse a value nested deeper than `MAX_DEPTH`."""
+    if type(value) is dict and _is_plain(value.values()):
+        return False
     found = False
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -56,6 +59,15 @@ def holds_wide_integer(value: Any) -> bool:
     if below or any(isinstance(item, dict | list) for item in level):
         raise too_deep()
     return found or wide
+
+
+def _is_plain(items: Iterable[Any]) -> bool:
+    """Most facts are a few texts and small numbers."""
+    for item in items:
+        kind = type(item)
+        if kind is dict or kind is list or (kind is int and not INT64_MIN <= item <= INT64_MAX):
+            return False
+    return True
 
 
 def _descend(level: list[Any]) -> tuple[list[Any], bool]:

@@ -13,9 +13,7 @@ Millis = Annotated[float, Meta(ge=0, le=1e12)]
 Status = Literal["succeeded", "error", "denied", "cancelled"]
 
 
-class _Part(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
-):
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What every struct of a receipt has in common."""
 
 
@@ -97,30 +95,23 @@ class KeyRef(_Part, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class Receipt(_Part, frozen=True, kw_only=True):
-    """One finished request; `*_us` are microseconds, content is `input` and `output`."""
+class Facts(_Part, frozen=True):
+    """What a receipt says alike on the wire and inside; positional, since the parser copies it whole."""
 
     id: Id
-    created_at_us: int
-    duration_us: int
     model: Text
     status: Status
     response_model: str | None = None
     provider: str | None = None
     provider_slug: str | None = None
     system: str | None = None
-    api_type: str = "chat"
-    streamed: bool = False
     finish_reason: str | None = None
     native_finish_reason: str | None = None
     request_id: str | None = None
     error: Error | None = None
     usage: Usage | None = None
-    cost: Cost | None = None
     timing: Timing | None = None
-    attempts: tuple[ProviderAttempt, ...] = ()
     routing: Routing | None = None
-    capabilities: tuple[str, ...] = ()
     funding_source: str | None = None
     region: str | None = None
     app: App | None = None
@@ -135,3 +126,15 @@ class Receipt(_Part, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
     input: Any = None
     output: Any = None
+
+
+class Receipt(Facts, frozen=True, kw_only=True):
+    """One finished request; `*_us` are microseconds, content is `input` and `output`."""
+
+    created_at_us: int
+    duration_us: int
+    api_type: str = "chat"
+    streamed: bool = False
+    cost: Cost | None = None
+    attempts: tuple[ProviderAttempt, ...] = ()
+    capabilities: tuple[str, ...] = ()

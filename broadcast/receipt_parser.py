@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -9,22 +10,7 @@ from msgspec import Meta, structs
 
 from broadcast import json_text
 from broadcast.errors import ReceiptError
-from broadcast.receipt import (
-    App,
-    Cost,
-    Error,
-    Id,
-    KeyRef,
-    Millis,
-    ProviderAttempt,
-    Receipt,
-    Routing,
-    Short,
-    Status,
-    Text,
-    Timing,
-    Usage,
-)
+from broadcast.receipt import Cost, Facts, Id, Millis, ProviderAttempt, Receipt
 from broadcast.receipt_words import refusal
 
 MAX_ITEM_BYTES: Final = 1024 * 1024
@@ -46,44 +32,16 @@ class _WireCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     estimated: bool | None = None
 
 
-class _Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class _Wire(Facts, frozen=True, kw_only=True):
     """A receipt as it is posted: every optional field may be null."""
 
-    id: Id
     created_at: Annotated[datetime, Meta(tz=True)]
     duration_ms: Millis
-    model: Text
-    status: Status
-    response_model: str | None = None
-    provider: str | None = None
-    provider_slug: str | None = None
-    system: str | None = None
     api_type: str | None = None
     streamed: bool | None = None
-    finish_reason: str | None = None
-    native_finish_reason: str | None = None
-    request_id: str | None = None
-    error: Error | None = None
-    usage: Usage | None = None
     cost: _WireCost | None = None
-    timing: Timing | None = None
     attempts: tuple[ProviderAttempt, ...] | None = None
-    routing: Routing | None = None
     capabilities: tuple[str, ...] | None = None
-    funding_source: str | None = None
-    region: str | None = None
-    app: App | None = None
-    user_agent: str | None = None
-    origin: str | None = None
-    parameters: dict[str, Any] | None = None
-    user: Short | None = None
-    session_id: Short | None = None
-    trace: dict[str, Any] | None = None
-    traceparent: str | None = None
-    api_key: KeyRef | None = None
-    metadata: dict[str, Any] | None = None
-    input: Any = None
-    output: Any = None
 
 
 class _Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -95,6 +53,7 @@ class _OnlyId(msgspec.Struct, gc=False):
     id: Id
 
 
+_facts: Final = attrgetter(*Facts.__struct_fields__)
 _WIRE: Final = msgspec.json.Decoder(_Wire)
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -114,7 +73,7 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
         raise ReceiptError("The body is empty: send a JSON object, an array of objects, or NDJSON.")
     kind = (content_type or "").lower()
     if "ndjson" in kind or "jsonl" in kind:
-        return [line.strip(_BLANK) for line in body.split(b"\n") if line.strip(_BLANK)]
+        return [item for line in body.split(b"\n") if (item := line.strip(_BLANK))]
     items = _split_array(body) if body.startswith(b"[") else _split_values(body)
     if items is None:
         raise ReceiptError("The body is not JSON: send a JSON object, an array of objects, or NDJSON.")
@@ -177,43 +136,18 @@ def _id_of(item: bytes) -> str | None:
 
 def _receipt(wire: _Wire, *, now_us: int, retention_us: int) -> Receipt:
     _check_required(wire)
-    return Receipt(
-        id=wire.id,
+    _check_facts(wire)
+    receipt = Receipt(
+        *_facts(wire),
         created_at_us=_created_at_us(wire.created_at, now_us=now_us, retention_us=retention_us),
         duration_us=round(wire.duration_ms * 1000),
-        model=wire.model,
-        status=wire.status,
-        response_model=wire.response_model,
-        provider=wire.provider,
-        provider_slug=wire.provider_slug,
-        system=wire.system,
         api_type=wire.api_type or "chat",
         streamed=wire.streamed or False,
-        finish_reason=wire.finish_reason,
-        native_finish_reason=wire.native_finish_reason,
-        request_id=wire.request_id,
-        error=wire.error,
-        usage=wire.usage,
         cost=_cost(wire.cost) if wire.cost else None,
-        timing=wire.timing,
         attempts=wire.attempts or (),
-        routing=wire.routing,
         capabilities=wire.capabilities or (),
-        funding_source=wire.funding_source,
-        region=wire.region,
-        app=wire.app,
-        user_agent=wire.user_agent,
-        origin=wire.origin,
-        parameters=_facts("parameters", wire.parameters),
-        user=wire.user,
-        session_id=wire.session_id,
-        trace=_facts("trace", wire.trace),
-        traceparent=wire.traceparent,
-        api_key=wire.api_key,
-        metadata=_facts("metadata", wire.metadata),
-        input=_content_value(wire.input),
-        output=_content_value(wire.output),
     )
+    return receipt if receipt.input is None and receipt.output is None else _with_narrow_content(receipt)
 
 
 def _check_required(wire: _Wire) -> None:
@@ -259,17 +193,24 @@ def _nano_usd(name: str, amount: Decimal) -> int:
     return int(_EXACT.to_integral_value(_EXACT.multiply(amount, _NANO)))
 
 
-def _facts(field: str, value: dict[str, Any] | None) -> dict[str, Any] | None:
-    if value and json_text.holds_wide_integer(value):
-        raise ReceiptError(f"{field} holds a whole number beyond 64 bits: send it as text.", field=field)
-    return value
+def _check_facts(wire: _Wire) -> None:
+    for field, value in (
+        ("parameters", wire.parameters),
+        ("trace", wire.trace),
+        ("metadata", wire.metadata),
+    ):
+        if value and json_text.holds_wide_integer(value):
+            raise ReceiptError(f"{field} holds a whole number beyond 64 bits: send it as text.", field=field)
 
 
-def _content_value(value: Any) -> Any:
+def _with_narrow_content(receipt: Receipt) -> Receipt:
     """Content is any JSON: an integer beyond 64 bits, which few readers keep, becomes text."""
-    if value is None or type(value) is str or not json_text.holds_wide_integer(value):
-        return value
-    return json_text.narrow(value)
+    changes = {
+        name: json_text.narrow(value)
+        for name, value in (("input", receipt.input), ("output", receipt.output))
+        if type(value) is not str and json_text.holds_wide_integer(value)
+    }
+    return structs.replace(receipt, **changes) if changes else receipt
 
 
 # -- stored ------------------------------------------------------------------------------------------

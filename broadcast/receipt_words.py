@@ -28,6 +28,9 @@ _OWN_WORDS: Final = {
     "created_at": "must be an RFC 3339 time with a zone, such as 2026-11-21T14:00:00Z",
 }
 
+_ANY_JSON: Final = ("metadata", "trace", "parameters", "input", "output")
+"""The fields that hold any JSON, and so a text in place of a number."""
+
 
 def refusal(message: str) -> ReceiptError:
     """Return the refusal for a decoder's message; the decoder's own words never reach a person."""
@@ -44,6 +47,12 @@ def refusal(message: str) -> ReceiptError:
         )
     if not path:
         return ReceiptError("A receipt must be a JSON object.")
+    if "out of range" in problem:
+        may_be_text = path.startswith(_ANY_JSON)
+        return ReceiptError(
+            f"{path} is a number out of range: send {'it as text' if may_be_text else 'a smaller one'}.",
+            field=path,
+        )
     return ReceiptError(f"{path} {_OWN_WORDS.get(path) or _rule(problem)}.", field=path)
 
 
@@ -63,8 +72,6 @@ def _rule(problem: str) -> str:
         return f"must be {kind} {end} {bound['limit'].removesuffix('.0')}"
     if problem.startswith("Invalid decimal"):
         return f"must be {_TYPES['decimal']}"
-    if "out of range" in problem:
-        return "is a number out of range: send it as text"
     return "has a value that is not allowed"
 
 

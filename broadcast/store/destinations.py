@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 from sqlalchemy import insert as _insert
 from sqlalchemy import update as _update
 from sqlalchemy.exc import IntegrityError
@@ -239,19 +239,21 @@ def name_taken(conn: Connection, workspace_id: int, name: str, *, besides_id: in
 
 def any_wants_content(conn: Connection, workspace_ids: Iterable[int]) -> set[int]:
     """Return the workspaces where an enabled destination sends content; read under the heads' locks."""
-    query = (
-        select(destinations.c.workspace_id)
-        .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
-        .where(
-            destinations.c.workspace_id.in_(list(workspace_ids)),
-            workspaces.c.broadcast_enabled,
-            destinations.c.enabled,
-            destinations.c.privacy_level != "metadata",
-            _ALIVE,
-        )
-        .distinct()
+    return set(conn.execute(_WANTING_CONTENT, {"ids": list(workspace_ids)}).scalars())
+
+
+_WANTING_CONTENT: Final = (
+    select(destinations.c.workspace_id)
+    .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
+    .where(
+        destinations.c.workspace_id.in_(bindparam("ids", expanding=True)),
+        workspaces.c.broadcast_enabled,
+        destinations.c.enabled,
+        destinations.c.privacy_level != "metadata",
+        _ALIVE,
     )
-    return set(conn.execute(query).scalars())
+    .distinct()
+)
 
 
 def reseal(conn: Connection, destination_id: int, expected_version: int, sealed: bytes) -> bool:

@@ -34,6 +34,12 @@ _POSTGRESQL_OPTIONS: Final = (
     " -c synchronous_commit=on -c timezone=UTC"
 )
 
+# What the driver does not know by heart costs it a failed search a value, more than storing the value does.
+_NOTHING: Final[dict[None, None]] = {}
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(type(None), _NOTHING.get)
+
 
 def open_engines(url: str) -> tuple[Engine, Engine]:
     """Return the engines of readers and of writers."""

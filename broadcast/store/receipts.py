@@ -1,6 +1,5 @@
 """The log: receipts, numbered without gaps, and their sealed contents while a destination still owes them."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,7 +72,9 @@ def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[st
     if not wanted:
         return {}
     if conn.dialect.name == "sqlite":
-        found = conn.execute(_KNOWN_SQLITE, {"workspace_id": workspace_id, "ids": json.dumps(wanted)})
+        found = conn.execute(
+            _KNOWN_SQLITE, {"workspace_id": workspace_id, "ids": msgspec.json.encode(wanted).decode()}
+        )
     else:
         found = conn.execute(_KNOWN_POSTGRESQL, {"workspace_id": workspace_id, "ids": wanted})
     return {row[0]: bytes(row[1]) for row in found}

@@ -5,9 +5,9 @@ import unicodedata
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broadcast.store.tables import heads, memberships, workspaces
 
@@ -131,13 +131,16 @@ def lock_heads(conn: Connection, workspace_ids: Iterable[int]) -> dict[int, int]
     Locked in the order of ids, before anything else: so no two transactions can wait for each other, and the
     order of numbers is the order of commits.
     """
-    query = (
-        select(heads.c.workspace_id, heads.c.head_seq)
-        .where(heads.c.workspace_id.in_(sorted(set(workspace_ids))))
-        .order_by(heads.c.workspace_id)
-        .with_for_update()
-    )
-    return {row.workspace_id: row.head_seq for row in conn.execute(query)}
+    found = conn.execute(_LOCK_HEADS, {"ids": sorted(set(workspace_ids))})
+    return {row.workspace_id: row.head_seq for row in found}
+
+
+_LOCK_HEADS: Final = (
+    select(heads.c.workspace_id, heads.c.head_seq)
+    .where(heads.c.workspace_id.in_(bindparam("ids", expanding=True)))
+    .order_by(heads.c.workspace_id)
+    .with_for_update()
+)
 
 
 def _one(conn: Connection, condition: Any) -> Workspace | None:

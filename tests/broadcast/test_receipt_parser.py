@@ -172,6 +172,18 @@ def test_numbers_out_of_range_are_refused(number: bytes) -> None:
     refused(raw(b'"metadata":{"n":' + number + b"}"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (b'"metadata":{"n":1e400}', "metadata[...] is a number out of range: send it as text."),
+        (b'"input":[1e400]', "input[0] is a number out of range: send it as text."),
+        (b'"timing":{"router_ms":1e400}', "timing.router_ms is a number out of range: send a smaller one."),
+    ],
+)
+def test_a_number_out_of_range_is_named_with_a_fix_that_its_field_takes(fields: bytes, message: str) -> None:
+    assert refused(raw(fields)).message == message
+
+
 def test_an_integer_beyond_64_bits_in_content_becomes_text() -> None:
     assert parse(raw(b'"input":[18446744073709551616, 1]')).input == ["18446744073709551616", 1]
 
