@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from broadcast import fates, genai, receipt_parser
+from broadcast import genai, receipt_parser
 from broadcast.errors import NotFound, SettingsError
 from broadcast.receipt import Receipt
 from broadcast.span import ResourceSpans
@@ -192,18 +192,10 @@ def _words(
 
 
 def _column(conn: Conn, stored: StoredDestination, cursor: Cursor | None, seqs: list[int]) -> dict[int, str]:
-    known: dict[int, str] = {}
-    for seq in seqs:
-        if seq in known:
-            continue
-        known[seq] = early = _unsettled(stored, cursor, seq)
-        if early == "" and (found := attempts.fate_of(conn, stored.id, seq)):
-            attempt = found[1]
-            for other in seqs:
-                if attempt.from_seq <= other <= attempt.to_seq:
-                    fate = fates.fate_at(attempt.fates, other - attempt.from_seq)
-                    known[other] = fate.value if fate else "waiting"
-    return {seq: known[seq] or "not_sent" for seq in seqs}
+    told = attempts.fates_at(conn, stored.id, seqs)
+    return {
+        seq: told[seq].value if seq in told else _unsettled(stored, cursor, seq) or "not_sent" for seq in seqs
+    }
 
 
 def _unsettled(stored: StoredDestination, cursor: Cursor | None, seq: int) -> str:

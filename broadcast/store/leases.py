@@ -83,29 +83,6 @@ def claim(
     return claims
 
 
-def claim_one(
-    conn: Connection,
-    destination_id: int,
-    holder: str,
-    lease_us: int,
-    dead_holders: Collection[str] = (),
-) -> Claim | None:
-    """Lease exactly this destination, paused or not, due or not; None while somebody else holds it."""
-    token = new_token()
-    query = (
-        select(*_CLAIMED)
-        .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
-        .join(destinations, destinations.c.id == cursors.c.destination_id)
-        .where(cursors.c.destination_id == destination_id, cursors.c.ended_seq.is_(None), _UNLEASED)
-        .with_for_update(of=cursors, skip_locked=True)
-    )
-    row = conn.execute(query, {"dead": list(dead_holders) or [""]}).one_or_none()
-    if row is None:
-        return None
-    conn.execute(_LEASE, {"ids": [destination_id], "token": token, "holder": holder, "lease_us": lease_us})
-    return Claim(**row._asdict(), token=token)
-
-
 _CLAIMED: Final = (
     cursors.c.destination_id,
     cursors.c.workspace_id,

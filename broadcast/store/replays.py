@@ -14,7 +14,7 @@ from broadcast import fates
 from broadcast.errors import Conflict
 from broadcast.fates import Fate
 from broadcast.runs import Runs
-from broadcast.store.attempts import MAX_RUN
+from broadcast.store.attempts import MAX_RUN, SETTLED
 from broadcast.store.tables import attempts, cursors, replays
 
 Source = Literal["range", "list", "dead_letters", "backfill"]
@@ -189,7 +189,7 @@ def _delivering(conn: Connection, destination_id: int, from_seq: int, to_seq: in
     """Yield the runs that delivered something and touch a range; no run is longer than `MAX_RUN`."""
     query = select(attempts.c.from_seq, attempts.c.to_seq, attempts.c.fates).where(
         attempts.c.destination_id == destination_id,
-        attempts.c.settled,
+        SETTLED,
         attempts.c.from_seq > from_seq - MAX_RUN,
         attempts.c.from_seq <= to_seq,
         attempts.c.to_seq >= from_seq,
