@@ -17,6 +17,10 @@ Any path it does not know answers as a good OTLP receiver does. Scripted ones, t
     /bomb             a gzip bomb                     /big       8 MiB of text
     /garbage          bytes that are not HTTP         /cookie    200 that sets a cookie
     /bad-headers      200 with odd header bytes       /echo      400 that repeats our Authorization
+    /many-headers     100,000 header lines            /long-header  one header line of 1 MB
+    /endless          chunks without an end           /liar      announces 10 GB and sends a little
+    /continue         100 Continue, 1,000 times       /odd-status   HTTP/1.1 999
+    /two-waits        429 with two Retry-After        /latin     200 with bytes that are no UTF-8
 
 `receiver.answer("/path", status=..., body=..., headers=..., times=1)` scripts one more.
 """
@@ -499,7 +503,55 @@ def _echo(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
     handler.respond(400, json.dumps({"message": seen.headers.get("authorization", "")}).encode())
 
 
+def _many_headers(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    lines = b"".join(b"x-%d: a\r\n" % number for number in range(100_000))
+    handler.write_raw(b"HTTP/1.1 200 OK\r\n" + lines + b"content-length: 2\r\n\r\n{}")
+
+
+def _long_header(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 1_000_000 + b"\r\ncontent-length: 2\r\n\r\n{}")
+
+
+def _endless(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    while handler.wait(0):
+        handler.write_raw(b"1000\r\n" + b" " * 0x1000 + b"\r\n")
+
+
+def _liar(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10000000000\r\n\r\n{}"
+    )
+
+
+def _continue(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+    _ok(handler, seen, [])
+
+
+def _odd_status(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(b"HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n")
+
+
+def _two_waits(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.write_raw(b"HTTP/1.1 429 No\r\nretry-after: 7\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n")
+
+
+def _latin(handler: _Handler, seen: Seen, numbers: list[str]) -> None:
+    handler.respond(200, b'{"message":"\xff\xfe\xe9"}')
+
+
 _BEHAVIOURS = {
+    "many-headers": _many_headers,
+    "long-header": _long_header,
+    "endless": _endless,
+    "liar": _liar,
+    "continue": _continue,
+    "odd-status": _odd_status,
+    "two-waits": _two_waits,
+    "latin": _latin,
     "ok": _ok,
     "status": _status,
     "partial": _partial,

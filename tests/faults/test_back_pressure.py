@@ -19,34 +19,55 @@ from tests.receiver import Receiver
 RECOVER_S = 10
 
 
-@pytest.fixture
-def embedded(tmp_path: Path, receiver: Receiver) -> Iterator[Scene]:
-    """Return a case on an embedded database of its own, whose web process runs."""
-    with program(tmp_path, None, egress=f"127.0.0.1:{receiver.port}") as made:
-        yield prepared(made, receiver)
+# Each starts several processes, on whatever machine this is.
+pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def embedded_program(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Program]:
+    """Start a web process on an embedded database for all cases of this module."""
+    with program(tmp_path_factory.mktemp("embedded"), None, egress=f"127.0.0.1:{receiver.port}") as made:
+        yield started(made)
+
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[OwnPostgres]:
     with own_postgres() as running:
         yield running
 
 
-@pytest.fixture
-def served_by(server: OwnPostgres, tmp_path: Path, receiver: Receiver) -> Iterator[Scene]:
-    """Return a case on a PostgreSQL of its own, whose web process and worker run."""
-    with program(tmp_path, server.url, egress=f"127.0.0.1:{receiver.port}") as made:
-        yield prepared(made, receiver)
+@pytest.fixture(scope="module")
+def server_program(
+    server: OwnPostgres, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+) -> Iterator[Program]:
+    """Start a web process on a PostgreSQL of its own for all cases of this module."""
+    folder = tmp_path_factory.mktemp("served")
+    with program(folder, server.url, egress=f"127.0.0.1:{receiver.port}") as made:
+        yield started(made)
 
 
-def prepared(made: Program, receiver: Receiver) -> Scene:
+def started(made: Program) -> Program:
     made.bootstrap()
     made.start("web-1")
     made.wait_until_ready()
     made.switch_on()
-    scene = Scene(program=made, receiver=receiver)
+    return made
+
+
+@pytest.fixture
+def embedded(embedded_program: Program, receiver: Receiver) -> Iterator[Scene]:
+    scene = Scene(program=embedded_program, receiver=receiver)
     scene.begin()
-    return scene
+    yield scene
+    scene.end()
+
+
+@pytest.fixture
+def served_by(server_program: Program, receiver: Receiver) -> Iterator[Scene]:
+    scene = Scene(program=server_program, receiver=receiver)
+    scene.begin()
+    yield scene
+    scene.end()
 
 
 def refused(scene: Scene, answer: requests.Response) -> None:
@@ -122,9 +143,9 @@ def test_web_and_worker_recover_from_a_killed_database(server: OwnPostgres, serv
 
 
 def test_an_answer_that_came_while_the_database_was_gone_is_recorded_and_not_sent_again(
-    server: OwnPostgres, tmp_path: Path, receiver: Receiver, served_by: Scene
+    server: OwnPostgres, server_program: Program, receiver: Receiver
 ) -> None:
-    slow = Scene(program=served_by.program, receiver=receiver)
+    slow = Scene(program=server_program, receiver=receiver)
     slow.begin("/slow/2")
     slow.program.start("worker-1")
     slow.post(2)
@@ -133,6 +154,7 @@ def test_an_answer_that_came_while_the_database_was_gone_is_recorded_and_not_sen
     time.sleep(3)
     server.start()
     slow.check(repeated=0)
+    slow.end()
 
 
 def test_terminated_sessions_are_opened_again(server: OwnPostgres, served_by: Scene) -> None:
@@ -176,17 +198,17 @@ def test_when_every_connection_is_taken_all_are_answered_and_nothing_is_lost(
     server: OwnPostgres, served_by: Scene
 ) -> None:
     answers: list[requests.Response] = []
-    batches = [served_by.ids(1) for _ in range(1)]
+    ids = served_by.ids(1)
     with psycopg.connect(server.url.replace("+psycopg", "")) as conn:
-        # Whoever asks who a key belongs to waits: sixty requests want thirty connections.
+        # Whoever asks who a key belongs to waits: forty requests want thirty connections.
         conn.execute("LOCK TABLE api_keys")
         time.sleep(2.5)  # what the process remembers of keys is two seconds old at most
-        at_once([lambda: answers.append(served_by.program.post(batches[0]))] * 60)
+        at_once([lambda: answers.append(served_by.program.post(ids, timeout_s=60))] * 40)
         conn.rollback()
     assert {answer.status_code for answer in answers} == {503}
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
     served_by.program.start("worker-1")
-    posted_again(served_by, batches[0])
+    posted_again(served_by, ids)
     served_by.check()
 
 
