@@ -78,7 +78,15 @@ def config_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def merge(
     cls: type[_T], stored: StoredDestination, secrets: Mapping[str, Any], patch: Mapping[str, Any]
 ) -> _T:
-    """Return the destination after a PATCH: absent keeps, null removes, a mask counts as absent."""
+    """Return the destination after a PATCH: absent keeps, null removes, a mask counts as absent.
+
+    Raises `SecretRequired` when a mask stands for a secret that could not be opened.
+    """
+    lost = tuple(
+        sorted(name for name in stored.masks.keys() & patch.keys() - secrets.keys() if _keeps(patch[name]))
+    )
+    if lost:
+        raise SecretRequired(lost)
     merged: dict[str, Any] = {**stored.config, **secrets}
     for name, value in patch.items():
         if isinstance(value, Mapping):
@@ -110,13 +118,15 @@ def require_fresh_secrets(
         raise SecretRequired(missing)
 
 
+def _keeps(value: Any) -> bool:
+    """Whether a value sent back asks to keep something of what is stored."""
+    return any(map(is_masked, value.values())) if isinstance(value, Mapping) else is_masked(value)
+
+
 def _is_fresh(patch: Mapping[str, Any], name: str) -> bool:
     if name not in patch:
         return False
-    value = patch[name]
-    if isinstance(value, Mapping):
-        return not any(is_masked(item) for item in value.values())
-    return not is_masked(value) and value != ""
+    return not _keeps(patch[name]) and patch[name] != ""
 
 
 def _headers(given: Mapping[str, Any], kept: Any) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def validate(rules: Any) -> dict[str, str]:
         problems["enabled"] = "enabled is true or false."
     groups = rules.get("groups", [])
     if not isinstance(groups, list | tuple) or len(groups) > _MAX_GROUPS:
-        return {**problems, "groups": f"groups is a list of at most {_MAX_GROUPS} groups."}
+        return {**problems, "groups": f"Enter a list of at most {_MAX_GROUPS} groups."}
     for index, group in enumerate(groups):
         problems.update(_group_problems(f"groups[{index}]", group))
     return problems

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from broadcast import filters
 
@@ -47,16 +47,6 @@ _NUMERIC: Final = frozenset({"equals", "not_equals", "gt", "lt", "gte", "lte"})
 _POSTED: Final = re.compile(r"rule-(\d{1,6})-(\d{1,6})-field")
 _PLACE: Final = re.compile(r"groups\[(\d+)\](?:\.rules\[(\d+)\])?(?:\.(\w+))?")
 _ACTION: Final = re.compile(r"(add-rule|remove-rule)-(\d{1,6})(?:-(\d{1,6}))?")
-
-
-class Posted(Protocol):
-    """A posted form, as Werkzeug gives it."""
-
-    def __iter__(self) -> Any:
-        """Walk over the names."""
-
-    def get(self, key: str, default: str = "", /) -> Any:
-        """Return one value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +104,8 @@ def from_document(document: Mapping[str, Any] | None) -> RuleSet:
     return RuleSet(groups=groups, off=document.get("enabled") is False)
 
 
-def from_post(data: Posted) -> RuleSet:
-    """Return what was posted as rows, in their order on the page."""
+def from_post(data: Any) -> RuleSet:
+    """Return what was posted as rows, in their order on the page; `data` is Werkzeug's mapping."""
     found: dict[int, list[int]] = {}
     for name in data:
         match = _POSTED.fullmatch(name)

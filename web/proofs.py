@@ -88,6 +88,8 @@ def problems(cls: type[Destination], report: Report) -> dict[str, str]:
     if report.problems or report.ok:
         return dict(report.problems)
     wanted = _FIELDS.get(report.stage) or _FIELDS.get(str(report.status_code), ())
+    if _is_web_page(report):
+        wanted = _URL
     found = next((spec for kind in wanted for spec in cls.specs() if spec.kind == kind), None)
     what = "these headers" if found and found.kind == "headers" else "this key"
     return {found.outside: _sentence(cls.title, what, report)} if found else {}
@@ -101,6 +103,12 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+def _is_web_page(report: Report) -> bool:
+    """Whether a success said nothing about spans: then a site answers at this address."""
+    good = report.status_code is not None and 200 <= report.status_code < 300
+    return good and report.data_accepted == "no" and not report.evidence.get("rejected_spans")
+
+
 def _sentence(title: str, what: str, report: Report) -> str:
     code = report.status_code
     if report.stage == "credential":
@@ -109,6 +117,8 @@ def _sentence(title: str, what: str, report: Report) -> str:
         if code == 403:
             return f"{title} knows {what} but does not allow writing traces (403)."
         return f"{title} refused {what} ({code})." if code >= 400 else f"{title} does not take {what}."
+    if _is_web_page(report):
+        return "A web page answers at this address."
     return {
         "address": "This server does not send to this address.",
         "dns": "This host name has no address.",

@@ -125,6 +125,21 @@ def test_a_mask_of_a_header_that_was_never_stored_is_no_header() -> None:
     assert merged_headers({"headers": {"X-Other": "Bear…1234"}}) == {}
 
 
+@pytest.mark.parametrize(
+    "patch", [{"headers": STORED.masks["headers"]}, {"headers": {"authorization": "••••••••"}}]
+)
+def test_a_mask_cannot_stand_for_a_secret_that_is_lost(patch: dict[str, Any]) -> None:
+    with pytest.raises(SecretRequired) as caught:
+        draft.merge(COLLECTOR, STORED, {}, patch)
+    assert caught.value.fields == ("headers",)
+
+
+def test_a_lost_secret_can_be_entered_again_or_given_up() -> None:
+    fresh = draft.merge(COLLECTOR, STORED, {}, {"headers": {"Authorization": "Bearer fresh"}})
+    assert fresh.secrets() == {"headers": '{"Authorization": "Bearer fresh"}'}
+    assert draft.merge(COLLECTOR, STORED, {}, {"headers": None}).secrets() == {}
+
+
 # -- a changed address -------------------------------------------------------------------------------
 
 

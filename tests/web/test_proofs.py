@@ -135,6 +135,7 @@ def test_every_report_is_three_facts_with_evidence(
         ("honeycomb", report(401, ("yes", "no", "not_tried")), "apiKey", "Honeycomb refused this key (401)."),
         ("otel-collector", report(401, ("yes", "no", "not_tried")), "headers", "refused these headers (401)"),
         ("webhook", report(302, ("yes", "not_tried", "no")), "url", "(302)"),
+        ("webhook", report(200, ("yes", "not_tried", "no")), "url", "A web page answers at this address."),
         ("webhook", refused_report(HOST), "url", "does not send to this address"),
         ("webhook", failed("dns"), "url", "has no address"),
         ("webhook", failed("connect"), "url", "Nothing answers"),
@@ -148,6 +149,10 @@ def test_a_failure_is_shown_under_the_field_at_fault(
     shown = problems(TYPES[slug], found)
     assert list(shown) == [field]
     assert words in shown[field]
+
+
+def test_a_rejected_span_is_no_web_page() -> None:
+    assert problems(TYPES["webhook"], report(200, ("yes", "yes", "no"), rejected_spans=1)) == {}
 
 
 @pytest.mark.parametrize("status", [413, 500, 503, 400])

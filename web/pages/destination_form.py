@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast import activity
+from broadcast import activity, draft
 from broadcast.destination import Destination
 from broadcast.errors import Conflict, GateClosed, NotFound, SecretRequired, SettingsError, TooManyRequests
 from broadcast.report import Report
@@ -154,20 +154,28 @@ def _report(editing: Editing, form: DestinationForm) -> Report:
                 viewer.workspace, form.body(editing.slug), uid=editing.uid, now_us=now_us
             )
     except SecretRequired as error:
-        return Report(
-            ok=False,
-            stage="fields",
-            message="The address changed, so nothing was sent.",
-            problems=_secret_words(editing, error),
-        )
+        words = _secret_words(editing, form, error)
+        return Report(ok=False, stage="fields", message="Nothing was sent.", problems=words)
 
 
-def _secret_words(editing: Editing, error: SecretRequired) -> dict[str, str]:
+def _secret_words(editing: Editing, form: DestinationForm, error: SecretRequired) -> dict[str, str]:
     named = {
         spec.outside: "the values of the headers" if spec.kind == "headers" else f"the {spec.label}"
         for spec in editing.type.specs()
     }
-    return {name: f"Address changed: enter {named.get(name, name)} again." for name in error.fields}
+    why = "Address changed" if _is_moved(editing, form) else "What is stored cannot be opened"
+    return {name: f"{why}: enter {named.get(name, name)} again." for name in error.fields}
+
+
+def _is_moved(editing: Editing, form: DestinationForm) -> bool:
+    """Whether the address asks for the secrets, and not a key of this server that is lost."""
+    if editing.stored is None:
+        return False
+    try:
+        draft.require_fresh_secrets(editing.type, editing.stored, form.body(editing.slug)["config"])
+    except SecretRequired:
+        return True
+    return False
 
 
 # -- save ----------------------------------------------------------------------------------------
@@ -212,7 +220,7 @@ def _refused(
     if isinstance(error, Conflict):
         homeless = form.place({error.field or "": str(error)}) and [str(error)]
         return _render(editing, form, problems=homeless), 409
-    words = _secret_words(editing, error) if isinstance(error, SecretRequired) else error.problems
+    words = _secret_words(editing, form, error) if isinstance(error, SecretRequired) else error.problems
     if late:
         secret = {spec.outside for spec in editing.type.specs() if spec.secret}
         words = {name: _LATE if name in secret else said for name, said in words.items()}

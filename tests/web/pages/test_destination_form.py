@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from broadcast.runtime import Services
+from broadcast.store import destinations
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.users import User
 from destinations import TYPES
@@ -147,7 +148,7 @@ def test_enter_in_a_field_tests_and_never_removes_a_row(pages: Pages) -> None:
         ("/status/403", ("yes", "no", "not tried"), "config-headers"),
         ("/status/404", ("yes", "not tried", "no"), "config-endpoint"),
         ("/status/413", ("yes", "yes", "no"), None),
-        ("/html", ("yes", "not tried", "no"), None),
+        ("/html", ("yes", "not tried", "no"), "config-endpoint"),
         ("/partial/1", ("yes", "yes", "no"), None),
         ("/reset", ("yes", "not tried", "not tried"), None),
     ],
@@ -281,6 +282,17 @@ def test_a_changed_address_asks_for_the_secret_before_anything_is_dialled(
             shown = "Address changed: enter the values of the headers again."
             assert shown in field(answer, "config-headers")
         assert thief.connections == 0
+
+
+def test_secrets_that_cannot_be_opened_are_asked_for_again(pages: Pages, receiver: Receiver) -> None:
+    found = saved(pages, with_header(values(receiver)))
+    with pages.services.store.write() as conn:
+        destinations.reseal(conn, found.id, found.version, b"sealed with a key that is lost")
+    answer = pages.post(f"{edit_path(found)}/test", with_header(values(receiver), value=""))
+    assert "What is stored cannot be opened: enter the values of the headers again." in field(
+        answer, "config-headers"
+    )
+    assert "Test passed" in pages.post(f"{edit_path(found)}/test", with_header(values(receiver))).text
 
 
 # -- on and off --------------------------------------------------------------------------------------
