@@ -1,9 +1,8 @@
 """What happened at a destination, in pages, newest first: its attempts and its dead letters."""
 
-import base64
-import binascii
 from typing import Any, Final
 
+from broadcast import paging
 from broadcast.destination import Verdict
 from broadcast.errors import SettingsError
 from broadcast.store import Conn, attempts, dead_letters, receipts
@@ -29,16 +28,16 @@ def attempts_page(
 
     All of them, or those of one verdict, of a time (`to_us` not included), or at one receipt.
     """
-    _check(limit)
+    paging.check(limit)
     if verdict is not None and verdict not in _VERDICTS:
         raise SettingsError({"verdict": "Choose one of " + ", ".join(_VERDICTS) + "."})
     only = Only(verdict=verdict, from_us=from_us, to_us=to_us, seq=seq)
-    found = attempts.list_for(conn, destination_id, limit + 1, _before(cursor), only)
-    page = found[:limit]
+    found = attempts.list_for(conn, destination_id, limit + 1, paging.before(cursor), only)
+    page, older = paging.cut(found, limit)
     uids = attempts.replay_uids(conn, page)
     return {
         "data": [attempt_view(item, uids.get(item.replay_id or 0)) for item in page],
-        "next_cursor": _mark(page[-1].id) if len(found) > limit else None,
+        "next_cursor": older,
     }
 
 
@@ -67,14 +66,14 @@ def dead_letters_page(
     conn: Conn, workspace_id: int, destination_id: int, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Return a page of dead letters; `replayable` says that the receipt is still kept."""
-    _check(limit)
-    found = dead_letters.list_for(conn, destination_id, limit + 1, _before(cursor))
-    page = found[:limit]
+    paging.check(limit)
+    found = dead_letters.list_for(conn, destination_id, limit + 1, paging.before(cursor))
+    page, older = paging.cut(found, limit)
     uids = attempts.uids(conn, (item.attempt_id for item in page if item.attempt_id is not None))
     oldest = receipts.oldest_seq(conn, workspace_id)
     return {
         "data": [_letter_view(item, uids.get(item.attempt_id or 0), oldest) for item in page],
-        "next_cursor": _mark(page[-1].id) if len(found) > limit else None,
+        "next_cursor": older,
     }
 
 
@@ -88,21 +87,3 @@ def _letter_view(letter: DeadLetter, attempt_uid: str | None, oldest_seq: int | 
         "attempt_id": attempt_uid,
         "replayable": oldest_seq is not None and letter.seq >= oldest_seq,
     }
-
-
-def _check(limit: int) -> None:
-    if not 1 <= limit <= 100:
-        raise SettingsError({"limit": "Enter a whole number from 1 to 100."})
-
-
-def _mark(id_: int) -> str:
-    return base64.urlsafe_b64encode(str(id_).encode()).decode().rstrip("=")
-
-
-def _before(cursor: str | None) -> int | None:
-    if not cursor:
-        return None
-    try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error):
-        raise SettingsError({"cursor": "This cursor is not one of ours."}) from None
