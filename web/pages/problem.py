@@ -9,6 +9,7 @@ from typing import Any, Final
 from broadcast.destination import Destination
 from broadcast.fields import Spec
 from broadcast.shelf import Listed
+from broadcast.store.destinations import StoredDestination
 
 LONG_US: Final = 120_000_000
 """A destination that keeps its receipts waiting for longer than this is shown as a problem."""
@@ -129,7 +130,7 @@ def problem_of(
         content_until_us=oldest_us + content_ttl_us if stored.privacy_level != "metadata" else None,
         goes_on_seq=cursor.cursor_seq + 1,
         to_do=_to_do(answer, kind, paused=paused) if editable else _OPERATOR,
-        action=_action(field) if paused and editable else None,
+        action=_action(field, stored) if paused and editable else None,
         field=field.outside if field else None,
     )
 
@@ -166,9 +167,11 @@ def _field(answer: Answer, kind: type[Destination] | None) -> Spec | None:
     return next((spec for name in wanted for spec in specs if spec.kind == name), None)
 
 
-def _action(field: Spec | None) -> str:
+def _action(field: Spec | None, stored: StoredDestination) -> str:
     if field is None:
         return "Edit the settings"
     label = field.label
     spoken = label if label[1:2].isupper() else label[:1].lower() + label[1:]
-    return f"Replace {spoken}" if field.secret else f"Change {spoken}"
+    if not field.secret:
+        return f"Change {spoken}"
+    return f"Replace {spoken}" if field.outside in stored.masks else f"Enter {spoken}"

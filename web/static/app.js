@@ -178,6 +178,7 @@ addEventListener("load", () => {
   const home = document.querySelector(`[data-field="${CSS.escape(location.hash.slice("#field-".length))}"]`);
   if (!home) return;
   home.querySelector("[data-replace]")?.click();
+  if (!home.querySelector('input:not([type="hidden"]), select, textarea')) home.querySelector("[data-add-header]")?.click();
   const secret = home.querySelector('input[type="password"]');
   (secret || home.querySelector('input:not([type="hidden"]), select, textarea'))?.focus();
   home.scrollIntoView({ block: "center" });

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from broadcast.store import cursors, destinations, users
 from tests.receiver import Receiver
 from tests.web.pages.conftest import Pages, open_workspace
@@ -32,7 +34,7 @@ def test_a_paused_destination_says_what_happened_what_is_held_and_what_to_do(pag
         assert "“unknown key”" in page
         assert "1 receipt until" in page
         assert "check the headers" in page
-        assert f'href="{pages.at(path)}/edit#field-config-headers">Replace headers</a>' in page
+        assert f'href="{pages.at(path)}/edit#field-config-headers">Enter headers</a>' in page
         assert page.count("button primary") == 1
         assert faults(page) == []
 
@@ -81,3 +83,16 @@ def test_another_team_hears_nothing_of_it(pages: Pages) -> None:
     other = open_workspace(pages.app, pages.services)
     assert "paused</span>" not in other.get("/settings/keys")
     assert other.client.get(pages.at(path)).status_code == 404
+
+
+def test_a_ledger_that_does_not_balance_says_by_how_many(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The database refuses such a ledger, so it has to be made up here.
+    path = broken(pages)
+    true = pages.services.connections.ledger(pages.workspace, path.rsplit("/", 1)[-1])
+    wrong = true | {"appended": 60_412, "delivered": 60_409, "balanced": False}
+    monkeypatch.setattr(pages.services.connections, "ledger", lambda *_: wrong)
+    page = pages.get(path)
+    assert "Off by 3, report this" in page
+    assert "Balances" not in page

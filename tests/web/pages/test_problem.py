@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from broadcast.ledger import State
@@ -14,7 +16,8 @@ MINUTE_US = 60_000_000
 def listed(reason: str, *, word: str = "paused", kind: str = "grafana", **changes: object) -> Listed:
     """Return a destination that an answer paused, or that fails, ten minutes behind."""
     stored = StoredDestination(
-        id=1, uid="u", workspace_id=1, type=kind, name="Traces", enabled=True, config={}, masks={},
+        id=1, uid="u", workspace_id=1, type=kind, name="Traces", enabled=True, config={},
+        masks={"apiKey": "glc_…9fQa", "headers": {"authorization": "Bear…7f90"}},
         sealed=b"", address=(), version=1, privacy_level="full", sampling_rate=1.0, api_key_hashes=None,
         excluded_api_key_hashes=None, filter_rules=None, broadcast_generation_cost=False,
         broadcast_generation_identity=False, broadcast_generation_request_context=False,
@@ -118,6 +121,13 @@ def test_the_button_leads_to_the_setting_that_has_to_change(
 def test_where_headers_are_the_credential_they_are_what_to_replace() -> None:
     found = required(listed("401 Unauthorized", kind="otel-collector"))
     assert (found.action, found.field) == ("Replace headers", "headers")
+
+
+def test_a_secret_that_was_never_there_is_entered_and_not_replaced() -> None:
+    assert required(listed("401 Unauthorized", kind="webhook")).action == "Replace headers"
+    found = listed("401 Unauthorized", kind="webhook")
+    bare = replace(found, stored=replace(found.stored, masks={}))
+    assert required(bare).action == "Enter headers"
 
 
 def test_what_is_held_says_until_when_and_when_content_goes() -> None:
