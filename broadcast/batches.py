@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from broadcast.destination import Destination
-from broadcast.errors import BroadcastError, VaultError
+from broadcast.errors import BroadcastError, ReceiptError, VaultError
 from broadcast.fates import Fate
 from broadcast.filling import Filling, Limits, Mark, Unencodable
 from broadcast.gate import opened
-from broadcast.shared_log import Chunk, Pages, SharedLog
+from broadcast.receipt_parser import from_document
+from broadcast.shared_log import Chunk, Pages, Piece, SharedLog
 from broadcast.store import Conn, Store, destinations, receipts, replays, workspaces
 from broadcast.store.cursors import Claim
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.replays import Replay
 from broadcast.store.workspaces import Workspace
+from broadcast.variation import Variation
 from broadcast.vault import Vault
 
 REQUESTS: Final = 8
@@ -110,6 +112,25 @@ class Builder:
         return Limits(
             requests=REQUESTS, receipts=1_000_000, total_bytes=max(BATCH_BYTES, fits), request_bytes=fits
         )
+
+    def shrunk(self, made: Prepared, piece: Piece, max_bytes: int) -> Piece | None:
+        """Return a receipt's piece cut to fewer bytes, content first; None where that cannot be."""
+        with self.store.read() as conn:
+            rows = receipts.by_seqs(conn, made.claim.workspace_id, (piece.seq,))
+            workspace = workspaces.by_id(conn, made.claim.workspace_id)
+            if not rows or workspace is None:
+                return None
+            variation = Variation(made.stored, made.destination, self.namespace, max_bytes=max_bytes)
+            log = SharedLog(workspace, self.vault, Pages())
+            wanted = rows[0].has_content and variation.full
+            content = log.content(conn, rows[0]) if wanted else None
+        try:
+            body, spans = variation.encoded(
+                from_document(rows[0].document), content, had_content=rows[0].has_content
+            )
+        except ReceiptError:
+            return None
+        return Piece(seq=piece.seq, receipt_id=piece.receipt_id, body=body, spans=spans)
 
     def too_big(self, made: Prepared, size_bytes: int) -> None:
         """Remember that a destination refused so many bytes at once."""

@@ -81,7 +81,11 @@ class Delivery:
         self._ended: set[int] = set()
         self._stopping = False
         self._courier = Courier(
-            sender, open_sends=OPEN_SENDS, too_big=self._builder.too_big, stopping=lambda: self._stopping
+            sender,
+            open_sends=OPEN_SENDS,
+            too_big=self._builder.too_big,
+            shrunk=self._builder.shrunk,
+            stopping=lambda: self._stopping,
         )
 
     @property

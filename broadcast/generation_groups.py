@@ -23,6 +23,11 @@ class Groups:
     identity: bool = False
     request_context: bool = False
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to send."""
+        return self.cost or self.identity or self.request_context
+
 
 def attributes(receipt: Receipt, groups: Groups) -> Attributes:
     """Return what the chosen groups say of a receipt; privacy has been applied to it before."""

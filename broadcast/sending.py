@@ -30,6 +30,7 @@ DEEP_TRIES: Final = 6
 
 NOTHING: Final = Outcome(verdict=Verdict.DELIVERED, reason="Nothing in this range to send.")
 _TOO_BIG: Final = 413
+_CUTS: Final = 4
 
 
 class Sender(Protocol):
@@ -116,11 +117,13 @@ class Courier:
         *,
         open_sends: int,
         too_big: Callable[[Prepared, int], None],
+        shrunk: Callable[[Prepared, Piece, int], Piece | None],
         stopping: Callable[[], bool],
     ) -> None:
         self._sender = sender
         self._sends = asyncio.Semaphore(open_sends)
         self._too_big = too_big
+        self._shrunk = shrunk
         self._stopping = stopping
 
     async def carry(self, made: Prepared) -> Sent:
@@ -147,9 +150,14 @@ class Courier:
             tally.fail(pieces, outcome)
 
     async def _split(self, tally: _Tally, pieces: Sequence[Piece], outcome: Outcome) -> None:
-        """Halve what was rejected until the poison receipt is alone."""
+        """Halve what was rejected until the poison receipt is alone; one that is too big is cut."""
         if len(pieces) == 1:
-            tally.reject(pieces[0], outcome)
+            if outcome.status_code == _TOO_BIG:
+                outcome = await self._cut(tally, pieces[0], outcome)
+            if outcome.remedy is Remedy.SPLIT:
+                tally.reject(pieces[0], outcome)
+            elif not outcome.delivered:
+                tally.fail(pieces, outcome)
             return
         for half in _halves(pieces):
             if tally.full or self._stopping():
@@ -159,6 +167,19 @@ class Courier:
             await self._go_on(tally, half, answer)
             if half[0].seq in tally.failed:
                 return
+
+    async def _cut(self, tally: _Tally, piece: Piece, outcome: Outcome) -> Outcome:
+        """Send a receipt that is too big with ever shorter content; return the last answer."""
+        size = len(piece.body)
+        for _ in range(_CUTS):
+            size //= 2
+            smaller = await asyncio.to_thread(self._shrunk, tally.made, piece, size)
+            if smaller is None:
+                break
+            outcome = await self._once(tally, (smaller,))
+            if outcome.status_code != _TOO_BIG:
+                break
+        return outcome
 
     async def _isolate(self, tally: _Tally, pieces: Sequence[Piece], outcome: Outcome, *, deep: bool) -> None:
         """Halve what got doubtful answers; where nothing at all passes it is an outage, and all waits."""

@@ -6,9 +6,10 @@ from typing import Final
 
 from msgspec import structs
 
-from broadcast import genai, privacy, truncation
+from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
 from broadcast.gate import encode
+from broadcast.generation_groups import Groups
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import with_content
 from broadcast.span import Attributes, ResourceSpans
@@ -18,8 +19,21 @@ from broadcast.store.destinations import StoredDestination
 class Variation:
     """How a destination's spans are made and encoded; what no receipt changes is settled once."""
 
-    def __init__(self, stored: StoredDestination, destination: Destination, namespace: str) -> None:
+    def __init__(
+        self,
+        stored: StoredDestination,
+        destination: Destination,
+        namespace: str,
+        *,
+        max_bytes: int | None = None,
+    ) -> None:
         own = type(destination).extra_attributes is not Destination.extra_attributes
+        self._max_bytes = min(destination.max_bytes, max_bytes or destination.max_bytes)
+        self._groups = Groups(
+            cost=stored.broadcast_generation_cost,
+            identity=stored.broadcast_generation_identity,
+            request_context=stored.broadcast_generation_request_context,
+        )
         self.full: Final = stored.privacy_level == "full"
         self.key: Final[tuple[object, ...]] = (
             destination.encoding,
@@ -27,14 +41,15 @@ class Variation:
             destination.total_cost_attributes,
             destination.prompt_attributes,
             destination.max_attribute_bytes,
-            destination.max_bytes,
-            stored.id if own else None,
+            self._max_bytes,
+            self._groups,
+            # A type's own attributes may depend on its settings.
+            (stored.id, stored.version) if own else None,
         )
         self._level = stored.privacy_level
         self._namespace = namespace
         self._own = destination.extra_attributes if own else None
         self._encode: Callable[[ResourceSpans], bytes] = partial(encode, destination)
-        self._max_bytes = destination.max_bytes
         self._options = genai.SpanOptions(
             content=self.full,
             total_cost_attributes=destination.total_cost_attributes,
@@ -60,6 +75,8 @@ class Variation:
         """Privacy comes first: a type's own attributes are made from what may leave."""
         allowed = privacy.apply(receipt, self._level)
         extra: Attributes = dict(self._own(allowed)) if self._own else {}
+        if self._groups.any:
+            extra |= generation_groups.attributes(allowed, self._groups)
         if self.full and had_content and content is None:
             extra[f"{self._namespace}.without_content"] = True
         return genai.whole_spans(

@@ -199,6 +199,7 @@ class Receiver:
             self.ca.issue_cert(*names).configure_cert(self.server_context)
         self._scripts: dict[str, deque[tuple[Answer, int | None]]] = {}
         self._refused: list[tuple[str, bytes, int]] = []
+        self._most: dict[str, int] = {}
         self._lock = threading.Lock()
         self._server = _Server((host, port), self)
         self.host, self.port = host, int(self._server.server_address[1])
@@ -249,8 +250,15 @@ class Receiver:
         with self._lock:
             self._refused.append((path, holds, status))
 
+    def refuse_larger(self, path: str, most: int) -> None:
+        """Script a path to answer 413, from now on, to each body of more bytes than `most`."""
+        with self._lock:
+            self._most[path] = most
+
     def scripted(self, path: str, body: bytes = b"") -> Answer | None:
         with self._lock:
+            if len(body) > self._most.get(path, len(body)):
+                return Answer(status=413, body=b'{"message":"too large"}', headers=_JSON)
             for refused_path, holds, status in self._refused:
                 if refused_path == path and holds in body:
                     return Answer(status=status, body=b'{"message":"bad span"}', headers=_JSON)

@@ -226,6 +226,18 @@ def test_bisection_costs_two_requests_a_level(world: World, status: int) -> None
     assert len(world.receiver.requests) <= 1 + 2 * 6
 
 
+def test_a_receipt_that_is_too_big_alone_arrives_with_less_content(world: World) -> None:
+    stored = world.destination("/small", privacy_mode=False)
+    world.receiver.refuse_larger("/small", 6_000)
+    world.append(2)
+    world.append(1, input="x" * 20_000, output="y" * 20_000)
+
+    tried(world, stored, 2)
+
+    assert dead(world, stored) == []
+    assert ledger(world, stored) == {"delivered": 3, "rejected": 0, "pending": 0}
+
+
 def test_a_destination_that_rejects_everything_needs_a_person_and_loses_nothing(world: World) -> None:
     stored = world.destination("/status/400")
     world.append(40)
