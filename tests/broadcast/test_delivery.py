@@ -219,3 +219,14 @@ def test_a_log_of_many_receipts_goes_out_in_requests_of_at_most_512_spans(world:
         sum(len(s.spans) for r in seen.otlp().resource_spans for s in r.scope_spans) <= 512
         for seen in world.receiver.requests
     )
+
+
+def test_the_opt_in_groups_arrive_where_they_were_chosen_and_nowhere_else(world: World) -> None:
+    world.destination(name="with", broadcast_generation_cost=True)
+    world.destination(name="without")
+    world.append()
+
+    world.deliver()
+
+    bodies = [seen.body for seen in world.receiver.requests]
+    assert sorted(b"openrouter_generation." in body for body in bodies) == [False, True]
