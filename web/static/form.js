@@ -11,7 +11,7 @@ const one = (id) => document.getElementById(id);
 let round = 0;
 
 const send = (address, submitter) => {
-  const body = new FormData(form);
+  const body = new URLSearchParams(new FormData(form));
   if (submitter) body.append(submitter.name, submitter.value);
   return fetch(address, {
     method: "POST", body, headers: { "X-Requested-With": "fetch" }, credentials: "same-origin",
@@ -22,7 +22,13 @@ const send = (address, submitter) => {
 const forget = () => {
   round += 1;
   one("test-title").textContent = "Not tested";
-  each("input[type=hidden]", panel).forEach((node) => node.remove());
+  each("input[type=hidden], header .small, .proofs small, .advice", panel).forEach((node) => node.remove());
+  for (const [shape, , fact] of each(".proofs li", panel).map((row) => row.children)) {
+    shape.className = fact.className = "ink3";
+    shape.replaceChildren(one("dashed").content.cloneNode(true));
+    fact.textContent = "not tried";
+  }
+  clear();
   const test = one("test-button");
   const save = one("save-button");
   test.textContent = "Test Connection";
