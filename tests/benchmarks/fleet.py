@@ -25,7 +25,7 @@ from broadcast.vault import new_key
 from destinations import TYPES
 
 PASSWORD: Final = "a password for benchmarks"
-_READY_S: Final = 20.0
+_READY_S: Final = 60.0
 
 
 def environment(folder: Path, database_url: str | None = None) -> dict[str, str]:
