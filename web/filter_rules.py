@@ -82,6 +82,11 @@ class RuleSet:
         marked = [self.problem, *(group.problem for group in self.groups)]
         return any(marked) or any(rule.problem for group in self.groups for rule in group.rules)
 
+    @property
+    def about_content(self) -> bool:
+        """Whether a rule looks at what was said."""
+        return any(rule.field in filters.CONTENT_FIELDS for group in self.groups for rule in group.rules)
+
 
 def from_document(document: Mapping[str, Any] | None) -> RuleSet:
     """Return what is stored as rows; None is no rules."""

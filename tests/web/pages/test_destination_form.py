@@ -464,6 +464,13 @@ def test_rules_can_be_kept_without_being_used(pages: Pages, receiver: Receiver) 
     assert 'name="rules-off" value="on" checked' in pages.get(edit_path(found))
 
 
+def test_a_rule_about_content_says_when_it_can_hold(pages: Pages, receiver: Receiver) -> None:
+    posted = {**values(receiver), **rule(0, 0, "input", "contains", "refund"), "do": "add-rule-0"}
+    said = "Rules on input or output text hold only where content is kept."
+    assert said in words(pages.post(f"{ADD}/rows", posted))
+    assert said not in words(pages.post(f"{ADD}/rows", {**posted, "privacy_level": "full"}))
+
+
 def test_a_script_gets_the_rules_alone(pages: Pages, receiver: Receiver) -> None:
     answer = pages.post(
         f"{ADD}/rows", {**values(receiver), "rules": "rows", "do": "add-group"}, headers=FETCH
