@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from broadcast import failpoints
+from broadcast import allocator, failpoints
 from broadcast.accounts import Accounts
 from broadcast.config import Config
 from broadcast.connections import Connections
@@ -57,6 +57,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         raise ConfigError(
             "BROADCAST_FAILPOINT names no place of this version. Remove it: it is for tests."
         ) from None
+    allocator.keep_memory()
     config.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store.open(config.database_url)
     vault = Vault(KeyRing.parse(config.encryption_keys))

@@ -63,6 +63,7 @@ RINGS: dict[str, int] = {
     # ring 1: doors, and what reads the environment
     "config": 1,
     "logs": 1,
+    "allocator": 1,
     "egress": 1,
     "transport": 1,
     "compression": 1,
