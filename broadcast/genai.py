@@ -84,7 +84,7 @@ def whole_spans(
         kind=CLIENT,
         attributes=_generation(receipt, frame, options, repeated.attributes),
         # What a destination adds may have replaced some of these.
-        repeated=None if options.extra else repeated,
+        repeated=repeated if options.extra.keys().isdisjoint(repeated.attributes) else None,
     )
     below = _below(receipt, frame, generation_id) if receipt.attempts or receipt.routing else ()
     resource: Attributes = {

@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from broadcast import otlp
+from broadcast.destination import Destination
+from broadcast.genai import SpanOptions, spans
+from broadcast.receipt import Receipt
+from broadcast.receipt_parser import content, document, from_document
+from broadcast.store.destinations import StoredDestination
+from broadcast.variation import Variation
+from destinations import TYPES
+from tests import factories, oracle
+
+NS = "openrouter"
+COLLECTOR = TYPES["otel-collector"].parse({"endpoint": "https://collector.example/v1/traces"})
+
+
+def variation(level: str = "full", destination: Destination = COLLECTOR) -> Variation:
+    stored = SimpleNamespace(
+        id=1,
+        version=1,
+        privacy_level=level,
+        broadcast_generation_cost=False,
+        broadcast_generation_identity=False,
+        broadcast_generation_request_context=False,
+    )
+    return Variation(cast(StoredDestination, stored), destination, NS)
+
+
+def generation(body: bytes) -> dict[str, Any]:
+    request = oracle.read_json(b'{"resourceSpans":[' + body + b"]}")
+    return oracle.attributes_of(oracle.spans_of(request)[0])
+
+
+def with_words() -> Receipt:
+    return factories.receipt(input="What is a span?", output="A piece of a trace.")
+
+
+def test_content_stored_apart_is_sent() -> None:
+    words = content(with_words())
+    bare = from_document(document(with_words()))
+    body, _ = variation().encoded(bare, words, had_content=True)
+    assert body == otlp.encode(spans(bare, namespace=NS, content=words))
+    assert "gen_ai.input.messages" in generation(body)
+    assert f"{NS}.without_content" not in generation(body)
+
+
+def test_a_receipt_whose_content_was_dropped_says_so() -> None:
+    bare = from_document(document(with_words()))
+    body, _ = variation().encoded(bare, None, had_content=True)
+    assert generation(body)[f"{NS}.without_content"] is True
+
+
+@pytest.mark.parametrize(("level", "had_content"), [("full", False), ("metadata", True)])
+def test_nothing_is_missed_where_there_was_none_or_none_is_wanted(level: str, had_content: bool) -> None:
+    body, _ = variation(level).encoded(factories.receipt(), None, had_content=had_content)
+    assert f"{NS}.without_content" not in generation(body)
+
+
+def test_a_long_text_is_cut_where_it_is_encoded_as_where_spans_are_made() -> None:
+    long = factories.receipt(trace={"notes": "word " * 40_000})
+    body, count = variation().encoded(long, None, had_content=False)
+    cut = spans(long, namespace=NS, options=SpanOptions(max_attribute_bytes=COLLECTOR.max_attribute_bytes))
+    assert body == otlp.encode(cut)
+    assert count == len(cut.spans)
