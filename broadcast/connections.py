@@ -275,7 +275,9 @@ class Connections(Shelf):
             return None
         secret = {spec.outside for spec in cls.specs() if spec.secret}
         plain = {name: value for name, value in config.items() if name not in secret}
-        return self._gate.recall(workspace, cls, plain, fingerprint, now_us=now_us)
+        tested = self._gate.recall(workspace, cls, plain, fingerprint, now_us=now_us)
+        # Another secret than the tested one has not passed, whatever fingerprint comes with it.
+        return tested if tested is None or draft.same_secrets(tested, config) else None
 
     def _sealed(self, workspace: Workspace, uid: str, destination: Destination) -> dict[str, Any]:
         """Return the columns that hold settings."""

@@ -209,3 +209,21 @@ _READERS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(_KEY_LISTS, _read_hashes),
     **dict.fromkeys(_FLAGS, _read_flag),
 }
+
+
+def same_secrets(tested: Destination, config: Mapping[str, Any]) -> bool:
+    """Whether every secret that was entered, and not only masked, is the tested one."""
+    for spec in tested.specs():
+        given = config.get(spec.outside)
+        if not spec.secret or not given or is_masked(given):
+            continue
+        if isinstance(given, Mapping):
+            entered = {name.lower(): value for name, value in given.items()}
+            known: Mapping[str, str] = tested.extra_headers()
+        else:
+            entered, known = {spec.outside: given}, {spec.outside: tested.secrets().get(spec.outside, "")}
+        if entered.keys() != known.keys():
+            return False
+        if any(value != known[name] for name, value in entered.items() if not is_masked(value)):
+            return False
+    return True

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from broadcast import privacy
+from broadcast import filters, privacy
 from broadcast.store import Conn, cursors, destinations, replays, retention, workspaces
 from broadcast.store.cursors import Cursor
+from broadcast.store.destinations import StoredDestination
 
 AT_ONCE: Final = 500
 """Contents that one call drops at most; whoever gets this number back calls again, after a pause."""
@@ -25,9 +26,14 @@ def unowed_upto(conn: Conn, workspace_id: int) -> int:
     for stored in destinations.list_for(conn, workspace_id):
         cursor = cursor_of.get(stored.id)
         owes = cursor is not None and cursor.ended_seq is None and stored.enabled
-        if cursor is not None and owes and privacy.wants_content(stored.privacy_level):
+        if cursor is not None and owes and _uses_content(stored):
             upto = min(upto, cursor.cursor_seq, _replayed_upto(conn, cursor, upto))
     return upto
+
+
+def _uses_content(stored: StoredDestination) -> bool:
+    """Whether a destination sends content, or chooses receipts by it."""
+    return privacy.wants_content(stored.privacy_level) or filters.needs_content(stored.filter_rules)
 
 
 def _replayed_upto(conn: Conn, cursor: Cursor, otherwise: int) -> int:

@@ -132,7 +132,10 @@ class Courier:
             return Sent(fates={}, outcome=NOTHING)
         tally = _Tally(made=made)
         started = asyncio.get_running_loop().time()
-        await asyncio.gather(*(self._chunk(tally, chunk) for chunk in made.chunks))
+        if len(made.chunks) == 1:
+            await self._chunk(tally, made.chunks[0])
+        else:
+            await asyncio.gather(*(self._chunk(tally, chunk) for chunk in made.chunks))
         return tally.sent((asyncio.get_running_loop().time() - started) * 1000)
 
     async def _chunk(self, tally: _Tally, chunk: Chunk) -> None:

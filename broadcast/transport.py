@@ -59,6 +59,7 @@ _FAULTS: Final[tuple[tuple[type[Exception], str, str, str], ...]] = (
     (aiohttp.ClientPayloadError, "data", "connection_lost", "The answer broke off."),
     (OSError, "data", "connection_lost", "The connection was lost before the answer was complete."),
 )
+_KNOWN: Final = 4_096
 _T = TypeVar("_T")
 
 
@@ -172,6 +173,7 @@ class Transport:
         self._tls = tls
         self._nameservers = nameservers
         self._session: aiohttp.ClientSession | None = None
+        self._known: dict[str, tuple[Target, URL]] = {}
 
     async def __aenter__(self) -> Self:
         trace = aiohttp.TraceConfig()
@@ -209,8 +211,7 @@ class Transport:
 
     async def send(self, request: Request, *, deadline_s: float = DEADLINE_S) -> Response:
         """Return the answer to a request; raise `AddressRefused` or `SendFailed`, and nothing else."""
-        target = self._policy.check_url(request.url)
-        url = _url(request.url, target)
+        target, url = self._read(request.url)
         headers, body = _outgoing(request)
         course = _Course(target)
         token = _course.set(course)
@@ -228,6 +229,17 @@ class Transport:
             raise _fault(error, course, deadline_s) from None
         finally:
             _course.reset(token)
+
+    def _read(self, text: str) -> tuple[Target, URL]:
+        """Return where an address leads; it reads the same every time, and is judged when it is dialled."""
+        known = self._known.get(text)
+        if known is None:
+            target = self._policy.check_url(text)
+            known = target, _url(text, target)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[text] = known
+        return known
 
     async def _once(self, request: Request, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
         if self._session is None:

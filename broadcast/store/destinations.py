@@ -10,6 +10,7 @@ from sqlalchemy import insert as _insert
 from sqlalchemy import update as _update
 from sqlalchemy.exc import IntegrityError
 
+from broadcast import filters
 from broadcast.errors import Conflict
 from broadcast.store.tables import destinations, workspaces
 
@@ -238,21 +239,28 @@ def name_taken(conn: Connection, workspace_id: int, name: str, *, besides_id: in
 
 
 def any_wants_content(conn: Connection, workspace_ids: Iterable[int]) -> set[int]:
-    """Return the workspaces where an enabled destination sends content; read under the heads' locks."""
-    return set(conn.execute(_WANTING_CONTENT, {"ids": list(workspace_ids)}).scalars())
+    """Return the workspaces where an enabled destination sends content, or chooses by it.
+
+    Read under the heads' locks.
+    """
+    found = conn.execute(_WANTING_CONTENT, {"ids": list(workspace_ids)})
+    return {
+        row.workspace_id
+        for row in found
+        if row.privacy_level != "metadata" or filters.needs_content(row.filter_rules)
+    }
 
 
 _WANTING_CONTENT: Final = (
-    select(destinations.c.workspace_id)
+    select(destinations.c.workspace_id, destinations.c.privacy_level, destinations.c.filter_rules)
     .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
     .where(
         destinations.c.workspace_id.in_(bindparam("ids", expanding=True)),
         workspaces.c.broadcast_enabled,
         destinations.c.enabled,
-        destinations.c.privacy_level != "metadata",
+        or_(destinations.c.privacy_level != "metadata", destinations.c.filter_rules.is_not(None)),
         _ALIVE,
     )
-    .distinct()
 )
 
 

@@ -116,6 +116,19 @@ def test_a_page_saves_with_the_fingerprint_of_a_passed_test_and_without_the_secr
     assert stored.masks["headers"]
 
 
+def test_another_secret_than_the_tested_one_is_tested_before_it_is_saved(world: World) -> None:
+    body = world.body()
+    fingerprint = probed(world, body).fingerprint
+    body["config"] = {**body["config"], "headers": {"Authorization": "Bearer another-value"}}
+    world.receiver.clear()
+
+    stored = saved(world, body, fingerprint=fingerprint)
+
+    assert [seen.headers["authorization"] for seen in world.receiver.requests] == ["Bearer another-value"]
+    opened = world.connections.opened(world.workspace, stored)
+    assert opened.extra_headers() == {"authorization": "Bearer another-value"}
+
+
 def test_a_fingerprint_is_good_for_exactly_the_tested_values_and_ten_minutes(world: World) -> None:
     body = world.body()
     fingerprint = probed(world, body).fingerprint

@@ -230,3 +230,16 @@ def test_the_opt_in_groups_arrive_where_they_were_chosen_and_nowhere_else(world:
 
     bodies = [seen.body for seen in world.receiver.requests]
     assert sorted(b"openrouter_generation." in body for body in bodies) == [False, True]
+
+
+def test_rules_about_content_hold_also_where_no_content_leaves(world: World) -> None:
+    rules = {"groups": [{"rules": [{"field": "input", "operator": "contains", "value": "weather"}]}]}
+    stored = world.destination(privacy_mode=True, filter_rules=rules)
+    world.append(input="What is the weather?", output="Rain.")
+    world.append(input="Who are you?", output="Nobody.")
+
+    world.deliver()
+
+    cursor = world.cursor(stored)
+    assert (cursor.delivered, cursor.filtered) == (1, 1)
+    assert b"weather" not in world.receiver.requests[0].body
