@@ -216,11 +216,17 @@ def delays(
 
 
 def _rows(hung: Found, flooded: Found, peak_bytes: int) -> list[Row]:
-    setting = (
-        f"1 % of {WORKSPACES * DESTINATIONS:,} destinations hang, {hung.due / hung.seconds:,.0f} sends/s"
-    )
+    setting = f"1 % of {WORKSPACES * DESTINATIONS:,} destinations hang"
     median, p95 = hung.quantile(0.5), hung.quantile(0.95)
     return [
+        # A machine that cannot even post so much proves nothing about delivery.
+        Row(
+            name=f"{setting}: sends due at healthy ones",
+            unit="a second",
+            ours=hung.due / hung.seconds,
+            target=0.95 * SENDS_A_SECOND,
+            absolute=True,
+        ),
         Row(
             name=f"{setting}: healthy ones start, p99 (p50 {median:,.0f}, p95 {p95:,.0f})",
             unit="ms from ingest to the wire",
