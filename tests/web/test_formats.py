@@ -42,6 +42,44 @@ def test_ages_are_relative_within_a_day(before_s: int, text: str) -> None:
     assert formats.ago(NOW - before_s * 1_000_000, NOW) == text
 
 
+@pytest.mark.parametrize(
+    ("before_s", "text"),
+    [
+        (4, "since 09:41, 4 s ago"),
+        (26_000, "since 02:27, 7 h ago"),
+        (40_000, "since 20 Nov 22:34, 11 h ago"),
+        (86_400 * 9, "since 12 Nov 09:41"),
+    ],
+)
+def test_since_when_is_said_to_the_minute_and_within_a_day_how_long_ago(before_s: int, text: str) -> None:
+    assert formats.since(NOW - before_s * 1_000_000, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("length_us", "text"),
+    [
+        (-5, "now"),
+        (0, "now"),
+        (1, "1 s"),
+        (38_000_000, "38 s"),
+        (240_000_000, "4 min"),
+        (3_900_000_000, "1 h 5 min"),
+        (7_200_000_000, "2 h"),
+    ],
+)
+def test_a_wait_is_never_said_shorter_than_it_is(length_us: int, text: str) -> None:
+    assert formats.wait(length_us) == text
+
+
+def test_what_the_api_says_of_an_instant_is_read_back() -> None:
+    assert formats.instant(formats.iso(NOW + 204_000)) == NOW + 204_000
+
+
+def test_receipts_in_a_row_are_said_by_their_ends() -> None:
+    assert formats.run(148_157, 148_217) == "#148,157\u2013148,217"
+    assert formats.run(7, 7) == "#7"
+
+
 def test_an_instant_is_exact_on_hover_and_for_machines() -> None:
     assert formats.exact(NOW + 204_000) == "21 Nov 2026 09:41:08.204 UTC"
     assert formats.iso(NOW + 204_000) == "2026-11-21T09:41:08.204Z"

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from broadcast.accounts import ROLES
 from broadcast.runtime import Services
+from broadcast.store import keys
 from tests.receiver import Receiver
 from tests.web.pages.conftest import Pages, csrf, member, open_workspace
 from tests.web.pages.test_pages import add_collector
@@ -51,6 +52,13 @@ class Scene:
         return getattr(self.pages.app.view_functions[rule.endpoint], "needs_role", None)
 
 
+def key_of(pages: Pages) -> str:
+    """Make a key that can be looked at, and return its hash."""
+    pages.post("/settings/keys", {"name": "laptop", "kind": "api"})
+    with pages.services.store.read() as conn:
+        return keys.list_for(conn, pages.workspace.id)[0].hash
+
+
 @pytest.fixture(scope="module")
 def scene(app: Flask, services: Services) -> Scene:
     pages = open_workspace(app, services)
@@ -63,7 +71,7 @@ def scene(app: Flask, services: Services) -> Scene:
         "uid": uid,
         "receipt_id": receipt_id,
         "type_slug": "otel-collector",
-        "key_hash": "a" * 64,
+        "key_hash": key_of(pages),
         "replay_uid": "00000000-0000-4000-8000-000000000000",
     }
     return Scene(pages=pages, values=values)
