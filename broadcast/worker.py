@@ -271,6 +271,9 @@ def _logged(what: str) -> Iterator[None]:
     """Log what went wrong in a job; the next run tries again."""
     try:
         yield
+    except asyncio.CancelledError:
+        # The worker stops: the scheduler gives up what runs, and would call that an error.
+        _log.debug("action=%s_given_up", what)
     except Unavailable as error:
         _log.warning("action=%s_waits reason=%s", what, error)
     except Exception:  # noqa: BLE001 - logged; the next run tries again

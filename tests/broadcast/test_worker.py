@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -112,3 +113,23 @@ def test_failures_are_tried_again_on_schedule(world: World) -> None:
     asyncio.run(story())
     attempts = world.connections.attempts(world.workspace, stored.uid)["data"]
     assert [attempt["verdict"] for attempt in attempts] == ["delivered", "retrying"]
+
+
+def test_a_job_that_runs_while_the_worker_stops_is_no_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = threading.Event()
+
+    def look_for_long(self: object) -> bool:
+        begun.set()
+        time.sleep(0.5)
+        return False
+
+    monkeypatch.setattr(worker._Worker, "_others_died", look_for_long)
+
+    async def story() -> None:
+        async with running(world):
+            await until(begun.is_set)
+
+    asyncio.run(story())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
