@@ -1,0 +1,45 @@
+"""A server that was restarted has forgotten the locks of those who live; none of them is taken for dead."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from broadcast.errors import Unavailable
+from broadcast.store import Store, leases
+from tests.broadcast.store.rows import a_destination, a_workspace, append_some
+from tests.databases import OwnPostgres, own_postgres
+
+
+@pytest.fixture
+def server() -> Iterator[OwnPostgres]:
+    with own_postgres() as running:
+        yield running
+
+
+def test_who_lives_through_a_restart_is_never_taken_for_dead(server: OwnPostgres) -> None:
+    mine, other = Store.open(server.url), Store.open(server.url)
+    mine.migrate()
+    with mine.write() as conn:
+        home = a_workspace(conn)
+        a_destination(conn, home.id)
+        append_some(conn, home.id, 1)
+    with mine.hold("alive") as hold:
+        with mine.write() as conn:
+            leases.claim(conn, holder="alive")
+        server.kill()
+        with pytest.raises(Unavailable), other.read():
+            pass
+        server.start()
+        for _ in range(40):
+            with other.write() as conn:
+                assert other.dead_holders(conn) == set()
+                assert leases.claim(conn, holder="other", dead_holders=other.dead_holders(conn)) == []
+            with mine.read() as conn:
+                assert mine.dead_holders(conn) == set()
+            time.sleep(0.1)
+        assert hold.keep()
+    with other.write() as conn:
+        assert leases.claim(conn, holder="other")
+    mine.close()
+    other.close()
