@@ -195,6 +195,9 @@ class Run:
                 victim = f"{kind}-{dice.randint(1, self.plan.webs if kind == 'web' else self.plan.workers)}"
                 made.kill(victim)
                 made.start(victim)
+                if victim == "web-1" and self.plan.webs == 1:
+                    # While nobody can post, nothing else is worth killing.
+                    made.wait_until_ready(victim)
         time.sleep(max(0.0, began + self.plan.duration_s - time.monotonic()))
 
     def _recover(self, made: Program, sink: Sink, clients: Clients) -> None:
