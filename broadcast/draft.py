@@ -224,6 +224,7 @@ def same_secrets(tested: Destination, config: Mapping[str, Any]) -> bool:
             entered, known = {spec.outside: given}, {spec.outside: tested.secrets().get(spec.outside, "")}
         if entered.keys() != known.keys():
             return False
-        if any(value != known[name] for name, value in entered.items() if not is_masked(value)):
+        # A page names a tested header without its value, which it was never given back.
+        if any(value != known[name] for name, value in entered.items() if value and not is_masked(value)):
             return False
     return True

@@ -196,3 +196,23 @@ def test_the_receiver_shows_what_arrived_with_types(pages: Pages) -> None:
     page = pages.get("/receiver")
     assert_well_made(page)
     assert re.search(r"gen_ai.usage.input_tokens</td><td>int</td><td>38<", page)
+
+
+def test_a_tested_header_is_saved_though_the_page_no_longer_holds_it(pages: Pages) -> None:
+    rows = {"config-headers": "rows", "config-headers-name": "Authorization"}
+    values = {"name": "Collector", "privacy_level": "metadata", "sampling_percent": "100"} | rows
+    with Receiver(require=("authorization", "Bearer tested-value")) as receiver:
+        values["config-endpoint"] = receiver.url("/ok")
+        tested = pages.post(
+            "/settings/observability/add/otel-collector/test",
+            values | {"config-headers-value": "Bearer tested-value"},
+        )
+        found = re.search(r'name="fingerprint" value="([0-9a-f]+)"', tested.text)
+        assert found, tested.text
+        emptied = {
+            "config-headers-value": "",
+            "fingerprint": found.group(1),
+            "tested-headers": "Authorization",
+        }
+        saved = pages.post("/settings/observability/add/otel-collector", values | emptied)
+    assert saved.status_code == 303, saved.text
