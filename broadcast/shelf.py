@@ -67,18 +67,19 @@ class Shelf:
             found.append(Listed(stored=stored, cursor=cursor, state=state))
         return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
 
-    def state(
-        self,
-        stored: StoredDestination,
-        cursor: Cursor | None,
-        head_seq: int,
-        now_us: int,
-        broadcast: bool = True,
-    ) -> State:
-        """Return what a destination is doing."""
+    def state_of(self, workspace: Workspace, stored: StoredDestination) -> State:
+        """Return what a destination of this workspace is doing."""
         with self._store.read() as conn:
-            owed = self._owed(conn, stored, cursor, head_seq)
-        return ledger.state(stored, cursor, head_seq, now_us, broadcast=broadcast, owed=owed)
+            fresh = workspaces.by_id(conn, workspace.id)
+            cursor, head = cursors.get(conn, stored.id), workspaces.head_seq(conn, workspace.id)
+            return ledger.state(
+                stored,
+                cursor,
+                head,
+                self._store.now_us(conn),
+                broadcast=fresh is not None and fresh.broadcast_enabled,
+                owed=self._owed(conn, stored, cursor, head),
+            )
 
     def ledger(self, workspace: Workspace, uid: str) -> dict[str, Any]:
         """Return the ledger of a destination as the API says it."""

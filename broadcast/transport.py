@@ -72,10 +72,17 @@ class _Course:
         self.refused = False
         self.reused = False
         self.tls: str | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def watch(self, made: socket.socket) -> None:
         """Tell a hanging handshake from a connection never made, just before both run out of time."""
-        asyncio.get_running_loop().call_later(_CONNECT_S - 0.2, self._look, made)
+        self.timer = asyncio.get_running_loop().call_later(_CONNECT_S - 0.2, self._look, made)
+
+    def connected(self, *, reused: bool) -> None:
+        """Note that a connection is there."""
+        self.stage, self.reused = "data", reused
+        if self.timer is not None:
+            self.timer.cancel()
 
     def _look(self, made: socket.socket) -> None:
         try:
@@ -268,13 +275,11 @@ class Transport:
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.stage = "data"
-    context.trace_request_ctx.reused = False
+    context.trace_request_ctx.connected(reused=False)
 
 
 async def _reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.stage = "data"
-    context.trace_request_ctx.reused = True
+    context.trace_request_ctx.connected(reused=True)
 
 
 def _url(text: str, target: Target) -> URL:

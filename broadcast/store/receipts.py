@@ -147,21 +147,30 @@ _MOVE_HEAD: Final = (
 
 
 def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
-    """Return the next receipts of a log, in order."""
-    found = conn.execute(_AFTER, {"workspace_id": workspace_id, "after": after_seq, "count": limit})
-    # All at once: asked row by row, the driver's wrapper costs as much as the rows.
-    return [_record(row) for row in found.all()]
+    """Return the next receipts of a log, in order, at most `limit` and one at least while there are any."""
+    wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
+    # All at once: asked row by row, the driver's wrapper costs as much as the rows. Beyond a gap, which only
+    # retention makes, there is no bound to name.
+    found = conn.execute(_WITHIN, wanted).all() or conn.execute(_AFTER, wanted).all()
+    return [_record(row) for row in found]
 
 
-# Text, because delivery reads every receipt through it: nothing to build, no value to convert.
+# Text, because delivery reads every receipt through it: nothing to build, no value to convert. With both
+# bounds a planner that knows nothing of the table yet does not sort a whole backlog.
+_SELECT: Final = f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
+_WITHIN: Final = text(
+    f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after AND seq <= :upto ORDER BY seq"
+)
 _AFTER: Final = text(
-    f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
-    " WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count"
+    f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count"
 )
 
 
 def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> dict[int, list[ReceiptRow]]:
-    """Return the next receipts of several logs, by workspace, each after the number given for it."""
+    """Return the next receipts of several logs, by workspace, as far as they follow the numbers given.
+
+    Where there is a gap there are none: `read_after` finds what comes behind it.
+    """
     if conn.dialect.name == "sqlite":
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
     found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
@@ -173,9 +182,9 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
 
 # One round trip for as many logs as there are; within the process of SQLite there is nothing to save.
 _AFTER_EACH: Final = text(
-    f"SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - our own names
-    f" CROSS JOIN LATERAL (SELECT {', '.join(column.name for column in _ROW)} FROM receipts"
-    " WHERE workspace_id = log.id AND seq > log.place ORDER BY seq LIMIT :count) AS found"
+    "SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - likewise
+    f" CROSS JOIN LATERAL ({_SELECT} WHERE workspace_id = log.id"
+    " AND seq > log.place AND seq <= log.place + :count ORDER BY seq) AS found"
     " ORDER BY found.workspace_id, found.seq"
 )
 

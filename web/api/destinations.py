@@ -1,6 +1,6 @@
 """/observability/destinations, /observability/destination-types and /broadcast, for management keys."""
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
@@ -8,6 +8,7 @@ from broadcast import generation
 from broadcast.errors import NotFound, SecretRequired, SettingsError
 from broadcast.report import fields_report
 from broadcast.runtime import Services
+from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
 from web.api.destination_types import describe
@@ -30,6 +31,12 @@ def blueprint(services: Services) -> Blueprint:
     return routes
 
 
+def _shown(services: Services, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
+    """Return a destination with what it is doing."""
+    state = services.connections.state_of(workspace, stored)
+    return services.connections.view(stored, workspace) | state.view()
+
+
 def _collection(routes: Blueprint, services: Services) -> None:
     connections = services.connections
 
@@ -38,7 +45,10 @@ def _collection(routes: Blueprint, services: Services) -> None:
         _, workspace = managed(services)
         check_query("offset", "limit")
         offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 50, low=1, high=100)
-        found = [connections.view(item.stored, workspace) for item in connections.overview(workspace)]
+        found = [
+            connections.view(item.stored, workspace) | item.state.view()
+            for item in connections.overview(workspace)
+        ]
         return answer({"data": found[offset : offset + limit], "total_count": len(found)})
 
     @routes.post(_BASE)
@@ -51,7 +61,7 @@ def _collection(routes: Blueprint, services: Services) -> None:
             from_us = services.replays.backfill_from(workspace, body)
         body.pop("backfill_from", None)
         stored = connections.create(workspace, key.user_id, body, now_us=services.clock())
-        made = {"data": connections.view(stored, workspace)}
+        made = {"data": _shown(services, workspace, stored)}
         if from_us is not None:
             made["backfill"] = backfilled(services, key, workspace, stored.uid, from_us)
         return answer(made, 201)
@@ -76,14 +86,14 @@ def _one(routes: Blueprint, services: Services) -> None:
     def get_destination(uid: str) -> Response:
         _, workspace = managed(services)
         check_query()
-        return answer({"data": connections.view(connections.get(workspace, uid), workspace)})
+        return answer({"data": _shown(services, workspace, connections.get(workspace, uid))})
 
     @routes.patch(f"{_BASE}/<uid>")
     def change_destination(uid: str) -> Response:
         key, workspace = managed(services)
         check_query()
         stored = connections.update(workspace, key.user_id, uid, draft(), now_us=services.clock())
-        return answer({"data": connections.view(stored, workspace)})
+        return answer({"data": _shown(services, workspace, stored)})
 
     @routes.delete(f"{_BASE}/<uid>")
     def delete_destination(uid: str) -> Response:
@@ -109,7 +119,7 @@ def _actions(routes: Blueprint, services: Services) -> None:
         check_query()
         body_of()
         stored = connections.pause(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": connections.view(stored, workspace)})
+        return answer({"data": _shown(services, workspace, stored)})
 
     @routes.post(f"{_BASE}/<uid>/resume")
     def resume(uid: str) -> Response:
@@ -117,7 +127,7 @@ def _actions(routes: Blueprint, services: Services) -> None:
         check_query()
         body_of()
         stored = connections.resume(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": connections.view(stored, workspace)})
+        return answer({"data": _shown(services, workspace, stored)})
 
     @routes.post(f"{_BASE}/<uid>/send-trace")
     def send_trace(uid: str) -> Response:

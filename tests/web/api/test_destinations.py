@@ -235,3 +235,17 @@ def test_the_switch_takes_nothing_else(http: Api) -> None:
     )
 
     assert (answer.status_code, answer.json["error"]["metadata"]["field"]) == (422, "colour")
+
+
+def test_a_destination_says_what_it_is_doing_alone_and_in_the_list(http: Api, receiver: Receiver) -> None:
+    made = created(http, receiver)
+
+    alone = http.call("GET", f"{BASE}/{made['id']}", key=http.management_key).json["data"]
+    [listed] = http.call("GET", BASE, key=http.management_key).json["data"]
+
+    assert {name: alone[name] for name in ("state", "backlog", "next_try_at")} == {
+        "state": "off",
+        "backlog": 0,
+        "next_try_at": None,
+    }
+    assert listed == alone
