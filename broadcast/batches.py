@@ -22,12 +22,13 @@ from broadcast.variation import Variation
 from broadcast.vault import Vault
 
 REQUESTS: Final = 8
-"""Requests of one batch that are open at once."""
+"""Requests of one batch that are open at once, once several batches in a row have gone well."""
 
 BATCH_BYTES: Final = 4_000_000
 _SUSPECT_RECEIPTS: Final = 64
 _SUSPECT_BYTES: Final = 128_000
 _OPENED: Final = 2_048
+_LONGEST_STREAK: Final = 8
 _log: Final = logging.getLogger(__name__)
 
 
@@ -82,6 +83,7 @@ class Builder:
         self.pages: Final = Pages()
         self._opened: dict[tuple[int, int], Destination] = {}
         self._fits: dict[tuple[int, int], int] = {}
+        self._streaks: dict[int, int] = {}
 
     @contextlib.contextmanager
     def round(self, claims: Sequence[Claim]) -> Iterator["Round"]:
@@ -109,9 +111,20 @@ class Builder:
         if claim.failures or claim.probing:
             few = min(_SUSPECT_BYTES, fits)
             return Limits(requests=1, receipts=_SUSPECT_RECEIPTS, total_bytes=few, request_bytes=few)
+        requests = min(REQUESTS, 1 << self._streaks.get(claim.destination_id, 0))
         return Limits(
-            requests=REQUESTS, receipts=1_000_000, total_bytes=max(BATCH_BYTES, fits), request_bytes=fits
+            requests=requests, receipts=1_000_000, total_bytes=max(BATCH_BYTES, fits), request_bytes=fits
         )
+
+    def went(self, destination_id: int, *, well: bool) -> None:
+        """Note how a request went: the next batch may be twice as many after one that went well.
+
+        So what a killed worker had open, and is sent again, is little where kills are many.
+        """
+        if well:
+            self._streaks[destination_id] = min(_LONGEST_STREAK, self._streaks.get(destination_id, 0) + 1)
+        else:
+            self._streaks.pop(destination_id, None)
 
     def shrunk(self, made: Prepared, piece: Piece, max_bytes: int) -> Piece | None:
         """Return a receipt's piece cut to fewer bytes, content first; None where that cannot be."""

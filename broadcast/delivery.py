@@ -229,17 +229,12 @@ class Delivery:
         budget = self._budget(claim)
         try:
             for left in reversed(range(IN_A_ROW)):
-                settlement = await self._settlement(made, goes_on=left > 0 and not self._stopping)
-                if settlement is None:
-                    await self._give_back((claim,))
+                following = await self._batch(claim, made, goes_on=left > 0)
+                if following is None:
                     return
-                kept = await self._recorder.record(settlement)
-                _report(settlement, kept=kept)
-                if not (kept and settlement.goes_on):
-                    return
+                claim = following
                 budget.give(size)
                 size = 0
-                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
                 budget = self._budget(claim)
                 made = await self._next(claim)
                 size = _size(made)
@@ -267,29 +262,66 @@ class Delivery:
             await self._give_back((claim,))
             raise
 
-    async def _settlement(self, made: Built, *, goes_on: bool) -> Settlement | None:
+    async def _batch(self, claim: Claim, made: Built, *, goes_on: bool) -> Claim | None:
+        """Send one batch and record it; return the claim of the next one where the lease is kept for it."""
         if made is None:
+            await self._give_back((claim,))
             return None
         # It spreads retries and keeps no secret.
         jitter = random.uniform(-1, 1)  # noqa: S311
         if isinstance(made, Unbuilt):
-            return outcomes.unbuilt(made, jitter=jitter, now_us=self._clock())
+            await self._record(outcomes.unbuilt(made, jitter=jitter, now_us=self._clock()))
+            return None
+        parts = outcomes.parts(made)
+        sends = [asyncio.create_task(self._send(part)) for part in parts]
         try:
-            sent = await self._courier.carry(made)
+            for index, part in enumerate(parts):
+                sent = await sends[index]
+                settlement = outcomes.settlement(
+                    replace(part, claim=claim),
+                    sent,
+                    more=index + 1 < len(parts),
+                    goes_on=goes_on and not self._stopping,
+                    jitter=jitter,
+                    now_us=self._clock(),
+                )
+                if not settlement.goes_on:
+                    # One batch in flight: the lease ends after the last request of it.
+                    others = [await send for send in sends[index + 1 :]]
+                    self._remember_ahead(made, settlement, (sent, *others))
+                kept = await self._record(settlement)
+                if not (kept and settlement.goes_on):
+                    return None
+                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
+        finally:
+            for send in sends:
+                send.cancel()
+        return claim
+
+    async def _send(self, made: Prepared) -> Sent:
+        try:
+            return await self._courier.carry(made)
         except Exception as error:  # noqa: BLE001 - logged and recorded
             # Our own mistake must not end a destination silently: it waits and says so.
             _log.exception("action=delivery_failed destination=%s", made.stored.uid)
             reason = f"Sending failed unexpectedly ({type(error).__name__})."
-            sent = Sent(fates={}, outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
-        self._remember_ahead(made, sent)
-        return outcomes.settlement(made, sent, goes_on=goes_on, jitter=jitter, now_us=self._clock())
+            return Sent(fates={}, outcome=Outcome(verdict=Verdict.RETRYING, reason=reason))
 
-    def _remember_ahead(self, made: Prepared, sent: Sent) -> None:
+    async def _record(self, settlement: Settlement) -> bool:
+        kept = await self._recorder.record(settlement)
+        _report(settlement, kept=kept)
+        self._builder.went(settlement.claim.destination_id, well=kept and settlement.failures == 0)
+        return kept
+
+    def _remember_ahead(self, made: Prepared, settlement: Settlement, sent: Sequence[Sent]) -> None:
         """Keep what arrived behind a request that failed, so that it is not sent again."""
         id_ = made.claim.destination_id
         before = self._ahead.pop(id_, None)
+        if made.replay is not None:
+            return
         same = before is not None and before.version == made.stored.version
-        fates = outcomes.ahead(made, sent, before.fates if before is not None and same else {})
+        known = before.fates if before is not None and same else {}
+        fates = outcomes.ahead(settlement.advance_to, known, *(one.fates for one in sent))
         if fates:
             self._ahead[id_] = Ahead(version=made.stored.version, fates=fates)
 

@@ -1,6 +1,7 @@
 """What a try at a batch came to: judged, cut to the finished prefix, and what is to be recorded of it."""
 
 import hashlib
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +42,29 @@ def judged(destination: Destination, response: Response, spans: int) -> Outcome:
     return replace(outcome, reason=scrub(words, destination.secret_values()))
 
 
-def settlement(made: Prepared, sent: Sent, *, goes_on: bool, jitter: float, now_us: int) -> Settlement:
-    """Return what is to be recorded of a try: the finished prefix settled, the rest due again."""
+def parts(made: Prepared) -> list[Prepared]:
+    """Return a batch of several requests as one for each, so that each is settled when it is done."""
+    if len(made.chunks) <= 1 or made.replay is not None:
+        return [made]
+    found: list[Prepared] = []
+    start = 0
+    for index, chunk in enumerate(made.chunks, start=1):
+        last = index == len(made.chunks)
+        end = len(made.numbers) if last else bisect_right(made.numbers, chunk.pieces[-1].seq)
+        found.append(
+            replace(made, numbers=made.numbers[start:end], marks=made.marks[start:end], chunks=(chunk,))
+        )
+        start = end
+    return found
+
+
+def settlement(
+    made: Prepared, sent: Sent, *, more: bool, goes_on: bool, jitter: float, now_us: int
+) -> Settlement:
+    """Return what is to be recorded of a try: the finished prefix settled, the rest due again.
+
+    The lease is kept where `more` of the batch is under way, and for another batch where it `goes_on`.
+    """
     marks = _prefix(made, sent.fates)
     finished = len(marks) == len(made.marks)
     slowed = not finished and not sent.outcome.delivered
@@ -71,12 +93,10 @@ def settlement(made: Prepared, sent: Sent, *, goes_on: bool, jitter: float, now_
         resumes=made.claim.probing and arrived and attention is None,
         replay=None if made.replay is None else _replayed(made, marks),
         goes_on=(
-            goes_on
-            and fresh
+            fresh
             and finished
-            and sent.outcome.delivered
             and attention is None
-            and advance_to < made.claim.head_seq
+            and (more or (goes_on and sent.outcome.delivered and advance_to < made.claim.head_seq))
         ),
     )
 
@@ -113,13 +133,14 @@ def unbuilt(made: Unbuilt, *, jitter: float, now_us: int) -> Settlement:
     )
 
 
-def ahead(made: Prepared, sent: Sent, before: Mapping[int, Fate]) -> dict[int, Fate]:
+def ahead(settled_upto: int, *known: Mapping[int, Fate]) -> dict[int, Fate]:
     """Return what arrived behind the finished prefix: it is not sent again while this worker lives."""
-    if made.replay is not None:
-        return {}
-    settled_upto = made.claim.cursor_seq + len(_prefix(made, sent.fates))
-    known = {**before, **sent.fates}
-    return {seq: fate for seq, fate in known.items() if seq > settled_upto and fate is Fate.DELIVERED}
+    return {
+        seq: fate
+        for fates in known
+        for seq, fate in fates.items()
+        if seq > settled_upto and fate is Fate.DELIVERED
+    }
 
 
 def batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:

@@ -33,18 +33,21 @@ def test_a_destination_alone_catches_up_batch_by_batch_under_one_lease(
     assert len(world.connections.attempts(world.workspace, stored.uid)["data"]) > 1
 
 
-def test_the_requests_of_a_batch_go_out_side_by_side_and_each_receipt_once(world: World) -> None:
+def test_the_requests_of_a_batch_go_out_side_by_side_each_receipt_once_and_each_settled_in_order(
+    world: World,
+) -> None:
     stored = world.destination()
-    world.append(1_100)
+    world.append(1_600)
 
     world.deliver()
 
-    assert 1 < len(world.receiver.requests) <= batches.REQUESTS
     ids = world.generation_ids()
     # Each receipt has two such spans: its generation and the try at a provider.
-    assert len(ids) == 2 * len(set(ids)) == 2_200
-    [attempt] = world.connections.attempts(world.workspace, stored.uid)["data"]
-    assert (attempt["from_seq"], attempt["to_seq"], attempt["delivered"]) == (1, 1_100, 1_100)
+    assert len(ids) == 2 * len(set(ids)) == 3_200
+    attempts = world.connections.attempts(world.workspace, stored.uid)["data"][::-1]
+    assert len(attempts) == len(world.receiver.requests) > 4
+    assert [item["from_seq"] for item in attempts] == [1, *(item["to_seq"] + 1 for item in attempts[:-1])]
+    assert attempts[-1]["to_seq"] == sum(item["delivered"] for item in attempts) == 1_600
 
 
 def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,16 +88,28 @@ def test_a_deleted_destination_loses_its_secrets_and_frees_its_name(store: Store
         a_destination(conn, home.id, "Tempo")
 
 
-def test_the_first_pause_stays_until_it_is_resumed(store: Store) -> None:
+def test_the_first_pause_by_an_answer_stays_until_it_is_resumed(store: Store) -> None:
     with store.write() as conn:
         id_ = a_destination(conn, a_workspace(conn).id)
         assert destinations.pause(conn, id_, by="answer", reason="401", now_us=NOW_US)
-        assert not destinations.pause(conn, id_, by="person", reason=None, now_us=NOW_US)
+        assert not destinations.pause(conn, id_, by="answer", reason="403", now_us=NOW_US + 1)
         found = destinations.by_id(conn, id_)
         assert found is not None
         assert (found.paused_by, found.pause_reason, found.paused_at_us) == ("answer", "401", NOW_US)
         assert destinations.resume(conn, id_)
         assert not destinations.resume(conn, id_)
+
+
+def test_a_person_s_pause_replaces_an_answer_s_and_no_answer_replaces_it(store: Store) -> None:
+    with store.write() as conn:
+        id_ = a_destination(conn, a_workspace(conn).id)
+        destinations.pause(conn, id_, by="answer", reason="401", now_us=NOW_US)
+        assert destinations.pause(conn, id_, by="person", reason=None, now_us=NOW_US)
+        assert not destinations.pause(conn, id_, by="answer", reason="401", now_us=NOW_US)
+        found = destinations.by_id(conn, id_)
+        assert found is not None
+        assert (found.paused_by, found.pause_reason) == ("person", None)
+        assert not destinations.resume(conn, id_, paused_by="answer")
 
 
 def test_the_demo_s_destinations_do_not_count(store: Store) -> None:
