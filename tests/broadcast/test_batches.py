@@ -73,8 +73,13 @@ def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.
 def test_destinations_that_get_the_same_share_one_body_and_one_compression(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packed = []
-    monkeypatch.setattr(shared_log, "gzip_fast", lambda body: packed.append(len(body)) or gzip_fast(body))
+    packed: list[int] = []
+
+    def counted(body: bytes) -> bytes:
+        packed.append(len(body))
+        return gzip_fast(body)
+
+    monkeypatch.setattr(shared_log, "gzip_fast", counted)
     for _ in range(3):
         world.destination()
     world.destination(privacy_mode=True)
