@@ -4,7 +4,7 @@ import base64
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from sqlalchemy import text
@@ -23,8 +23,8 @@ DAY_US = 86_400_000_000
 class SlowStore(Store):
     """A store whose commits come late, each by another moment: `notify` is the last word before them."""
 
-    def notify(self, conn: Conn) -> None:
-        super().notify(conn)
+    def notify(self, conn: Conn, workspace_ids: Iterable[int] = ()) -> None:
+        super().notify(conn, workspace_ids)
         time.sleep(random.uniform(0, 0.02))
 
 
