@@ -273,10 +273,11 @@ class Delivery:
             await self._record(outcomes.unbuilt(made, jitter=jitter, now_us=self._clock()))
             return None
         parts = outcomes.parts(made)
-        sends = [asyncio.create_task(self._send(part)) for part in parts]
+        # The first request needs no task of its own, and most batches have no other.
+        others = [asyncio.create_task(self._send(part)) for part in parts[1:]]
         try:
             for index, part in enumerate(parts):
-                sent = await sends[index]
+                sent = await (others[index - 1] if index else self._send(part))
                 settlement = outcomes.settlement(
                     replace(part, claim=claim),
                     sent,
@@ -287,14 +288,14 @@ class Delivery:
                 )
                 if not settlement.goes_on:
                     # One batch in flight: the lease ends after the last request of it.
-                    others = [await send for send in sends[index + 1 :]]
-                    self._remember_ahead(made, settlement, (sent, *others))
+                    behind = [await send for send in others[index:]]
+                    self._remember_ahead(made, settlement, (sent, *behind))
                 kept = await self._record(settlement)
                 if not (kept and settlement.goes_on):
                     return None
                 claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
         finally:
-            for send in sends:
+            for send in others:
                 send.cancel()
         return claim
 

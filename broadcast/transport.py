@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from types import SimpleNamespace
 from typing import Any, Final, Self, TypeVar
 
 import aiodns
@@ -70,7 +69,7 @@ class _Course:
         self.target = target
         self.stage = "connect" if target.address else "dns"
         self.refused = False
-        self.reused = False
+        self.made = self.reused = False
         self.tls: str | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -78,9 +77,9 @@ class _Course:
         """Tell a hanging handshake from a connection never made, just before both run out of time."""
         self.timer = asyncio.get_running_loop().call_later(_CONNECT_S - 0.2, self._look, made)
 
-    def connected(self, *, reused: bool) -> None:
+    def connected(self) -> None:
         """Note that a connection is there."""
-        self.stage, self.reused = "data", reused
+        self.stage, self.reused = "data", not self.made
         if self.timer is not None:
             self.timer.cancel()
 
@@ -157,6 +156,18 @@ def _judge(policy: Policy, course: _Course, address: str, port: int) -> None:
         raise OSError(None, "refused") from None
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Notes when a connection is there, and whether it was there before."""
+
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - inherited
+        """Return a connection of the pool, or a new one."""
+        course = _course.get()
+        course.made = course.reused = False
+        found = await super().connect(req, traces, timeout)
+        course.connected()
+        return found
+
+
 class _Answer(aiohttp.ClientResponse):
     """Notes the TLS version while the connection is at hand."""
 
@@ -183,11 +194,8 @@ class Transport:
         self._known: dict[str, tuple[Target, URL]] = {}
 
     async def __aenter__(self) -> Self:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_connected)
-        trace.on_connection_reuseconn.append(_reused)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 ssl=self._tls or ssl.create_default_context(),
                 resolver=_JudgingResolver(self._policy, self._nameservers),
                 socket_factory=self._socket,
@@ -199,7 +207,6 @@ class Transport:
             auto_decompress=False,
             trust_env=False,
             response_class=_Answer,
-            trace_configs=[trace],
         )
         return self
 
@@ -213,6 +220,7 @@ class Transport:
         family, kind, protocol, _, address = info
         _judge(self._policy, course, address[0], address[1])
         made = socket.socket(family=family, type=kind, proto=protocol)
+        course.made = True
         course.watch(made)
         return made
 
@@ -259,7 +267,6 @@ class Transport:
             data=body if body or request.method != "GET" else None,
             headers=headers,
             allow_redirects=False,
-            trace_request_ctx=course,
         ) as answer:
             content = await _read(answer)
             return Response(
@@ -272,14 +279,6 @@ class Transport:
                 host=course.target.host,
                 tls=course.tls,
             )
-
-
-async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.connected(reused=False)
-
-
-async def _reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.connected(reused=True)
 
 
 def _url(text: str, target: Target) -> URL:

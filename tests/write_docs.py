@@ -60,7 +60,7 @@ _DONE: Final[Mapping[Remedy, str]] = {
     Remedy.DOUBT: "Tried again with back-off. After three in a row halved: a receipt that fails while its "
     "neighbour passes is a dead letter; where nothing passes it is an outage, and all of it waits.",
     Remedy.WAIT: "Tried again with back-off, for as long as the receipts are kept.",
-    Remedy.ATTEND: "Paused: every receipt is held, the workspace is told once, one receipt at a time probes.",
+    Remedy.ATTEND: "Paused: every receipt is held, the workspace is told once, a small batch probes.",
 }
 _SEEN: Final[Mapping[Verdict, str]] = {
     Verdict.DELIVERED: "Delivering",
