@@ -9,8 +9,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Two test processes unless said otherwise; ARGS reaches pytest, for example ARGS="tests/web -x".
-JOBS ?= 2
+# Three test processes unless said otherwise, since many tests wait for processes; ARGS reaches pytest, for example ARGS="tests/web -x".
+JOBS ?= 3
 ARGS ?=
 ARRIVALS ?=
 ONLY ?=

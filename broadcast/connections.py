@@ -69,7 +69,7 @@ class Connections(Shelf):
         spans = genai.sample_generation(now_us, self._namespace)
         found = self._gate.send(destination, spans, now_us=now_us, test=False)
         with self._store.write() as conn:
-            _audit(conn, stored, user_id, "destination.trace_sent", {"ok": found.ok}, now_us)
+            audit.of_destination(conn, stored, user_id, "destination.trace_sent", {"ok": found.ok}, now_us)
         return found
 
     # -- save --------------------------------------------------------------------------------------
@@ -125,10 +125,12 @@ class Connections(Shelf):
             if destination is not None:
                 # What an answer paused is worth another try with settings that passed their test.
                 if destinations.resume(conn, stored.id, paused_by="answer"):
-                    _audit(conn, stored, user_id, "destination.resumed", {}, now_us)
+                    audit.of_destination(conn, stored, user_id, "destination.resumed", {}, now_us)
                 cursors.make_due(conn, stored.id)
                 self._store.notify(conn)
-            _audit(conn, stored, user_id, "destination.updated", {"fields": sorted(body)}, now_us)
+            audit.of_destination(
+                conn, stored, user_id, "destination.updated", {"fields": sorted(body)}, now_us
+            )
         return self.get(workspace, uid)
 
     def delete(self, workspace: Workspace, user_id: int | None, uid: str, *, now_us: int) -> None:
@@ -139,7 +141,7 @@ class Connections(Shelf):
             head = workspaces.lock_head(conn, workspace.id)
             cursors.end(conn, stored.id, head, now_us)
             destinations.delete(conn, stored.id, now_us=now_us)
-            _audit(conn, stored, user_id, "destination.deleted", {}, now_us)
+            audit.of_destination(conn, stored, user_id, "destination.deleted", {}, now_us)
 
     def pause(self, workspace: Workspace, user_id: int | None, uid: str, *, now_us: int) -> StoredDestination:
         """Hold a destination's receipts back until it is resumed; none is lost meanwhile."""
@@ -147,7 +149,7 @@ class Connections(Shelf):
         with self._store.write() as conn:
             workspaces.lock_head(conn, workspace.id)
             if destinations.pause(conn, stored.id, by="person", reason=None, now_us=now_us):
-                _audit(conn, stored, user_id, "destination.paused", {}, now_us)
+                audit.of_destination(conn, stored, user_id, "destination.paused", {}, now_us)
         return self.get(workspace, uid)
 
     def resume(
@@ -160,7 +162,7 @@ class Connections(Shelf):
             if destinations.resume(conn, stored.id):
                 cursors.make_due(conn, stored.id)
                 self._store.notify(conn)
-                _audit(conn, stored, user_id, "destination.resumed", {}, now_us)
+                audit.of_destination(conn, stored, user_id, "destination.resumed", {}, now_us)
         return self.get(workspace, uid)
 
     def set_broadcast(self, workspace: Workspace, user_id: int | None, enabled: bool, *, now_us: int) -> None:
@@ -375,22 +377,3 @@ def _require_room(conn: Conn, workspace_id: int, slug: str) -> None:
 def _require_free_name(conn: Conn, workspace_id: int, name: str, *, besides_id: int | None = None) -> None:
     if destinations.name_taken(conn, workspace_id, name, besides_id=besides_id):
         raise Conflict("A destination with this name exists.", field="name", reason="name_taken")
-
-
-def _audit(  # noqa: PLR0917 - private, always called alike
-    conn: Conn,
-    stored: StoredDestination,
-    user_id: int | None,
-    action: str,
-    detail: dict[str, Any],
-    now_us: int,
-) -> None:
-    audit.record(
-        conn,
-        workspace_id=stored.workspace_id,
-        user_id=user_id,
-        action=action,
-        target=stored.uid,
-        detail=detail,
-        now_us=now_us,
-    )

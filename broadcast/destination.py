@@ -326,25 +326,20 @@ def judge_otlp(response: Response) -> Outcome:
     if 200 <= status < 300:
         return _judge_success(response, words)
     retry_after = response.headers.get("retry-after")
-    date = response.headers.get("date")
     if status == 429 or (status == 503 and retry_after):
-        return Outcome(
-            verdict=Verdict.THROTTLED,
-            reason=words,
-            status_code=status,
-            retry_after=retry_after,
-            answered_at=date,
-        )
-    if status in {400, 413, 422}:
-        return Outcome(verdict=Verdict.REJECTED, reason=words, status_code=status)
-    if 300 <= status < 500 and status != 408:
-        return Outcome(verdict=Verdict.REFUSED, reason=words, status_code=status)
+        verdict = Verdict.THROTTLED
+    elif status in {400, 413, 422}:
+        verdict = Verdict.REJECTED
+    elif 300 <= status < 500 and status != 408:
+        verdict = Verdict.REFUSED
+    else:
+        verdict = Verdict.RETRYING
     return Outcome(
-        verdict=Verdict.RETRYING,
+        verdict=verdict,
         reason=words,
         status_code=status,
         retry_after=retry_after,
-        answered_at=date,
+        answered_at=response.headers.get("date"),
     )
 
 

@@ -69,7 +69,7 @@ class Replays:
                 "to_seq": begun.to_seq,
                 "include_delivered": begun.include_delivered,
             }
-            _audit(conn, stored, user_id, "destination.replay_started", detail, now_us)
+            audit.of_destination(conn, stored, user_id, "destination.replay_started", detail, now_us)
             self._store.notify(conn)
         return begun
 
@@ -82,7 +82,7 @@ class Replays:
             stored = _stored(conn, workspace, uid)
             if replays.stop(conn, _replay(conn, stored, replay_uid), now_us=now_us):
                 detail = {"replay_id": replay_uid}
-                _audit(conn, stored, user_id, "destination.replay_stopped", detail, now_us)
+                audit.of_destination(conn, stored, user_id, "destination.replay_stopped", detail, now_us)
             return _replay(conn, stored, replay_uid)
 
     def get(self, workspace: Workspace, uid: str, replay_uid: str) -> Replay:
@@ -193,24 +193,5 @@ def _begin(
         seqs=runs if len(runs.pairs) > 1 else None,
         include_delivered=selection.include_delivered,
         requested_by=user_id,
-        now_us=now_us,
-    )
-
-
-def _audit(  # noqa: PLR0917 - private, always called alike
-    conn: Conn,
-    stored: StoredDestination,
-    user_id: int | None,
-    action: str,
-    detail: dict[str, Any],
-    now_us: int,
-) -> None:
-    audit.record(
-        conn,
-        workspace_id=stored.workspace_id,
-        user_id=user_id,
-        action=action,
-        target=stored.uid,
-        detail=detail,
         now_us=now_us,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from broadcast.store.destinations import StoredDestination
 from broadcast.store.tables import audit_log, users
 
 
@@ -42,6 +43,26 @@ def record(
             target=target,
             detail=detail or {},
         )
+    )
+
+
+def of_destination(  # noqa: PLR0917 - always called alike
+    conn: Connection,
+    stored: StoredDestination,
+    user_id: int | None,
+    action: str,
+    detail: dict[str, Any],
+    now_us: int,
+) -> None:
+    """Write down a change of a destination."""
+    record(
+        conn,
+        workspace_id=stored.workspace_id,
+        user_id=user_id,
+        action=action,
+        target=stored.uid,
+        detail=detail,
+        now_us=now_us,
     )
 
 
