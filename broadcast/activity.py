@@ -25,7 +25,6 @@ from broadcast.store import (
 )
 from broadcast.store import activity as reads
 from broadcast.store.activity import RequestRow, Totals
-from broadcast.store.attempts import Attempt
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
@@ -133,20 +132,6 @@ def request(store: Store, workspace: Workspace, receipt_id: str, *, namespace: s
     receipt = receipt_parser.from_document(stored.document)
     spans = genai.spans(receipt, namespace=namespace, content=None, options=_SPAN_OPTIONS)
     return Request(stored=stored, row=row, receipt=receipt, spans=spans)
-
-
-def received_at(store: Store, workspace: Workspace, seqs: Iterable[int]) -> dict[int, int]:
-    """Return when receipts arrived, by number; those no longer kept are left out."""
-    with store.read() as conn:
-        return {row.seq: row.received_at_us for row in receipts.by_seqs(conn, workspace.id, seqs)}
-
-
-def attempts_of(
-    store: Store, stored: StoredDestination, *, before_id: int | None, limit: int
-) -> list[Attempt]:
-    """Return a destination's attempts, newest first."""
-    with store.read() as conn:
-        return attempts.list_for(conn, stored.id, limit, before_id)
 
 
 def keys_of(store: Store, workspace: Workspace) -> list[ApiKey]:

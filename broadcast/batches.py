@@ -14,8 +14,8 @@ from broadcast.gate import opened
 from broadcast.receipt_parser import from_document
 from broadcast.shared_log import Chunk, Pages, Piece, SharedLog
 from broadcast.store import Conn, Store, destinations, receipts, replays, workspaces
-from broadcast.store.cursors import Claim
 from broadcast.store.destinations import StoredDestination
+from broadcast.store.leases import Claim
 from broadcast.store.replays import Replay
 from broadcast.store.workspaces import Workspace
 from broadcast.variation import Variation
@@ -40,7 +40,7 @@ class Prepared:
     stored: StoredDestination
     destination: Destination
     at_us: int
-    numbers: tuple[int, ...]
+    numbers: Sequence[int]
     marks: tuple[Mark, ...]
     chunks: tuple[Chunk, ...]
     broken: tuple[tuple[int, str, str], ...] = ()
@@ -162,13 +162,15 @@ class Round:
         self._logs: dict[int, SharedLog] = {}
 
     def build_some(
-        self, claims: Sequence[Claim], done: Mapping[int, "Ahead"], *, now_us: int, enough_bytes: int
+        self, claims: Sequence[Claim], done: Mapping[int, "Ahead"], *, enough_bytes: int
     ) -> list[Built]:
         """Return the batches of the first claims, as many as `enough_bytes` allow and one at least."""
         found: list[Built] = []
         size = 0
         with self._builder.store.read() as conn:
             self._load(conn)
+            # What is too old for a destination is too old by the clock that all workers share.
+            now_us = self._builder.store.now_us(conn)
             for claim in claims:
                 ahead = done.get(claim.destination_id)
                 made = self._build(conn, claim, ahead, now_us=now_us)
@@ -217,14 +219,16 @@ class Round:
         limits = self._builder.limits(claim, stored, destination)
         filling = Filling(conn, stored, destination, log, limits, self._builder.namespace, now_us)
         replay = None
+        numbers: Sequence[int]
         if claim.cursor_seq < claim.head_seq:
             done = ahead.fates if ahead is not None and ahead.version == stored.version else {}
             filling.fill_after(claim.cursor_seq, claim.head_seq, done)
+            numbers = range(claim.cursor_seq + 1, claim.cursor_seq + 1 + len(filling.marks))
         else:
             replay = replays.by_id(conn, claim.replay_id) if claim.replay_id is not None else None
             if replay is None or replay.state != "running":
                 return None
-            self._replay(conn, filling, replay)
+            numbers = self._replay(conn, filling, replay)[: len(filling.marks)]
         if replay is None:
             filling.check()
         return Prepared(
@@ -232,19 +236,21 @@ class Round:
             stored=stored,
             destination=destination,
             at_us=now_us,
-            numbers=tuple(filling.numbers),
+            numbers=numbers,
             marks=tuple(filling.marks),
             chunks=tuple(filling.chunks),
             broken=tuple(filling.broken),
             replay=replay,
         )
 
-    def _replay(self, conn: Conn, filling: Filling, replay: Replay) -> None:
+    def _replay(self, conn: Conn, filling: Filling, replay: Replay) -> Sequence[int]:
+        """Fill in a replay's next receipts and return their numbers, also of those that had no room."""
         numbers = replay.numbers(_REPLAYED)
         delivered: set[int] = set()
         if not replay.include_delivered:
             delivered = replays.delivered_among(conn, replay.destination_id, numbers)
         filling.fill_from(numbers, delivered)
+        return numbers
 
     def _load(self, conn: Conn) -> None:
         """Read once what all claims of the round need: settings, workspaces, and each log's next receipts."""

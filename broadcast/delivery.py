@@ -168,9 +168,7 @@ class Delivery:
         await budget.take(reserved)
         made: list[Built] = []
         try:
-            made = await asyncio.to_thread(
-                building.build_some, claims, self._ahead, now_us=self._clock(), enough_bytes=_ENOUGH
-            )
+            made = await asyncio.to_thread(building.build_some, claims, self._ahead, enough_bytes=_ENOUGH)
         finally:
             budget.give(reserved - sum(map(_size, made)))
         return made

@@ -45,7 +45,7 @@ class Unencodable(Exception):  # noqa: N818 - named by what it says
 
 
 class Filling:
-    """A run of receipts: `marks` has an entry for each number, None where a piece decides."""
+    """A run of receipts: `marks` has an entry for each, in order, None where a piece decides."""
 
     def __init__(  # noqa: PLR0917 - private, called once
         self,
@@ -63,7 +63,6 @@ class Filling:
         self._shared = shared
         self._limits = limits
         self.marks: list[Mark] = []
-        self.numbers: list[int] = []
         self.chunks: list[Chunk] = []
         self.broken: list[tuple[int, str, str]] = []
         self._pieces: list[Piece] = []
@@ -95,7 +94,7 @@ class Filling:
         `done` holds what arrived already ahead of an earlier request that failed.
         """
         at = seq
-        while at < head_seq and len(self.numbers) < MAX_RUN:
+        while at < head_seq and len(self.marks) < MAX_RUN:
             if (last := self._take_whole(at, head_seq, done)) is not None:
                 at = last
                 continue
@@ -105,7 +104,7 @@ class Filling:
                 break
             for row in rows:
                 self._gone(at + 1, row.seq - 1)
-                if len(self.numbers) >= MAX_RUN or not self._take(row, done.get(row.seq)):
+                if len(self.marks) >= MAX_RUN or not self._take(row, done.get(row.seq)):
                     self._close()
                     return
                 at = row.seq
@@ -121,7 +120,6 @@ class Filling:
         if not self._has_room() or self._sending + len(chunk.pieces) > self._limits.receipts:
             return None
         self.chunks.append(chunk)
-        self.numbers.extend(range(at + 1, chunk.pieces[-1].seq + 1))
         self.marks.extend([None] * len(chunk.pieces))
         self._sending += len(chunk.pieces)
         self._total += chunk.size_bytes
@@ -133,32 +131,27 @@ class Filling:
         rows = self._shared.among(self._conn, wanted)
         for seq in _together(numbers):
             if seq in delivered:
-                self._mark(seq, LEFT_OUT)
+                self.marks.append(LEFT_OUT)
             elif (row := rows.get(seq)) is None:
-                self._mark(seq, Fate.EXPIRED)
+                self.marks.append(Fate.EXPIRED)
             elif not self._take(row, None):
                 break
         self._close()
 
     def _gone(self, first: int, last: int) -> None:
         """Count what retention has deleted as expired."""
-        for seq in range(first, min(last, first + MAX_RUN - len(self.numbers) - 1) + 1):
-            self._mark(seq, Fate.EXPIRED)
-
-    def _mark(self, seq: int, mark: Mark) -> None:
-        self.numbers.append(seq)
-        self.marks.append(mark)
+        self.marks += [Fate.EXPIRED] * min(last - first + 1, MAX_RUN - len(self.marks))
 
     # -- one receipt -------------------------------------------------------------------------------
 
     def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
         if done is not None:
-            self._mark(row.seq, done)
+            self.marks.append(done)
             return True
         skipped = self._skipped(row) if self._judges else None
         if skipped is not None:
-            self._mark(row.seq, skipped)
+            self.marks.append(skipped)
             return True
         try:
             made = self._made(row)
@@ -183,7 +176,7 @@ class Filling:
         if not self._pieces and not self._has_room():
             return False
         self._pieces.append(piece)
-        self._mark(piece.seq, None)
+        self.marks.append(None)
         self._sending += 1
         self._spans += piece.spans
         self._bytes += size + 1
@@ -206,7 +199,7 @@ class Filling:
 
     def _break(self, row: ReceiptRow, reason: str) -> bool:
         self.broken.append((row.seq, row.id, reason))
-        self._mark(row.seq, Fate.REJECTED)
+        self.marks.append(Fate.REJECTED)
         return True
 
     def check(self) -> None:

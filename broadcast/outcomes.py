@@ -217,7 +217,12 @@ def _entry(made: Prepared, sent: Sent, from_seq: int, to_seq: int, fates: tuple[
 
 
 def _map(made: Prepared, marks: tuple[Mark, ...]) -> tuple[Fate | None, ...]:
-    """Return the fates by number, None for numbers in between that this attempt says nothing of."""
+    """Return the fates by number, None for numbers in between that this attempt says nothing of.
+
+    Only a replay leaves any out.
+    """
+    if made.replay is None:
+        return tuple(mark for mark in marks if isinstance(mark, Fate))
     known = {
         seq: mark
         for seq, mark in zip(made.numbers[: len(marks)], marks, strict=True)

@@ -26,7 +26,7 @@ from broadcast.store import (
     notices,
     replays,
 )
-from broadcast.store.leases import Claim, Counts, Held, Settled
+from broadcast.store.leases import Claim, Counts, Held, Lease, Settled
 from broadcast.store.notices import Kind
 
 _PAUSE_S: Final = 0.02
@@ -91,6 +91,11 @@ class Settlement:
     replay: Replayed | None = None
     goes_on: bool = False
     """Whether the lease is kept for the next batch."""
+
+    @property
+    def lease(self) -> Lease:
+        """Return the lease under which it may be recorded."""
+        return self.claim.destination_id, self.claim.token
 
     def settled(self, moved: int) -> Settled:
         """Return what the cursor is told; `moved` dead letters have arrived after all."""
@@ -199,13 +204,13 @@ def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
     destinations.lock(
         conn, [item.claim.destination_id for item in items if item.attention is not None or item.resumes]
     )
-    held = leases.lock_held(conn, [item.settled(0) for item in items])
-    kept = [item.claim.destination_id in held for item in items]
+    held = leases.lock_held(conn, {item.lease: item.advance_to for item in items})
+    kept = [item.lease in held for item in items]
     ours = [item for item, is_kept in zip(items, kept, strict=True) if is_kept]
     leases.settle_held(conn, [item.settled(_moved(conn, item, held)) for item in ours], held)
     rows: list[dict[str, Any]] = []
     for item in ours:
-        now_us = held[item.claim.destination_id].now_us
+        now_us = held[item.lease].now_us
         _advance_replay(conn, item, now_us)
         rows.extend(_rows(conn, item))
         _call_for_attention(conn, item, now_us)
@@ -214,12 +219,12 @@ def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
     return kept
 
 
-def _moved(conn: Conn, item: Settlement, held: Mapping[int, Held]) -> int:
+def _moved(conn: Conn, item: Settlement, held: Mapping[Lease, Held]) -> int:
     """Take the dead letters that a replay delivered off the list; return how many the ledger counted."""
     if item.replay is None or not item.replay.arrived:
         return 0
-    id_ = item.claim.destination_id
-    return dead_letters.take(conn, id_, item.replay.arrived, since_seq=held[id_].since_seq)
+    since_seq = held[item.lease].since_seq
+    return dead_letters.take(conn, item.claim.destination_id, item.replay.arrived, since_seq=since_seq)
 
 
 def _advance_replay(conn: Conn, item: Settlement, now_us: int) -> None:

@@ -14,7 +14,6 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
-from broadcast.mail import Mailer
 from broadcast.notices import Notifier
 from broadcast.retention import Retention
 from broadcast.store import Conn, liveness, passed_tests, receipts
@@ -101,7 +100,7 @@ class _Worker:
             services.store,
             services.vault,
             transport,
-            Mailer(config.mail_server) if config.mail_server else None,
+            services.mailer,
             config.public_url,
             services.clock,
             types=services.types,

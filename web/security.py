@@ -200,7 +200,6 @@ NOTES: Final = {
     "paused": "Paused. Receipts are held until you resume.",
     "resumed": "Resumed. Held receipts are sent first.",
     "on": "Broadcast is on. Every new receipt goes to each destination.",
-    "off": "Broadcast is off. Requests are still recorded; no destination gets them.",
     "revoked": "Revoked. The key ends within two seconds.",
     "named": "Renamed. Addresses stay as they are.",
     "not_found": "No request or trace with this id in this workspace.",

@@ -5,36 +5,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 
-from broadcast.store.leases import (
-    Claim,
-    Counts,
-    claim,
-    new_token,
-    next_due_in_us,
-    release,
-    renew,
-    settle,
-)
+from broadcast.store.leases import Counts
 from broadcast.store.tables import cursors, replays
-
-__all__ = (
-    "Claim",
-    "Counts",
-    "Cursor",
-    "Ledger",
-    "claim",
-    "end",
-    "get",
-    "ledger",
-    "list_for",
-    "make_due",
-    "new_token",
-    "next_due_in_us",
-    "release",
-    "renew",
-    "settle",
-    "start",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

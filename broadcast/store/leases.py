@@ -181,6 +181,10 @@ def settle(
     `due_in_us` is the wait before the next attempt, None for none; a `verdict` says that something was sent.
     With `release=False` the lease is kept for the next batch.
     """
+    lease = (destination_id, token)
+    held = lock_held(conn, {lease: advance_to})
+    if lease not in held:
+        return False
     item = Settled(
         destination_id=destination_id,
         token=token,
@@ -194,9 +198,8 @@ def settle(
         reason=reason,
         release=release,
     )
-    held = lock_held(conn, (item,))
     settle_held(conn, (item,), held)
-    return destination_id in held
+    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +219,10 @@ class Settled:
     release: bool
 
 
+Lease = tuple[int, int]
+"""A destination and the token that its cursor is leased under."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
     """A cursor that is locked in this transaction, and still under the lease of who asks."""
@@ -224,21 +231,24 @@ class Held:
     now_us: int
 
 
-def lock_held(conn: Connection, items: Sequence[Settled]) -> dict[int, Held]:
-    """Lock the cursors of several outcomes, in order of ids; leave out those whose lease is lost."""
-    wanted = {(item.destination_id, item.token): item.advance_to for item in items}
-    ids = sorted({item.destination_id for item in items})
+def lock_held(conn: Connection, wanted: Mapping[Lease, int]) -> dict[Lease, Held]:
+    """Lock the cursors of several outcomes, in order of ids; leave out those whose lease is lost.
+
+    `wanted` says how far each lease's outcome goes. Two outcomes of one destination may be told apart by
+    their tokens alone: one of them is late.
+    """
+    ids = sorted({destination_id for destination_id, _ in wanted})
     return {
-        row.destination_id: Held(since_seq=row.since_seq, now_us=row.now_us)
+        lease: Held(since_seq=row.since_seq, now_us=row.now_us)
         for row in conn.execute(_LOCK, {"ids": ids})
-        if row.cursor_seq <= wanted.get((row.destination_id, row.lease_token), -1)
+        if row.cursor_seq <= wanted.get(lease := (row.destination_id, row.lease_token), -1)
     }
 
 
-def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[int, Held]) -> None:
-    """Write several outcomes whose cursors are locked; the others are left as they are."""
-    rows = [_settled_row(item, held[item.destination_id]) for item in items if item.destination_id in held]
-    if rows:
+def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[Lease, Held]) -> None:
+    """Write several outcomes, all of them under leases that `lock_held` found."""
+    if items:
+        rows = [_settled_row(item, held[item.destination_id, item.token]) for item in items]
         conn.execute(_SETTLE, rows)
 
 

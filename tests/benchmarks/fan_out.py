@@ -18,10 +18,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from broadcast.delivery import Delivery
 from broadcast.runtime import Services
-from broadcast.transport import Transport
-from tests.benchmarks import encoding, fleet, peer, workload
+from tests.benchmarks import encoding, fleet, path, peer, workload
 from tests.benchmarks.postgres import Postgres
 from tests.benchmarks.sink import Sink
 from tests.benchmarks.table import Row
@@ -92,7 +90,7 @@ def durable(items: list[bytes], sink: Sink, destinations: int, server: Postgres 
             status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
             if status != 202 or answer["rejected"]:
                 raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
-        asyncio.run(_deliver(services))
+        asyncio.run(path.deliver(services))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         server_cpu = server.cpu_seconds() - server_cpu if server else 0.0
         writes = _writes(services) - writes if server is None else 0
@@ -106,28 +104,6 @@ def _writes(services: Services) -> int:
     """Return the rows that SQLite's one writing connection has changed so far."""
     with services.store.write() as conn:
         return int(conn.exec_driver_sql("SELECT total_changes()").scalar_one())
-
-
-async def _deliver(services: Services) -> None:
-    """Run rounds until every cursor is at the head."""
-    woken = asyncio.Event()
-    with services.store.hold(_HOLDER):
-        async with Transport(services.policy) as transport:
-            delivery = Delivery(
-                services.store,
-                services.vault,
-                services.types,
-                transport,
-                namespace=services.config.service_name,
-                holder=_HOLDER,
-                clock=services.clock,
-                wake=woken.set,
-            )
-            while await delivery.due_in_us() is not None or delivery.in_flight:
-                woken.clear()
-                if not await delivery.round() and delivery.in_flight:
-                    await woken.wait()
-            await delivery.stop(10)
 
 
 def in_memory(items: list[bytes], sink: Sink, processors: int, now_us: int) -> Course:

@@ -113,7 +113,7 @@ def durable(items: list[bytes], sink: Sink) -> Course:
             status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
             if status != 202 or answer["rejected"]:
                 raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
-        asyncio.run(_deliver(services))
+        asyncio.run(deliver(services))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         services.ingest.stop()
         services.store.close()
@@ -145,15 +145,15 @@ def _prepared(folder: Path, sink: Sink) -> tuple[Services, Workspace]:
     return services, workspace
 
 
-async def _deliver(services: Services) -> None:
-    """Run rounds until the destination's cursor is at the head."""
+async def deliver(services: Services) -> None:
+    """Run rounds until every cursor is at the head."""
     woken = asyncio.Event()
     with services.store.hold(HOLDER):
         async with Transport(services.policy) as transport:
             delivery = Delivery(
                 services.store,
                 services.vault,
-                TYPES,
+                services.types,
                 transport,
                 namespace=services.config.service_name,
                 holder=HOLDER,

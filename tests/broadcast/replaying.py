@@ -7,9 +7,9 @@ from broadcast import receipt_parser
 from broadcast.destination import Destination
 from broadcast.fates import Fate, pack
 from broadcast.replay import Replays
-from broadcast.store import Store, attempts, cursors, dead_letters, destinations, receipts, workspaces
-from broadcast.store.cursors import Counts
+from broadcast.store import Store, attempts, dead_letters, destinations, leases, receipts, workspaces
 from broadcast.store.destinations import StoredDestination
+from broadcast.store.leases import Counts
 from broadcast.store.receipts import NewReceipt
 from tests import factories
 from tests.broadcast.store.rows import NOW_US, a_destination, a_workspace
@@ -69,7 +69,7 @@ class Past:
     def settle(self, *fates: Fate) -> None:
         """Let the destination's cursor pass the next receipts, each with its fate."""
         with self.store.write() as conn:
-            claim = cursors.claim(conn, holder="test")[0]
+            claim = leases.claim(conn, holder="test")[0]
             first = claim.cursor_seq + 1
             attempt_id = attempts.insert(
                 conn,
@@ -84,7 +84,7 @@ class Past:
                 fates=pack(fates),
             )
             counts = Counts(**{fate.value: fates.count(fate) for fate in Fate})
-            assert cursors.settle(
+            assert leases.settle(
                 conn,
                 destination_id=self._id,
                 token=claim.token,

@@ -117,8 +117,13 @@ class World:
         self.ingest = Ingest(self.store, self.vault, clock, 30 * 86_400_000_000)
         return items
 
-    def deliver(self, *, rounds: int = 1, between: Callable[[], None] = lambda: None) -> None:
-        """Run rounds of delivery to their ends, in one worker, with something done after each."""
+    def deliver(
+        self, *, rounds: int = 1, between: Callable[[], None] = lambda: None, jump_us: int = 0
+    ) -> None:
+        """Run rounds of delivery to their ends, in one worker, with something done after each.
+
+        `jump_us` is how far the worker's own clock is off.
+        """
 
         async def work() -> None:
             async with Transport(POLICY) as transport:
@@ -129,7 +134,7 @@ class World:
                     transport,
                     namespace=self.config.service_name,
                     holder="test",
-                    clock=clock,
+                    clock=lambda: clock() + jump_us,
                 )
                 for _ in range(rounds):
                     await delivery.round()

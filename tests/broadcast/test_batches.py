@@ -116,3 +116,19 @@ def test_a_receipt_that_cannot_fit_is_one_dead_letter_and_blocks_nobody(
 
     assert world.cursor(stored).rejected == 1
     assert not world.receiver.requests
+
+
+@pytest.mark.parametrize("jump_us", [0, 86_400_000_000, -86_400_000_000])
+def test_what_is_older_than_a_destination_takes_expires_by_the_database_s_clock(
+    world: World, monkeypatch: pytest.MonkeyPatch, jump_us: int
+) -> None:
+    monkeypatch.setattr(OtelCollector, "max_age_s", 3600)
+    stored = world.destination()
+    world.append(2, created_at_us=clock() - 2 * 3_600_000_000)
+    world.append(1)
+
+    world.deliver(jump_us=jump_us)
+
+    cursor = world.cursor(stored)
+    assert (cursor.expired, cursor.delivered) == (2, 1)
+    assert set(world.generation_ids()) == {"gen-3"}

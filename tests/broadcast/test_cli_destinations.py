@@ -14,8 +14,8 @@ from broadcast.config import load
 from broadcast.fates import Fate, pack
 from broadcast.receipt_parser import document
 from broadcast.runtime import Services
-from broadcast.store import attempts, cursors, dead_letters, receipts, workspaces
-from broadcast.store.cursors import Counts
+from broadcast.store import attempts, dead_letters, leases, receipts, workspaces
+from broadcast.store.leases import Counts
 from broadcast.store.receipts import NewReceipt
 from broadcast.store.workspaces import Workspace
 from destinations import TYPES
@@ -81,7 +81,7 @@ def _append(services: Services, workspace: Workspace) -> None:
 
 def _settle(services: Services, destination_id: int, *fates: Fate) -> None:
     with services.store.write() as conn:
-        (claim,) = cursors.claim(conn, holder="test")
+        (claim,) = leases.claim(conn, holder="test")
         attempts.insert(
             conn,
             destination_id=destination_id,
@@ -95,7 +95,7 @@ def _settle(services: Services, destination_id: int, *fates: Fate) -> None:
             fates=pack(fates),
         )
         counts = Counts(**{fate.value: fates.count(fate) for fate in Fate})
-        cursors.settle(
+        leases.settle(
             conn, destination_id=destination_id, token=claim.token, advance_to=len(fates), counts=counts
         )
         dead_letters.insert(

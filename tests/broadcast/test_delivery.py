@@ -3,7 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from broadcast.store import Store, dead_letters
+from broadcast.destination import Outcome, Verdict
+from broadcast.fates import Fate
+from broadcast.recorder import Settlement, settle
+from broadcast.store import Store, dead_letters, leases
+from broadcast.store.leases import Counts
 from tests.broadcast.sending import World
 from tests.receiver import Receiver
 
@@ -196,18 +200,42 @@ def test_a_paused_destination_holds_and_later_catches_up(world: World) -> None:
 
 
 def test_an_outcome_under_a_lost_lease_is_not_recorded(world: World) -> None:
-    from broadcast.store import cursors  # noqa: PLC0415
-    from broadcast.store.cursors import Counts  # noqa: PLC0415
-
     stored = world.destination()
     world.append()
     with world.store.write() as conn:
-        claim = cursors.claim(conn, holder="one")[0]
-        cursors.release(conn, (stored.id,), claim.token)
-        assert not cursors.settle(
+        claim = leases.claim(conn, holder="one")[0]
+        leases.release(conn, (stored.id,), claim.token)
+        assert not leases.settle(
             conn, destination_id=stored.id, token=claim.token, advance_to=1, counts=Counts(delivered=1)
         )
     assert world.cursor(stored).delivered == 0
+
+
+def test_of_two_outcomes_at_one_destination_only_the_one_under_the_lease_counts(world: World) -> None:
+    stored = world.destination()
+    world.append()
+    with world.store.write() as conn:
+        (late,) = leases.claim(conn, holder="test")
+        leases.release(conn, (stored.id,), late.token)
+        (held,) = leases.claim(conn, holder="test")
+        outcomes = [
+            Settlement(
+                claim=claim,
+                name=stored.uid,
+                advance_to=1,
+                fates=(Fate.DELIVERED,),
+                entries=(),
+                dead=(),
+                failures=0,
+                doubts=0,
+                due_in_us=0,
+                outcome=Outcome(verdict=Verdict.DELIVERED, reason="200 OK"),
+                sent=True,
+            )
+            for claim in (late, held)
+        ]
+        assert settle(conn, outcomes) == [False, True]
+    assert world.cursor(stored).delivered == 1
 
 
 def test_a_log_of_many_receipts_goes_out_in_requests_of_at_most_512_spans(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from broadcast import worker
-from broadcast.store import Store, cursors
+from broadcast.store import Store, leases
 from destinations import TYPES
 from tests.broadcast.sending import POLICY, World, clock
 from tests.receiver import Receiver
@@ -24,7 +24,13 @@ def world(store: Store, tmp_path: Path) -> Iterator[World]:
 
 def services_of(world: World) -> Any:
     return SimpleNamespace(
-        store=world.store, vault=world.vault, types=TYPES, policy=POLICY, config=world.config, clock=clock
+        mailer=None,
+        store=world.store,
+        vault=world.vault,
+        types=TYPES,
+        policy=POLICY,
+        config=world.config,
+        clock=clock,
     )
 
 
@@ -79,7 +85,7 @@ def test_a_worker_takes_over_what_a_dead_one_had_leased(world: World) -> None:
     stored = world.destination()
     world.append()
     with world.store.write() as conn:
-        cursors.claim(conn, holder="gone", lease_us=2_000_000)
+        leases.claim(conn, holder="gone", lease_us=2_000_000)
 
     async def story() -> None:
         async with running(world):

@@ -81,7 +81,8 @@ def switch() -> ResponseReturnValue:
     services, viewer = security.services(), security.viewer()
     enabled = request.form.get("enabled") == "on"
     services.connections.set_broadcast(viewer.workspace, viewer.user.id, enabled, now_us=services.clock())
-    return security.flash(_back(), "on" if enabled else "off")
+    # That it is off stands on the page itself.
+    return security.flash(_back(), "on") if enabled else _back()
 
 
 def _back() -> Response:

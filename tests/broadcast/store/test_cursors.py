@@ -6,8 +6,9 @@ import time
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from broadcast.store import Conn, Store, cursors, destinations, workspaces
-from broadcast.store.cursors import Claim, Counts, ledger
+from broadcast.store import Conn, Store, cursors, destinations, leases, workspaces
+from broadcast.store.cursors import ledger
+from broadcast.store.leases import Claim, Counts
 from tests.broadcast.store.rows import NOW_US, a_destination, a_workspace, append_some
 
 SECOND_US = 1_000_000
@@ -22,7 +23,7 @@ def one_with_backlog(store: Store, count: int = 5) -> tuple[int, int]:
 
 
 def claim_one(conn: Conn, holder: str = "worker-1") -> Claim:
-    (claim,) = cursors.claim(conn, holder=holder)
+    (claim,) = leases.claim(conn, holder=holder)
     return claim
 
 
@@ -46,7 +47,7 @@ def test_four_workers_at_once_never_claim_the_same_destination(store: Store) -> 
         start.wait()
         for _ in range(10):
             with store.write() as conn:
-                found = cursors.claim(conn, holder=holder, limit=3)
+                found = leases.claim(conn, holder=holder, limit=3)
             claimed.extend(claim.destination_id for claim in found)
 
     threads = [threading.Thread(target=work, args=(f"worker-{number}",)) for number in range(4)]
@@ -76,7 +77,7 @@ def test_who_has_nothing_to_send_or_may_not_is_never_claimed(store: Store, why: 
                 cursors.end(conn, id_, workspaces.lock_head(conn, home), NOW_US)
             case "not due":
                 token = claim_one(conn).token
-                cursors.settle(
+                leases.settle(
                     conn,
                     destination_id=id_,
                     token=token,
@@ -87,44 +88,42 @@ def test_who_has_nothing_to_send_or_may_not_is_never_claimed(store: Store, why: 
                 )
             case _:
                 token = claim_one(conn).token
-                cursors.settle(
-                    conn, destination_id=id_, token=token, advance_to=5, counts=Counts(delivered=5)
-                )
+                leases.settle(conn, destination_id=id_, token=token, advance_to=5, counts=Counts(delivered=5))
     with store.write() as conn:
-        assert cursors.claim(conn, holder="worker-1") == []
+        assert leases.claim(conn, holder="worker-1") == []
 
 
 def test_a_lease_ends_with_its_time(store: Store) -> None:
     one_with_backlog(store)
     with store.write() as conn:
-        assert cursors.claim(conn, holder="worker-1", lease_us=50_000)
-        assert cursors.claim(conn, holder="worker-2") == []
+        assert leases.claim(conn, holder="worker-1", lease_us=50_000)
+        assert leases.claim(conn, holder="worker-2") == []
     time.sleep(0.06)
     with store.write() as conn:
-        assert cursors.claim(conn, holder="worker-2")
+        assert leases.claim(conn, holder="worker-2")
 
 
 def test_a_lease_ends_with_its_holder(store: Store) -> None:
     one_with_backlog(store)
     with store.write() as conn:
         claim_one(conn, "dead")
-        assert cursors.claim(conn, holder="worker-2", dead_holders={"someone else"}) == []
-        assert cursors.claim(conn, holder="worker-2", dead_holders={"dead"})
+        assert leases.claim(conn, holder="worker-2", dead_holders={"someone else"}) == []
+        assert leases.claim(conn, holder="worker-2", dead_holders={"dead"})
 
 
 def test_only_the_holder_can_renew(store: Store) -> None:
     _, id_ = one_with_backlog(store)
     with store.write() as conn:
         claim_one(conn, "worker-1")
-        assert cursors.renew(conn, "worker-2", [id_], SECOND_US) == set()
-        assert cursors.renew(conn, "worker-1", [id_], SECOND_US) == {id_}
+        assert leases.renew(conn, "worker-2", [id_], SECOND_US) == set()
+        assert leases.renew(conn, "worker-1", [id_], SECOND_US) == {id_}
 
 
 def test_a_lease_given_back_can_be_claimed_at_once(store: Store) -> None:
     _, id_ = one_with_backlog(store)
     with store.write() as conn:
         claim = claim_one(conn)
-        assert cursors.release(conn, [id_], claim.token) == 1
+        assert leases.release(conn, [id_], claim.token) == 1
         assert claim_one(conn, "worker-2").token != claim.token
 
 
@@ -132,12 +131,12 @@ def test_whoever_lost_the_lease_records_nothing(store: Store) -> None:
     _, id_ = one_with_backlog(store)
     with store.write() as conn:
         slow = claim_one(conn, "slow")
-        fast = cursors.claim(conn, holder="fast", dead_holders={"slow"})[0]
+        fast = leases.claim(conn, holder="fast", dead_holders={"slow"})[0]
         settled = Counts(delivered=5)
-        assert not cursors.settle(
+        assert not leases.settle(
             conn, destination_id=id_, token=slow.token, advance_to=5, counts=settled, verdict="delivered"
         )
-        assert cursors.settle(
+        assert leases.settle(
             conn, destination_id=id_, token=fast.token, advance_to=5, counts=settled, verdict="delivered"
         )
         cursor = cursors.get(conn, id_)
@@ -152,7 +151,7 @@ def test_a_kept_lease_goes_on_with_the_next_batch(store: Store) -> None:
     with store.write() as conn:
         token = claim_one(conn).token
         for upto, keep in ((2, True), (5, False)):
-            assert cursors.settle(
+            assert leases.settle(
                 conn,
                 destination_id=id_,
                 token=token,
@@ -160,7 +159,7 @@ def test_a_kept_lease_goes_on_with_the_next_batch(store: Store) -> None:
                 counts=Counts(delivered=upto if upto == 2 else 3),
                 release=not keep,
             )
-        assert not cursors.settle(conn, destination_id=id_, token=token, advance_to=5, counts=Counts())
+        assert not leases.settle(conn, destination_id=id_, token=token, advance_to=5, counts=Counts())
 
 
 def test_the_database_refuses_a_ledger_that_does_not_balance(store: Store) -> None:
@@ -168,7 +167,7 @@ def test_the_database_refuses_a_ledger_that_does_not_balance(store: Store) -> No
     with store.write() as conn:
         token = claim_one(conn).token
     with pytest.raises(IntegrityError), store.write() as conn:
-        cursors.settle(conn, destination_id=id_, token=token, advance_to=5, counts=Counts(delivered=4))
+        leases.settle(conn, destination_id=id_, token=token, advance_to=5, counts=Counts(delivered=4))
 
 
 def test_every_receipt_is_in_the_ledger(store: Store) -> None:
@@ -176,7 +175,7 @@ def test_every_receipt_is_in_the_ledger(store: Store) -> None:
     with store.write() as conn:
         token = claim_one(conn).token
         counts = Counts(delivered=3, sampled_out=2, filtered=1, rejected=1, expired=1)
-        cursors.settle(conn, destination_id=id_, token=token, advance_to=8, counts=counts)
+        leases.settle(conn, destination_id=id_, token=token, advance_to=8, counts=counts)
         cursor = cursors.get(conn, id_)
         assert cursor is not None
         found = ledger(cursor, workspaces.head_seq(conn, home))
@@ -205,7 +204,7 @@ def test_a_new_ledger_ends_the_leases_on_the_old_one(store: Store) -> None:
     with store.write() as conn:
         token = claim_one(conn).token
         cursors.start(conn, id_, home, 0, NOW_US)
-        assert not cursors.settle(
+        assert not leases.settle(
             conn, destination_id=id_, token=token, advance_to=5, counts=Counts(delivered=5)
         )
 
@@ -213,9 +212,9 @@ def test_a_new_ledger_ends_the_leases_on_the_old_one(store: Store) -> None:
 def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
     _, id_ = one_with_backlog(store)
     with store.write() as conn:
-        assert cursors.next_due_in_us(conn) == 0
+        assert leases.next_due_in_us(conn) == 0
         token = claim_one(conn).token
-        cursors.settle(
+        leases.settle(
             conn,
             destination_id=id_,
             token=token,
@@ -224,7 +223,7 @@ def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
             due_in_us=10 * SECOND_US,
             failures=3,
         )
-        assert 9 * SECOND_US < (cursors.next_due_in_us(conn) or 0) <= 10 * SECOND_US
+        assert 9 * SECOND_US < (leases.next_due_in_us(conn) or 0) <= 10 * SECOND_US
         cursors.make_due(conn, id_)
         assert claim_one(conn).failures == 0
 
@@ -232,4 +231,15 @@ def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
 def test_nothing_is_due_where_everything_was_read(store: Store) -> None:
     with store.write() as conn:
         a_destination(conn, a_workspace(conn).id)
-        assert cursors.next_due_in_us(conn) is None
+        assert leases.next_due_in_us(conn) is None
+
+
+def test_a_claim_may_leave_out_those_with_much_to_send(store: Store) -> None:
+    with store.write() as conn:
+        busy, quiet = a_workspace(conn), a_workspace(conn)
+        a_destination(conn, busy.id)
+        few = a_destination(conn, quiet.id)
+        append_some(conn, busy.id, 5)
+        append_some(conn, quiet.id, 4)
+        claims = leases.claim(conn, holder="worker-1", most=4)
+    assert [claim.destination_id for claim in claims] == [few]

@@ -17,17 +17,17 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from broadcast.errors import Unavailable
-from broadcast.store import Store, cursors, liveness, workspaces
+from broadcast.store import Store, leases, liveness, workspaces
 from broadcast.store.tables import metadata
 from tests.broadcast.store.rows import a_destination, a_workspace, append_some
 
 HOLD_AND_WAIT = """
 import sys, time
-from broadcast.store import Store, cursors
+from broadcast.store import Store, cursors, leases
 store = Store.open(sys.argv[1])
 with store.hold("victim"):
     with store.write() as conn:
-        cursors.claim(conn, holder="victim")
+        leases.claim(conn, holder="victim")
     print("held", flush=True)
     time.sleep(60)
 """
@@ -144,7 +144,7 @@ def test_a_killed_worker_is_dead_at_once_and_its_lease_is_free(store: Store, dat
         assert victim.stdout.readline() == b"held\n"
         with store.hold("survivor"), store.write() as conn:
             assert store.dead_holders(conn) == set()
-            assert cursors.claim(conn, holder="survivor") == []
+            assert leases.claim(conn, holder="survivor") == []
     finally:
         victim.send_signal(signal.SIGKILL)
         victim.wait()
@@ -157,7 +157,7 @@ def test_a_killed_worker_is_dead_at_once_and_its_lease_is_free(store: Store, dat
             dead = store.dead_holders(conn)
     assert dead == {"victim"}
     with store.write() as conn:
-        assert cursors.claim(conn, holder="survivor", dead_holders=dead)
+        assert leases.claim(conn, holder="survivor", dead_holders=dead)
 
 
 def test_a_worker_that_leaves_gives_its_leases_back(store: Store) -> None:
@@ -167,13 +167,13 @@ def test_a_worker_that_leaves_gives_its_leases_back(store: Store) -> None:
         append_some(conn, home.id, 1)
     with store.hold("worker-1") as hold:
         with store.write() as conn:
-            cursors.claim(conn, holder="worker-1")
+            leases.claim(conn, holder="worker-1")
             liveness.seen(conn, "worker-1")
             assert liveness.last_seen_us(conn) is not None
         assert hold.keep()
     with store.write() as conn:
         assert store.dead_holders(conn) == set()
-        assert cursors.claim(conn, holder="worker-2")
+        assert leases.claim(conn, holder="worker-2")
 
 
 def test_a_server_that_is_gone_is_unavailable() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from broadcast.delivery import Delivery
 from broadcast.fates import Fate, pack
-from broadcast.store import attempts, cursors, dead_letters, destinations
-from broadcast.store.cursors import Counts
+from broadcast.store import attempts, dead_letters, destinations, leases
+from broadcast.store.leases import Counts
 from broadcast.transport import Transport
 from tests.receiver import Receiver
 from tests.web.api.conftest import Api
@@ -45,7 +45,7 @@ def settled(http: Api, uid: str, *words: str, verdict: str = "delivered") -> Non
     now_us = http.services.clock()
     outcome = [Fate(word) for word in words]
     with http.services.store.write() as conn:
-        (claim,) = cursors.claim(conn, holder="test")
+        (claim,) = leases.claim(conn, holder="test")
         stored = destinations.by_id(conn, claim.destination_id)
         assert stored is not None
         assert stored.uid == uid
@@ -63,7 +63,7 @@ def settled(http: Api, uid: str, *words: str, verdict: str = "delivered") -> Non
             fates=pack(outcome),
         )
         counts = Counts(**{fate.value: outcome.count(fate) for fate in Fate})
-        assert cursors.settle(
+        assert leases.settle(
             conn, destination_id=stored.id, token=claim.token, advance_to=last, counts=counts
         )
         for seq, fate in enumerate(outcome, first):
