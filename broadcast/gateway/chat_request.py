@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from broadcast.gateway.apis import Api
 from broadcast.receipt import App
 
 _OURS: Final = ("trace", "session_id", "user")
@@ -48,6 +49,7 @@ class ChatRequest:
     app: App | None
     user_agent: str | None
     origin: str | None
+    api: Api = "chat"
 
     def body_for(self, upstream_model: str, *, ask_usage: bool) -> bytes:
         """Return the body a provider gets: its own model name, and our wish for usage when there is one."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from broadcast.errors import SendFailed
+from broadcast.gateway.apis import Api
 from broadcast.gateway.chat_request import plain
 from broadcast.gateway.prices import Prices
 from broadcast.gateway.upstreams import Model, Route
@@ -61,8 +62,9 @@ class DemoUpstream:
     fails: bool = False
     slow: bool = False
     ask_usage: bool = field(default=True, init=False)
+    apis: frozenset[Api] = field(default=frozenset({"chat"}), init=False)
 
-    def send(self, body: bytes) -> DemoReply:
+    def send(self, _api: Api, body: bytes) -> DemoReply:
         """Return the answer at once; a slow one pauses while it is read."""
         if self.fails:
             error = {"message": "The demo provider is down on purpose.", "type": "server_error", "code": 503}

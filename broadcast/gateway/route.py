@@ -106,8 +106,10 @@ def answer(record: Record, model: Model) -> Whole | Streaming | AllFailed:
 
 def _one(record: Record, route: Route, attempt: Try) -> Whole | Streaming:
     record.prices = route.prices
+    request = record.request
+    body = request.body_for(route.model, ask_usage=route.upstream.ask_usage)
     try:
-        reply = route.upstream.send(record.request.body_for(route.model, ask_usage=route.upstream.ask_usage))
+        reply = route.upstream.send(request.api, body)
     except SendFailed as error:
         raise _Failed(error.reason, str(error), status=None) from None
     record.headers_ms = record.offset_ms()

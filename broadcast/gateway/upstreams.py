@@ -32,6 +32,7 @@ import msgspec
 import yaml
 
 from broadcast.errors import ConfigError
+from broadcast.gateway.apis import APIS, PATHS, Api
 from broadcast.gateway.prices import Prices
 from broadcast.outbound import Outbound
 
@@ -77,7 +78,11 @@ class Upstream(Protocol):
     def ask_usage(self) -> bool:
         """Whether a streamed request may ask for usage."""
 
-    def send(self, body: bytes) -> Reply:
+    @property
+    def apis(self) -> frozenset[Api]:
+        """The APIs it speaks."""
+
+    def send(self, api: Api, body: bytes) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed`."""
 
 
@@ -87,19 +92,20 @@ class HttpUpstream:
 
     name: str
     slug: str
-    url: str
+    base_url: str
+    apis: frozenset[Api]
     headers: Mapping[str, str] = field(repr=False)
     ask_usage: bool
     connect_timeout_s: float
     read_timeout_s: float
     outbound: Outbound = field(repr=False)
 
-    def send(self, body: bytes) -> Reply:
+    def send(self, api: Api, body: bytes) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed`."""
         headers = {**self.headers, "Content-Type": "application/json"}
         return self.outbound.send(
             "POST",
-            self.url,
+            f"{self.base_url}{PATHS[api]}",
             headers=headers,
             body=body,
             connect_timeout_s=self.connect_timeout_s,
@@ -212,7 +218,8 @@ def _upstream(slug: str, item: _Provider, variables: Mapping[str, str], outbound
     return HttpUpstream(
         name=item.name or slug,
         slug=slug,
-        url=f"{base_url}/chat/completions",
+        base_url=base_url,
+        apis=frozenset(APIS) - {"messages"},
         headers=headers,
         ask_usage=item.ask_usage,
         connect_timeout_s=item.connect_timeout_s,

@@ -27,7 +27,7 @@ def test_variables_are_filled_in_from_what_config_gives(tmp_path: Path) -> None:
     model = load(tmp_path, GOOD).models["acme/one"]
     [route] = model.routes
     assert isinstance(route.upstream, HttpUpstream)
-    assert route.upstream.url == "https://api.acme.test/v1/chat/completions"
+    assert route.upstream.base_url == "https://api.acme.test/v1"
     assert route.upstream.headers == {"X-Team": "a b", "Authorization": "Bearer sk-secret"}
     assert (route.model, model.system, model.name) == ("one", "acme", "acme/one")
 
