@@ -24,7 +24,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
 
 
-class _WireCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class PostedCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Money as it is posted, in USD."""
+
     total_usd: Decimal
     input_usd: Decimal | None = None
     output_usd: Decimal | None = None
@@ -32,14 +34,14 @@ class _WireCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     estimated: bool | None = None
 
 
-class _Wire(Facts, frozen=True, kw_only=True):
+class Posted(Facts, frozen=True, kw_only=True):
     """A receipt as it is posted: every optional field may be null."""
 
     created_at: Annotated[datetime, Meta(tz=True)]
     duration_ms: Millis
     api_type: str | None = None
     streamed: bool | None = None
-    cost: _WireCost | None = None
+    cost: PostedCost | None = None
     attempts: tuple[ProviderAttempt, ...] | None = None
     capabilities: tuple[str, ...] | None = None
 
@@ -54,7 +56,7 @@ class _OnlyId(msgspec.Struct, gc=False):
 
 
 _facts: Final = attrgetter(*Facts.__struct_fields__)
-_WIRE: Final = msgspec.json.Decoder(_Wire)
+_WIRE: Final = msgspec.json.Decoder(Posted)
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _DOCUMENT: Final = msgspec.json.Decoder(Receipt)
@@ -103,7 +105,7 @@ def parse(item: bytes, *, now_us: int, retention_us: int) -> Receipt:
         raise
 
 
-def _decode(item: bytes) -> _Wire:
+def _decode(item: bytes) -> Posted:
     if len(item) > MAX_ITEM_BYTES:
         raise ReceiptError(f"The receipt is larger than {MAX_ITEM_BYTES} bytes: shorten input or output.")
     if b"\\u0000" in item:
@@ -120,7 +122,7 @@ def _decode(item: bytes) -> _Wire:
         return _decode_mended(item)
 
 
-def _decode_mended(item: bytes) -> _Wire:
+def _decode_mended(item: bytes) -> Posted:
     try:
         return _WIRE.decode(json_text.mend(item))
     except msgspec.DecodeError as error:
@@ -134,7 +136,7 @@ def _id_of(item: bytes) -> str | None:
         return None
 
 
-def _receipt(wire: _Wire, *, now_us: int, retention_us: int) -> Receipt:
+def _receipt(wire: Posted, *, now_us: int, retention_us: int) -> Receipt:
     _check_required(wire)
     _check_facts(wire)
     receipt = Receipt(
@@ -150,7 +152,7 @@ def _receipt(wire: _Wire, *, now_us: int, retention_us: int) -> Receipt:
     return receipt if receipt.input is None and receipt.output is None else _with_narrow_content(receipt)
 
 
-def _check_required(wire: _Wire) -> None:
+def _check_required(wire: Posted) -> None:
     """The structs also serve receipts that we build ourselves, where these may be unknown."""
     if wire.usage is not None:
         for name in ("input_tokens", "output_tokens"):
@@ -175,7 +177,7 @@ def _created_at_us(created_at: datetime, *, now_us: int, retention_us: int) -> i
     return at_us
 
 
-def _cost(wire: _WireCost) -> Cost:
+def _cost(wire: PostedCost) -> Cost:
     return Cost(
         total_nano_usd=_nano_usd("total_usd", wire.total_usd),
         input_nano_usd=None if wire.input_usd is None else _nano_usd("input_usd", wire.input_usd),
@@ -193,7 +195,7 @@ def _nano_usd(name: str, amount: Decimal) -> int:
     return int(_EXACT.to_integral_value(_EXACT.multiply(amount, _NANO)))
 
 
-def _check_facts(wire: _Wire) -> None:
+def _check_facts(wire: Posted) -> None:
     for field, value in (
         ("parameters", wire.parameters),
         ("trace", wire.trace),
