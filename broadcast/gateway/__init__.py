@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from broadcast.gateway import demo, listing, upstreams
-from broadcast.gateway.chat_request import BadRequest, ChatRequest, parse
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
+from broadcast.gateway.request import BadRequest, Request, parse
 from broadcast.gateway.route import AllFailed, Streaming, Whole, answer
 from broadcast.gateway.slots import Slots
 from broadcast.gateway.splice import with_id
@@ -91,7 +91,7 @@ class Gateway:
             if not streams:
                 give_back()
 
-    def _serve(self, request: ChatRequest, key: Key, now_us: int, give_back: Callable[[], None]) -> Answer:
+    def _serve(self, request: Request, key: Key, now_us: int, give_back: Callable[[], None]) -> Answer:
         model = self._models.get(request.model)
         record = Record(
             request,

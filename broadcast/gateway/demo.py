@@ -11,7 +11,7 @@ import msgspec
 
 from broadcast.errors import SendFailed
 from broadcast.gateway.apis import Api
-from broadcast.gateway.chat_request import plain
+from broadcast.gateway.plain import plain
 from broadcast.gateway.prices import Prices
 from broadcast.gateway.upstreams import Model, Route
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from broadcast.gateway.chat_request import ChatRequest
 from broadcast.gateway.prices import Prices, cost_of
 from broadcast.gateway.reading import Reading
+from broadcast.gateway.request import Request
 from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, Status, Timing
 from broadcast.trace_context import trace_id_of
 
@@ -28,7 +28,7 @@ class Record:
 
     def __init__(
         self,
-        request: ChatRequest,
+        request: Request,
         *,
         system: str | None,
         api_key: KeyRef,

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, Final
 
 from broadcast.errors import SendFailed
-from broadcast.gateway.chat_request import plain
+from broadcast.gateway.plain import plain
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
 from broadcast.gateway.upstreams import Model, Reply, Route

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from broadcast.errors import SendFailed
-from broadcast.gateway.chat_request import plain
+from broadcast.gateway.plain import plain
 from broadcast.gateway.record import Record
 from broadcast.gateway.splice import with_id
 from broadcast.receipt import Error

@@ -1,14 +1,14 @@
 """A chat request taken apart: what goes on to a provider, byte for byte, and what stays with us."""
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from broadcast.gateway.apis import Api
+from broadcast.gateway.plain import Raw, fields_of, is_filled_list, plain
 from broadcast.receipt import App
 
 _OURS: Final = ("trace", "session_id", "user")
@@ -18,10 +18,6 @@ _PARAMETERS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 _LONGEST: Final = 256
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_UNWANTED: Final = re.compile("[\x00\ud800-\udfff]")
-_RAW_FAULTS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
-
-Raw = msgspec.Raw
 
 
 class BadRequest(Exception):  # noqa: N818 - it becomes an answer, by its status
@@ -35,7 +31,7 @@ class BadRequest(Exception):  # noqa: N818 - it becomes an answer, by its status
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatRequest:
+class Request:
     """One request; `fields` is what may be sent on, each value as the client wrote it."""
 
     fields: dict[str, Raw]
@@ -86,14 +82,17 @@ class ChatRequest:
         return tuple(name for name, used in wanted.items() if used)
 
 
-def parse(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
+def parse(body: bytes, headers: Mapping[str, str]) -> Request:
     """Return the request; header names may be in any case; raise `BadRequest`."""
-    fields = _fields(body)
+    try:
+        fields = fields_of(body)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
     given = {name.lower(): value for name, value in headers.items()}
     model = plain(fields.get("model"))
     if not isinstance(model, str) or not 0 < len(model) <= _LONGEST:
         raise BadRequest("`model` must be a string of 1 to 256 characters.", field="model")
-    if not _is_filled_list(fields.get("messages")):
+    if not is_filled_list(fields.get("messages")):
         raise BadRequest("`messages` must be a list with at least one message.", field="messages")
     trace = plain(fields.get("trace"))
     if trace is not None and not isinstance(trace, dict):
@@ -103,7 +102,7 @@ def parse(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         raise BadRequest("`stream` must be true or false.", field="stream")
     options = plain(fields.get("stream_options"))
     session_id = _text(plain(fields.get("session_id")), "session_id")
-    return ChatRequest(
+    return Request(
         fields={name: value for name, value in fields.items() if name not in _OURS},
         model=model,
         streamed=bool(stream),
@@ -116,64 +115,6 @@ def parse(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         user_agent=_header(given, "user-agent"),
         origin=_header(given, "origin"),
     )
-
-
-def plain(raw: Raw | bytes | None) -> Any:
-    """Return a value a receipt can hold: valid UTF-8, no NUL; None when absent or not decodable."""
-    if raw is None:
-        return None
-    data = bytes(raw)
-    try:
-        value = msgspec.json.decode(data)
-    except _RAW_FAULTS:
-        return _mended(data)
-    return _clean(value) if b"\\u0000" in data else value
-
-
-def _mended(data: bytes, constant: Callable[[str], Any] = str) -> Any:
-    """Decode as Python does, which takes lone surrogates and numbers out of range, and replace them."""
-    try:
-        return _clean(json.loads(data, parse_constant=constant))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _refused(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and Infinity are not JSON
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _UNWANTED.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
-        return str(value)
-    return value
-
-
-def _fields(body: bytes) -> dict[str, Raw]:
-    try:
-        body.decode()
-        return msgspec.json.decode(body, type=dict[str, Raw])
-    except _RAW_FAULTS:
-        # Lone surrogates are the one thing that JSON allows and msgspec does not.
-        document = _mended(body, constant=_refused)
-    if document is None:
-        raise BadRequest("The body is not valid JSON.")
-    if not isinstance(document, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return {name: Raw(msgspec.json.encode(value)) for name, value in document.items()}
-
-
-def _is_filled_list(raw: Raw | None) -> bool:
-    """Look at the brackets alone: messages may be long, and are read when the client has its answer."""
-    try:
-        return raw is not None and bool(msgspec.json.decode(raw, type=list[Raw]))
-    except _RAW_FAULTS:
-        return False
 
 
 def _text(value: Any, name: str) -> str | None:

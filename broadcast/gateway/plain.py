@@ -1,0 +1,72 @@
+"""JSON as clients and providers write it, as values that a receipt can hold."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+_UNWANTED: Final = re.compile("[\x00\ud800-\udfff]")
+_FAULTS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+Raw = msgspec.Raw
+
+
+def plain(raw: Raw | bytes | None) -> Any:
+    """Return a value a receipt can hold: valid UTF-8, no NUL; None when absent or not decodable."""
+    if raw is None:
+        return None
+    data = bytes(raw)
+    try:
+        value = msgspec.json.decode(data)
+    except _FAULTS:
+        return _mended(data)
+    return _clean(value) if b"\\u0000" in data else value
+
+
+def fields_of(body: bytes) -> dict[str, Raw]:
+    """Return an object's members, each as it was written; raise `ValueError` with a sentence."""
+    try:
+        body.decode()
+        return msgspec.json.decode(body, type=dict[str, Raw])
+    except _FAULTS:
+        # Lone surrogates are the one thing that JSON allows and msgspec does not.
+        document = _mended(body, constant=_refuse)
+    if document is None:
+        raise ValueError("The body is not valid JSON.")
+    if not isinstance(document, dict):
+        raise ValueError("The body must be a JSON object.")  # noqa: TRY004 - it is the client's value, not ours
+    return {name: Raw(msgspec.json.encode(value)) for name, value in document.items()}
+
+
+def is_filled_list(raw: Raw | None) -> bool:
+    """Look at the brackets alone: messages may be long, and are read when the client has its answer."""
+    try:
+        return raw is not None and bool(msgspec.json.decode(raw, type=list[Raw]))
+    except _FAULTS:
+        return False
+
+
+def _mended(data: bytes, constant: Callable[[str], Any] = str) -> Any:
+    """Decode as Python does, which takes lone surrogates and numbers out of range, and replace them."""
+    try:
+        return _clean(json.loads(data, parse_constant=constant))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and Infinity are not JSON
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNWANTED.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
+        return str(value)
+    return value
