@@ -24,6 +24,9 @@ from broadcast.vault import Vault
 REQUESTS: Final = 8
 """Requests of one batch that are open at once, once several batches in a row have gone well."""
 
+SINGLE_REQUESTS: Final = 16
+"""The same where each receipt is a request of its own."""
+
 BATCH_BYTES: Final = 4_000_000
 _SUSPECT_RECEIPTS: Final = 64
 _SUSPECT_BYTES: Final = 128_000
@@ -111,7 +114,8 @@ class Builder:
         if claim.failures or claim.probing:
             few = min(_SUSPECT_BYTES, fits)
             return Limits(requests=1, receipts=_SUSPECT_RECEIPTS, total_bytes=few, request_bytes=few)
-        requests = min(REQUESTS, 1 << self._streaks.get(claim.destination_id, 0))
+        most = REQUESTS if destination.max_receipts() > 1 else SINGLE_REQUESTS
+        requests = min(most, 1 << self._streaks.get(claim.destination_id, 0))
         return Limits(
             requests=requests, receipts=1_000_000, total_bytes=max(BATCH_BYTES, fits), request_bytes=fits
         )

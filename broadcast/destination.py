@@ -1,8 +1,8 @@
 """The port: what a destination type declares, and the records it trades in.
 
-A type builds requests and never sends them.
-
-Statuses and partial success: https://opentelemetry.io/docs/specs/otlp/ (OTLP 1.11), read 2026-11-20.
+A type builds requests and never sends them. Most send OTLP, and say no more than an address and a
+credential; a type with an API of its own also says what a receipt's spans become there (`encode`), what a
+request is made of them (`join`), and what its answers mean (`judge`).
 """
 
 import base64
@@ -12,14 +12,21 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, ClassVar, Final, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
 
+from broadcast import otlp, otlp_protobuf
+from broadcast.answers import Outcome, Remedy, Response, Verdict, judge_otlp, judge_status
 from broadcast.errors import SettingsError
 from broadcast.fields import Secret, SecretHeaders, Spec, check, field, is_masked, specs
 from broadcast.receipt import Receipt
-from broadcast.span import Attributes
+from broadcast.span import Attributes, ResourceSpans
+
+__all__ = [
+    "Attributes", "Batch", "Destination", "Encoding", "Headers", "OTLPDestination", "Outcome", "Remedy",
+    "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp", "judge_status",
+    "normalised",
+]  # fmt: skip
 
 Headers = Mapping[str, str]
 Encoding = Literal["json", "protobuf"]
@@ -28,9 +35,10 @@ CONTENT_TYPES: Mapping[Encoding, str] = {"json": "application/json", "protobuf":
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What travels in one request: `pieces` are encoded `ResourceSpans`, one a receipt, in log order.
+    """What travels in one request: `pieces` are what `encode` made, one a receipt, in log order.
 
-    `joined`, where given, is their envelope, made once for every destination that gets the same.
+    `id` is the same when the same receipts are sent again. `joined`, where given, is what `join` made of the
+    pieces, once for every destination that gets the same.
     """
 
     id: str
@@ -55,82 +63,6 @@ class Request:
     packed: bytes | None = dataclasses.field(default=None, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Response:
-    """What came back: at most 64 KiB of body as read from the wire, header names lower-case."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-    duration_ms: float
-    sent_bytes: int
-    host: str
-    tls: str | None = None
-
-
-class Verdict(StrEnum):
-    """What one attempt came to."""
-
-    DELIVERED = "delivered"
-    PARTLY_DELIVERED = "partly_delivered"
-    THROTTLED = "throttled"
-    NO_ANSWER = "no_answer"
-    RETRYING = "retrying"
-    REJECTED = "rejected"
-    REFUSED = "refused"
-
-
-class Remedy(StrEnum):
-    """What delivery does about an outcome."""
-
-    NONE = "none"
-    SPLIT = "split"
-    DOUBT = "doubt"
-    WAIT = "wait"
-    ATTEND = "attend"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The meaning of an answer: what it came to, in words, and what the destination asked for."""
-
-    verdict: Verdict
-    reason: str
-    status_code: int | None = None
-    rejected_spans: int = 0
-    retry_after: str | None = None
-    answered_at: str | None = None
-
-    @property
-    def remedy(self) -> Remedy:
-        """Return what to do: halve it, halve it after some tries, wait, or call a person."""
-        if self.verdict is Verdict.RETRYING and _is_doubtful(self.status_code):
-            return Remedy.DOUBT
-        return _REMEDIES[self.verdict]
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the batch is settled as delivered."""
-        return self.verdict in {Verdict.DELIVERED, Verdict.PARTLY_DELIVERED}
-
-
-_REMEDIES: Final[Mapping[Verdict, Remedy]] = {
-    Verdict.DELIVERED: Remedy.NONE,
-    Verdict.PARTLY_DELIVERED: Remedy.NONE,
-    Verdict.THROTTLED: Remedy.WAIT,
-    Verdict.NO_ANSWER: Remedy.WAIT,
-    Verdict.RETRYING: Remedy.WAIT,
-    Verdict.REJECTED: Remedy.SPLIT,
-    Verdict.REFUSED: Remedy.ATTEND,
-}
-
-
-def _is_doubtful(status: int | None) -> bool:
-    """Whether an answer may mean the server or one receipt: 408, 500, 501, 505 and above."""
-    return status is not None and (status in {408, 500, 501} or status >= 505)
-
-
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Destination:
     """A destination type; its fields are its settings and an instance is a configured destination."""
@@ -141,6 +73,9 @@ class Destination:
     docs: ClassVar[str]
     setup: ClassVar[tuple[str, ...]]
     encoding: Encoding = "json"
+    media_type: ClassVar[str] = ""
+    sent_as: ClassVar[str] = ""
+    ingest_proves: ClassVar[bool] = True
     compress: ClassVar[bool] = True
     max_age_s: ClassVar[int | None] = None
     max_spans: ClassVar[int] = 512
@@ -167,8 +102,9 @@ class Destination:
         """Return the headers that carry the credential; names in lower case."""
         return {}
 
-    def credential_check(self) -> Request | None:
+    def credential_check(self, at_us: int) -> Request | None:
         """Return a request that proves the credential where an ingest answer proves nothing, else None."""
+        del at_us
         return None
 
     def judge_credential(self, response: Response) -> str | None:
@@ -176,6 +112,15 @@ class Destination:
         return (
             None if response.status < 300 else self.hints.get(response.status, "The credential was refused.")
         )
+
+    def data_check(self, trace_id: str, at_us: int) -> Request | None:
+        """Return a request that reads a trace back, where the vendor lets the same credential do so."""
+        del trace_id, at_us
+        return None
+
+    def judge_data(self, response: Response) -> bool | None:
+        """Return whether the answer to `data_check` holds the trace; None where it does not tell."""
+        return None if response.status >= 300 else bool(response.body)
 
     def warnings(self) -> Mapping[str, str]:
         """Return, by outside field name, what looks wrong about a credential's format; it never blocks."""
@@ -191,31 +136,54 @@ class Destination:
         del trace_id, at_us
         return None
 
-    # -- what every type gets --------------------------------------------------------------------
+    # -- what a type with an API of its own says otherwise ----------------------------------------
+
+    def encode(self, spans: ResourceSpans) -> bytes:
+        """Return what one receipt becomes; the spans hold what may leave, and nothing too long."""
+        return otlp.encode(spans) if self.encoding == "json" else otlp_protobuf.encode(spans)
+
+    def join(self, pieces: tuple[bytes, ...]) -> bytes:
+        """Return the body of a request with these pieces."""
+        return envelope(self.encoding, pieces)
+
+    def max_receipts(self) -> int:
+        """Return how many receipts a request may hold: 1 where each is a request of its own."""
+        return self.max_spans
 
     def request(self, batch: Batch) -> Request:
         """Return the request of a batch; pure, so that calling it twice gives equal requests."""
+        media_type = self.media_type or CONTENT_TYPES[self.encoding]
         return Request(
             method="POST",
             url=self.endpoint(),
-            headers={"content-type": CONTENT_TYPES[self.encoding], **self.auth(), **self.extra_headers()},
-            body=envelope(self.encoding, batch.pieces) if batch.joined is None else batch.joined,
+            headers={"content-type": media_type, **self.auth(), **self.extra_headers()},
+            body=self.join(batch.pieces) if batch.joined is None else batch.joined,
             compress=self.compress,
         )
+
+    def judge(self, response: Response) -> Outcome:
+        """Return what an answer means, by OTLP's rules; never raises, whatever the body holds."""
+        return judge_otlp(response)
+
+    # -- what every type gets --------------------------------------------------------------------
+
+    @classmethod
+    def has_own_api(cls) -> bool:
+        """Whether a receipt becomes something else than OTLP."""
+        return cls.encode is not Destination.encode
 
     def extra_headers(self) -> dict[str, str]:
         """Return the user's own headers, names in lower case."""
         given: SecretHeaders | None = getattr(self, "headers", None)
         return {name.lower(): value.reveal() for name, value in (given or {}).items()}
 
-    def judge(self, response: Response) -> Outcome:
-        """Return what an answer means by OTLP's rules; never raises, whatever the body holds."""
-        return judge_otlp(response)
-
     def address(self) -> tuple[str, ...]:
-        """Return every address this destination calls, normalised, from settings that are not secret."""
-        check = self.credential_check()
-        called = (self.endpoint(),) if check is None else (self.endpoint(), check.url)
+        """Return every address this destination calls, normalised, from settings that are not secret.
+
+        What differs from request to request (an object's name, a token of the batch) comes after it.
+        """
+        checks = (self.credential_check(0), self.data_check("0" * 32, 0))
+        called = [self.endpoint(), *(check.url for check in checks if check is not None)]
         return tuple(normalised(url) for url in called)
 
     @classmethod
@@ -317,73 +285,3 @@ def normalised(url: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     shown = f"[{host}]" if ":" in host else host
     return urlunsplit((parts.scheme, f"{shown}:{port}", parts.path or "/", parts.query, ""))
-
-
-def judge_otlp(response: Response) -> Outcome:
-    """Return what an answer means by OTLP's rules."""
-    status = response.status
-    words = f"{status} {response.reason}".strip()
-    if 200 <= status < 300:
-        return _judge_success(response, words)
-    retry_after = response.headers.get("retry-after")
-    if status == 429 or (status == 503 and retry_after):
-        verdict = Verdict.THROTTLED
-    elif status in {400, 413, 422}:
-        verdict = Verdict.REJECTED
-    elif 300 <= status < 500 and status != 408:
-        verdict = Verdict.REFUSED
-    else:
-        verdict = Verdict.RETRYING
-    return Outcome(
-        verdict=verdict,
-        reason=words,
-        status_code=status,
-        retry_after=retry_after,
-        answered_at=response.headers.get("date"),
-    )
-
-
-def _judge_success(response: Response, words: str) -> Outcome:
-    if "text/html" in response.headers.get("content-type", "").lower():
-        reason = f"{words}, but the answer is a web page: the address is not an OTLP endpoint"
-        return Outcome(verdict=Verdict.REFUSED, reason=reason, status_code=response.status)
-    try:
-        rejected, message = partial_success(response)
-    except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
-        reason = f"{words}, with an answer that cannot be read"
-        return Outcome(verdict=Verdict.DELIVERED, reason=reason, status_code=response.status)
-    if rejected > 0:
-        reason = f"{words}: {rejected} spans rejected" + (f": {message}" if message else "")
-        return Outcome(
-            verdict=Verdict.PARTLY_DELIVERED,
-            reason=reason,
-            status_code=response.status,
-            rejected_spans=rejected,
-        )
-    if message:
-        words = f"{words}: {message}"
-    return Outcome(verdict=Verdict.DELIVERED, reason=words, status_code=response.status)
-
-
-def partial_success(response: Response) -> tuple[int, str]:
-    """Return how many spans were rejected and the receiver's words; an unreadable body raises anything."""
-    kind = response.headers.get("content-type", "json")
-    if "protobuf" in kind:
-        return _partial_protobuf(response.body)
-    # Another kind of answer, a plain "ok", is not OTLP's and says nothing of spans.
-    return _partial_json(response.body) if "json" in kind else (0, "")
-
-
-def _partial_json(body: bytes) -> tuple[int, str]:
-    document = json.loads(body or b"{}")
-    partial = document.get("partialSuccess") or {}
-    return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")[:300]
-
-
-def _partial_protobuf(body: bytes) -> tuple[int, str]:
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - slow to import, rarely needed
-        ExportTraceServiceResponse,
-    )
-
-    partial = ExportTraceServiceResponse.FromString(body).partial_success
-    return int(partial.rejected_spans), partial.error_message[:300]

@@ -72,6 +72,7 @@ class Filling:
         self._bytes = 0
         self._total = 0
         self._variation = Variation(stored, destination, namespace)
+        self._max_receipts = destination.max_receipts()
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
         self._near = range(0)
@@ -171,6 +172,7 @@ class Filling:
             return False
         size = len(piece.body)
         too_many = self._spans + piece.spans > self._destination.max_spans
+        too_many |= len(self._pieces) >= self._max_receipts
         if self._pieces and (too_many or self._bytes + size > self._limits.request_bytes):
             self._close()
         if not self._pieces and not self._has_room():
@@ -191,7 +193,7 @@ class Filling:
         """End the current request."""
         if self._pieces:
             pieces = tuple(self._pieces)
-            chunk = Chunk.of(self._destination.encoding, pieces)
+            chunk = Chunk.of(self._destination.join, pieces)
             self.chunks.append(chunk)
             if pieces[-1].seq - pieces[0].seq == len(pieces) - 1:
                 self._shared.keep_chunk(self._variation.key, self._limits.request_bytes, chunk)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from broadcast import genai, otlp, otlp_protobuf, report
+from broadcast import genai, report
 from broadcast.config import Config
 from broadcast.destination import Batch, Destination, Request, Response
 from broadcast.egress import Policy
@@ -28,11 +28,6 @@ from broadcast.vault import Vault, derive
 
 TEST_SPAN: Final = "broadcast-connection-test"
 _PASSED_US: Final = 10 * 60 * 1_000_000
-
-
-def encode(destination: Destination, spans: ResourceSpans) -> bytes:
-    """Return spans in the encoding of a destination: the one place where tests and delivery choose it."""
-    return otlp.encode(spans) if destination.encoding == "json" else otlp_protobuf.encode(spans)
 
 
 class Gate:
@@ -71,10 +66,8 @@ class Gate:
         check_credential: bool = False,
     ) -> Report:
         """Send spans outside the ledger and report the answer; raises nothing but programming mistakes."""
-        check = destination.credential_check() if check_credential else None
-        batch = Batch(
-            id=spans.spans[0].span_id, at_us=now_us, pieces=(encode(destination, spans),), test=test
-        )
+        check = destination.credential_check(now_us) if check_credential else None
+        batch = Batch(id=spans.spans[0].span_id, at_us=now_us, pieces=(destination.encode(spans),), test=test)
         found = send_once(
             self._policy,
             lambda transport: self._exchange(transport, destination, check, batch),

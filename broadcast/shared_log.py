@@ -4,7 +4,7 @@ Pages are kept from round to round while they are in use. All of it is bounded: 
 half the room was filled is forgotten, and made again by whoever needs it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -12,7 +12,6 @@ import msgspec
 
 from broadcast.compression import gzip_fast
 from broadcast.content import associated_data
-from broadcast.destination import Encoding, envelope
 from broadcast.store import Conn, receipts
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
@@ -40,10 +39,10 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Body:
-    """An export request and its gzip, made when first asked for."""
+    """The body of a request and its gzip, made when first asked for."""
 
-    def __init__(self, encoding: Encoding, pieces: tuple[bytes, ...]) -> None:
-        self.plain: Final = envelope(encoding, pieces)
+    def __init__(self, plain: bytes) -> None:
+        self.plain: Final = plain
         self._packed: bytes | None = None
 
     def packed(self) -> bytes:
@@ -63,11 +62,11 @@ class Chunk:
     body: Body
 
     @classmethod
-    def of(cls, encoding: Encoding, pieces: tuple[Piece, ...]) -> Self:
-        """Return the request of some pieces."""
+    def of(cls, join: Callable[[tuple[bytes, ...]], bytes], pieces: tuple[Piece, ...]) -> Self:
+        """Return the request of some pieces, joined as the destination's type joins them."""
         bodies = tuple(piece.body for piece in pieces)
         spans = sum(piece.spans for piece in pieces)
-        return cls(pieces=pieces, bodies=bodies, spans=spans, body=Body(encoding, bodies))
+        return cls(pieces=pieces, bodies=bodies, spans=spans, body=Body(join(bodies)))
 
     @property
     def size_bytes(self) -> int:

@@ -1,14 +1,12 @@
 """A variation: what destinations have in common when they get the same bytes for a receipt."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from msgspec import structs
 
 from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
-from broadcast.gate import encode
 from broadcast.generation_groups import Groups
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import with_content
@@ -27,7 +25,9 @@ class Variation:
         *,
         max_bytes: int | None = None,
     ) -> None:
-        own = type(destination).extra_attributes is not Destination.extra_attributes
+        kind = type(destination)
+        own = kind.extra_attributes is not Destination.extra_attributes
+        plain = (kind.encode, kind.join) == (Destination.encode, Destination.join)
         self._max_bytes = min(destination.max_bytes, max_bytes or destination.max_bytes)
         self._groups = Groups(
             cost=stored.broadcast_generation_cost,
@@ -43,13 +43,16 @@ class Variation:
             destination.max_attribute_bytes,
             self._max_bytes,
             self._groups,
-            # A type's own attributes may depend on its settings.
-            (stored.id, stored.version) if own else None,
+            # What is joined to one request is shared, too.
+            destination.max_spans,
+            destination.max_receipts(),
+            # A type's own attributes, and its own API, may depend on its settings.
+            None if plain and not own else (stored.id, stored.version),
         )
         self._level = stored.privacy_level
         self._namespace = namespace
         self._own = destination.extra_attributes if own else None
-        self._encode: Callable[[ResourceSpans], bytes] = partial(encode, destination)
+        self._encode: Callable[[ResourceSpans], bytes] = destination.encode
         self._options = genai.SpanOptions(
             content=self.full,
             total_cost_attributes=destination.total_cost_attributes,

@@ -60,8 +60,9 @@ class Honeycomb(OTLPDestination):
         key = {"x-honeycomb-team": self.api_key.reveal()}
         return {**key, "x-honeycomb-dataset": self.dataset} if self.dataset else key
 
-    def credential_check(self) -> Request:
+    def credential_check(self, at_us: int) -> Request:
         """Ask what the key may do: an accepted span does not say."""
+        del at_us
         return Request(method="GET", url=f"{_HOSTS[self.region]}/1/auth", headers=dict(self.auth()), body=b"")
 
     def judge_credential(self, response: Response) -> str | None:

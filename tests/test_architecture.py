@@ -57,6 +57,7 @@ RINGS: dict[str, int] = {
     "retry": 0,
     "otlp": 0,
     "otlp_protobuf": 0,
+    "answers": 0,
     "destination": 0,
     "fates": 0,
     "runs": 0,
@@ -121,9 +122,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "granian": ("broadcast/serving.py",),
     "isal": ("broadcast/compression.py",),
     "smtplib": ("broadcast/mail.py",),
-    # The port reads partial successes; the demo's receiver reads what any exporter sends it.
-    "opentelemetry": ("broadcast/otlp_protobuf.py", "broadcast/destination.py", "web/receiver.py"),
-    "google": ("broadcast/otlp_protobuf.py", "broadcast/destination.py", "web/receiver.py"),
+    # Answers tell of partial successes; the demo's receiver reads what any exporter sends it.
+    "opentelemetry": ("broadcast/otlp_protobuf.py", "broadcast/answers.py", "web/receiver.py"),
+    "google": ("broadcast/otlp_protobuf.py", "broadcast/answers.py", "web/receiver.py"),
     "yaml": ("broadcast/gateway/",),
 }
 # Modules that reach the network, a file or the clock; ring 0 has no use for them.

@@ -43,7 +43,7 @@ def _settings(kind: type[Destination]) -> str:
 
 
 def _wire(kind: type[Destination]) -> str:
-    encoding = {"json": "OTLP/JSON", "protobuf": "OTLP protobuf"}[kind.encoding]
+    encoding = kind.sent_as or {"json": "OTLP/JSON", "protobuf": "OTLP protobuf"}[kind.encoding]
     return f"{encoding}, gzip" if kind.compress else encoding
 
 

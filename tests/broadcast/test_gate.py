@@ -42,7 +42,8 @@ class Checked(OTLPDestination):
     def auth(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.api_key.reveal()}"}
 
-    def credential_check(self) -> Request | None:
+    def credential_check(self, at_us: int) -> Request | None:
+        del at_us
         if not self.check_path.startswith("/auth"):
             return None
         return Request(

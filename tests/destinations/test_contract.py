@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import destinations
-from broadcast import otlp, otlp_protobuf
 from broadcast.destination import Batch, Destination, OTLPDestination, Response, Verdict, normalised
 from broadcast.errors import SettingsError, VaultError
 from broadcast.fields import BULLETS
@@ -18,6 +17,7 @@ from broadcast.span import ResourceSpans, Span
 from broadcast.vault import KeyRing, Vault, new_key
 from tests.receiver import decode, spans_of
 
+AT_US = 1_790_000_000_000_000
 FOLDER = Path(destinations.__file__).parent
 SECRET = "CANARY0secret1value2that3must4not5show"
 SPANS = ResourceSpans(
@@ -52,6 +52,12 @@ RECEIPT = Receipt(
 )
 
 every_type = pytest.mark.parametrize("slug", destinations.TYPES)
+every_otlp_type = pytest.mark.parametrize(
+    "slug", [slug for slug, kind in destinations.TYPES.items() if not kind.has_own_api()]
+)
+every_own_api = pytest.mark.parametrize(
+    "slug", [slug for slug, kind in destinations.TYPES.items() if kind.has_own_api()]
+)
 
 
 def type_of(slug: str) -> type[Destination]:
@@ -76,8 +82,8 @@ def made(slug: str) -> Destination:
 
 
 def batch(destination: Destination, *, test: bool = False) -> Batch:
-    encode = {"json": otlp.encode, "protobuf": otlp_protobuf.encode}[destination.encoding]
-    return Batch(id="b-1", at_us=1_790_000_000_000_000, pieces=(encode(SPANS), encode(SPANS)), test=test)
+    pieces = (destination.encode(SPANS),) * min(2, destination.max_receipts())
+    return Batch(id="b-1", at_us=AT_US, pieces=pieces, test=test)
 
 
 def answer(status: int, body: bytes = b"") -> Response:
@@ -165,7 +171,7 @@ def test_an_unknown_setting_is_named(slug: str) -> None:
 def test_no_secret_shows_in_text_url_or_plain_settings(slug: str) -> None:
     destination = made(slug)
     request = destination.request(batch(destination))
-    check = destination.credential_check()
+    check = destination.credential_check(AT_US)
     shown = [
         repr(destination),
         str(destination),
@@ -190,7 +196,7 @@ def test_a_request_is_pure_and_well_formed(slug: str) -> None:
     assert request.compress is destination.compress
 
 
-@every_type
+@every_otlp_type
 def test_the_body_is_what_the_type_declares(slug: str) -> None:
     destination = made(slug)
     request = destination.request(batch(destination))
@@ -203,8 +209,18 @@ def test_the_body_is_what_the_type_declares(slug: str) -> None:
 
 
 @every_type
-def test_otlp_types_send_gzip(slug: str) -> None:
-    assert type_of(slug).compress is issubclass(type_of(slug), OTLPDestination)
+def test_otlp_types_send_gzip_and_others_say_what_they_send(slug: str) -> None:
+    kind = type_of(slug)
+    assert kind.has_own_api() is bool(kind.sent_as) is bool(kind.media_type)
+    assert not issubclass(kind, OTLPDestination) or (kind.compress and not kind.has_own_api())
+
+
+@every_own_api
+def test_an_api_of_its_own_carries_every_receipt(slug: str) -> None:
+    destination = made(slug)
+    request = destination.request(batch(destination))
+    assert request.headers["content-type"] == destination.media_type
+    assert request.body.count(SPANS.spans[0].trace_id.encode()) == len(batch(destination).pieces)
 
 
 @every_type
@@ -225,7 +241,7 @@ def test_the_common_refusals_have_a_hint(slug: str) -> None:
 @every_type
 def test_a_credential_check_is_a_get_and_its_answer_is_judged(slug: str) -> None:
     destination = made(slug)
-    check = destination.credential_check()
+    check = destination.credential_check(AT_US)
     if check is None:
         return
     assert (check.method, check.body, check.compress) == ("GET", b"", False)
@@ -248,9 +264,14 @@ def test_the_address_is_told_without_any_secret(slug: str) -> None:
 @every_type
 def test_the_address_names_every_place_that_is_called(slug: str) -> None:
     destination = made(slug)
-    check = destination.credential_check()
-    called = [destination.request(batch(destination)).url, *([check.url] if check else [])]
-    assert destination.address() == tuple(map(normalised, called))
+    check = destination.credential_check(AT_US)
+    data = destination.data_check(SPANS.spans[0].trace_id, AT_US)
+    called = [destination.request(batch(destination)), *(one for one in (check, data) if one is not None)]
+    assert len(called) == len(destination.address())
+    for address, request in zip(destination.address(), called, strict=True):
+        assert normalised(request.url).startswith(address.replace("0" * 32, SPANS.spans[0].trace_id))
+    if not destination.has_own_api():
+        assert destination.address()[0] == normalised(called[0].url)
 
 
 @every_type

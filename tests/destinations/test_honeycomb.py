@@ -45,7 +45,7 @@ def test_a_classic_key_names_its_dataset() -> None:
 
 
 def test_the_key_is_asked_about_before_any_span() -> None:
-    check = honeycomb().credential_check()
+    check = honeycomb().credential_check(1)
     assert (check.method, check.url) == ("GET", "https://api.honeycomb.io/1/auth")
     assert check.headers["x-honeycomb-team"] == KEY
 

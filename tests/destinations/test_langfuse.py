@@ -31,7 +31,7 @@ def test_the_project_gets_gzipped_json_with_the_pair_and_the_ingestion_version()
         destination = Langfuse.parse({**CONFIG, "baseUrl": langfuse.url("")})
         policy = Policy.parse([f"127.0.0.1:{langfuse.port}"])
         send_once(policy, lambda transport: transport.send(destination.request(BATCH)))
-        send_once(policy, lambda transport: transport.send(destination.credential_check()))
+        send_once(policy, lambda transport: transport.send(destination.credential_check(1)))
         spans, check = langfuse.requests
     assert (spans.method, spans.path) == ("POST", "/api/public/otel/v1/traces")
     assert spans.headers["authorization"] == "Basic cGstbGYtZXhhbXBsZTpzay1sZi1leGFtcGxl"

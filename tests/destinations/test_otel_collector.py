@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 
-from broadcast import otlp, otlp_protobuf
 from broadcast.destination import Batch, Verdict
 from broadcast.egress import Policy
 from broadcast.span import ResourceSpans, Span
@@ -19,8 +18,7 @@ SPANS = ResourceSpans(
 
 def send(receiver: Receiver, path: str = "/custom/path/", **config: Any) -> Verdict:
     destination = OtelCollector.parse({"endpoint": receiver.url(path), **config})
-    encode = {"json": otlp.encode, "protobuf": otlp_protobuf.encode}[destination.encoding]
-    request = destination.request(Batch(id="b", at_us=1, pieces=(encode(SPANS),)))
+    request = destination.request(Batch(id="b", at_us=1, pieces=(destination.encode(SPANS),)))
     policy = Policy.parse([f"127.0.0.1:{receiver.port}"])
     return destination.judge(send_once(policy, lambda transport: transport.send(request))).verdict
 
