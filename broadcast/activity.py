@@ -152,7 +152,7 @@ def rename(store: Store, workspace: Workspace, user: User, name: str, now_us: in
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise SettingsError({"name": "Enter a name of 1 to 100 characters."})
     with store.write() as conn:
-        workspaces.rename(conn, workspace.id, name)
+        workspaces.change(conn, workspace.id, name=name, now_us=now_us)
         audit.record(
             conn,
             workspace_id=workspace.id,

@@ -195,10 +195,14 @@ def _prepared(
         session_id=receipt.session_id,
         user=receipt.user,
         api_key_name=by.name if by is not None else key.name if key is not None else None,
+        api_key_hash=by.hash if by is not None else key.hash if key is not None else None,
         first_token_ms=timing.first_token_ms if timing else None,
         attempts=len(receipt.attempts),
         trace_id=ids_of(receipt)[0],
         request_id=receipt.request_id,
+        cached_tokens=usage.cache_read_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+        capabilities=msgspec.json.encode(receipt.capabilities).decode() if receipt.capabilities else None,
         document=document,
     )
     return Prepared(row=row, content=content)

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from broadcast import credentials
 from broadcast.errors import BroadcastError, NotFound, SettingsError
@@ -40,11 +40,8 @@ class Keys:
         expires_at_us: int | None = None,
     ) -> tuple[str, ApiKey]:
         """Return a new key, which is never shown again, and what is stored of it."""
-        name = name.strip()
-        if not 0 < len(name) <= 100:
-            raise SettingsError({"name": "Give the key a name of at most 100 characters."})
-        if expires_at_us is not None and expires_at_us <= now_us:
-            raise SettingsError({"expires_at": "This is in the past."})
+        name = _name(name)
+        _check_end(expires_at_us, now_us)
         if set(scopes) - set(credentials.ALL_SCOPES):
             raise SettingsError({"scopes": f"Scopes are {', '.join(credentials.ALL_SCOPES)}."})
         plain = credentials.new_key(kind)
@@ -73,6 +70,28 @@ class Keys:
             )
         return plain, key
 
+    def change_key(
+        self, *, workspace_id: int, user_id: int, key_hash: str, changes: Mapping[str, Any], now_us: int
+    ) -> ApiKey:
+        """Change a key's `name`, `disabled` or `expires_at_us`; a revoked one does not come back."""
+        columns = {**changes, "name": _name(changes["name"])} if "name" in changes else dict(changes)
+        _check_end(columns.get("expires_at_us"), now_us)
+        with self._store.write() as conn:
+            key = keys.by_hash(conn, workspace_id, key_hash)
+            if key is None or not keys.change(conn, workspace_id, key.id, now_us=now_us, **columns):
+                raise NotFound("There is no such key.")
+            audit.record(
+                conn,
+                workspace_id=workspace_id,
+                user_id=user_id,
+                action="key_changed",
+                target=key.hash,
+                detail={"name": columns.get("name", key.name), "fields": sorted(columns)},
+                now_us=now_us,
+            )
+        self._forget(lambda known: known.id == key.id)
+        return self.key_of(workspace_id, key_hash)
+
     def revoke_key(self, *, workspace_id: int, user_id: int, key_hash: str, now_us: int) -> None:
         """End a key: at once in this process, in every other one within two seconds."""
         with self._store.write() as conn:
@@ -88,8 +107,7 @@ class Keys:
                 detail={"name": key.name, "kind": key.kind},
                 now_us=now_us,
             )
-        with self._lock:
-            self._known.pop(key.verifier, None)
+        self._forget(lambda known: known.id == key.id)
 
     def keys_of(self, workspace_id: int) -> list[ApiKey]:
         """Return a workspace's live keys, newest first."""
@@ -100,7 +118,7 @@ class Keys:
         """Return one of a workspace's keys by its public hash."""
         with self._store.read() as conn:
             key = keys.by_hash(conn, workspace_id, key_hash)
-        if key is None:
+        if key is None or key.revoked_at_us is not None:
             raise NotFound("There is no such key.")
         return key
 
@@ -116,11 +134,17 @@ class Keys:
         if known is None:
             return None
         key = known[0]
-        if key.revoked_at_us is not None or (key.expires_at_us is not None and now_us >= key.expires_at_us):
+        if not key.works(now_us):
             return None
         if now_us - self._touched.get(key.id, key.last_used_at_us or 0) >= _MINUTE_US:
             self._touch(key.id, now_us)
         return key
+
+    def _forget(self, which: Callable[[ApiKey], bool]) -> None:
+        """Let go of what is remembered of some keys, so that they are judged anew."""
+        with self._lock:
+            for mark in [mark for mark, (key, _) in self._known.items() if which(key)]:
+                del self._known[mark]
 
     def _look_up(self, mark: bytes, now_us: int) -> tuple[ApiKey, int] | None:
         with self._store.read() as conn:
@@ -147,3 +171,15 @@ class Keys:
                 keys.touch_last_used(conn, key_id, now_us)
         except BroadcastError as error:
             _log.warning("action=key_touch_failed error=%s", type(error).__name__)
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not 0 < len(name) <= 100:
+        raise SettingsError({"name": "Give the key a name of at most 100 characters."})
+    return name
+
+
+def _check_end(expires_at_us: int | None, now_us: int) -> None:
+    if expires_at_us is not None and expires_at_us <= now_us:
+        raise SettingsError({"expires_at": "This is in the past."})

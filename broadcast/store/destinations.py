@@ -44,9 +44,11 @@ class StoredDestination:
     paused_at_us: int | None
     created_at_us: int
     updated_at_us: int
+    broadcast_generation_cost_allocation: bool = False
+    regions: tuple[str, ...] = ("global",)
 
 
-_TUPLES: Final = ("address", "api_key_hashes", "excluded_api_key_hashes")
+_TUPLES: Final = ("address", "api_key_hashes", "excluded_api_key_hashes", "regions")
 _COLUMNS: Final = tuple(destinations.c[name] for name in StoredDestination.__slots__)
 _ALIVE: Final = destinations.c.deleted_at_us.is_(None)
 
@@ -77,6 +79,8 @@ def insert(
     broadcast_generation_cost: bool = False,
     broadcast_generation_identity: bool = False,
     broadcast_generation_request_context: bool = False,
+    broadcast_generation_cost_allocation: bool = False,
+    regions: tuple[str, ...] = ("global",),
     origin: str = "user",
 ) -> int:
     """Store a destination and return its inside id; raise `Conflict` where the name is taken.
@@ -102,6 +106,8 @@ def insert(
         "broadcast_generation_cost": broadcast_generation_cost,
         "broadcast_generation_identity": broadcast_generation_identity,
         "broadcast_generation_request_context": broadcast_generation_request_context,
+        "broadcast_generation_cost_allocation": broadcast_generation_cost_allocation,
+        "regions": list(regions),
         "origin": origin,
         "version": 1,
         "created_at_us": now_us,

@@ -25,6 +25,16 @@ class ApiKey:
     expires_at_us: int | None
     last_used_at_us: int | None
     revoked_at_us: int | None
+    disabled: bool = False
+    updated_at_us: int | None = None
+
+    def expired(self, now_us: int) -> bool:
+        """Whether its end has come."""
+        return self.expires_at_us is not None and now_us >= self.expires_at_us
+
+    def works(self, now_us: int) -> bool:
+        """Whether it opens anything: not revoked, not switched off, not past its end."""
+        return self.revoked_at_us is None and not self.disabled and not self.expired(now_us)
 
 
 def create(
@@ -54,6 +64,8 @@ def create(
         "expires_at_us": expires_at_us,
         "last_used_at_us": None,
         "revoked_at_us": None,
+        "disabled": False,
+        "updated_at_us": None,
     }
     statement = insert(api_keys).values(**values, scopes=" ".join(scopes)).returning(api_keys.c.id)
     return ApiKey(id=conn.execute(statement).scalar_one(), scopes=scopes, **values)
@@ -108,12 +120,16 @@ def revoke_management_of(conn: Connection, workspace_id: int, user_id: int, now_
     return conn.execute(statement).rowcount
 
 
-def rename(conn: Connection, workspace_id: int, key_id: int, name: str) -> bool:
-    """Change a key's name; return whether there is such a key."""
+def change(conn: Connection, workspace_id: int, key_id: int, *, now_us: int, **changes: Any) -> bool:
+    """Change name, end or use of a key that is not revoked; return whether there is such a key."""
     statement = (
         update(api_keys)
-        .where(api_keys.c.id == key_id, api_keys.c.workspace_id == workspace_id)
-        .values(name=name)
+        .where(
+            api_keys.c.id == key_id,
+            api_keys.c.workspace_id == workspace_id,
+            api_keys.c.revoked_at_us.is_(None),
+        )
+        .values(**changes, updated_at_us=now_us)
     )
     return conn.execute(statement).rowcount > 0
 

@@ -36,6 +36,10 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int = 0
     trace_id: str
     request_id: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    capabilities: str | None = None
+    api_key_hash: str | None = None
     document: bytes
     content: bytes | None = None
     content_expires_at_us: int = 0

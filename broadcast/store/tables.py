@@ -57,6 +57,12 @@ workspaces = Table(
     Column("notify_email", Boolean, nullable=False, server_default=true()),
     Column("notify_webhook", LargeBinary),
     Column("notify_webhook_host", Text),
+    Column("description", Text),
+    # The maker's outside id, which stays when they leave.
+    Column("created_by", Text),
+    Column("updated_at_us", Int64),
+    # Unreachable from then on, its secrets gone; the rows follow in small steps.
+    Column("deleted_at_us", Int64),
 )
 
 heads = Table(
@@ -114,6 +120,9 @@ api_keys = Table(
     Column("expires_at_us", Int64),
     Column("last_used_at_us", Int64),
     Column("revoked_at_us", Int64),
+    # Switched off for now; a revoked one never comes back.
+    Column("disabled", Boolean, nullable=False),
+    Column("updated_at_us", Int64),
     CheckConstraint("kind IN ('api', 'management')", name="kind"),
 )
 
@@ -140,6 +149,8 @@ destinations = Table(
     Column("broadcast_generation_cost", Boolean, nullable=False),
     Column("broadcast_generation_identity", Boolean, nullable=False),
     Column("broadcast_generation_request_context", Boolean, nullable=False),
+    Column("broadcast_generation_cost_allocation", Boolean, nullable=False),
+    Column("regions", Json, nullable=False),
     Column("origin", Text, nullable=False),
     Column("paused_by", Text),
     Column("pause_reason", Text),
@@ -223,6 +234,11 @@ receipts = Table(
     Column("attempts", Integer, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("request_id", Text),
+    Column("cached_tokens", Int64),
+    Column("reasoning_tokens", Int64),
+    # As a JSON array, so that one question groups by what a request was capable of.
+    Column("capabilities", Text),
+    Column("api_key_hash", Text),
     # Last, so that a row's columns are read without walking over its document.
     Column("document", LargeBinary, nullable=False),
     UniqueConstraint("workspace_id", "id"),

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from broadcast.errors import Conflict
 from broadcast.store.tables import heads, memberships, workspaces
 
 
@@ -27,20 +29,45 @@ class Workspace:
     notify_email: bool = True
     notify_webhook: bytes | None = field(default=None, repr=False)
     notify_webhook_host: str | None = None
+    description: str | None = None
+    created_by: str | None = None
+    updated_at_us: int | None = None
 
 
-def create(conn: Connection, *, name: str, content_key: bytes, demo: bool, now_us: int) -> Workspace:
-    """Make a workspace with an empty log; its slug comes from the name and never changes."""
+_COLUMNS: Final = tuple(workspaces.c[name] for name in Workspace.__slots__)
+_ALIVE: Final = workspaces.c.deleted_at_us.is_(None)
+
+
+def create(
+    conn: Connection,
+    *,
+    name: str,
+    content_key: bytes,
+    demo: bool,
+    now_us: int,
+    slug: str | None = None,
+    description: str | None = None,
+    created_by: str | None = None,
+) -> Workspace:
+    """Make a workspace with an empty log; its slug, where none is asked for, comes from the name.
+
+    `created_by` is a user's outside id. Raise `Conflict` where the slug is taken.
+    """
     values: dict[str, Any] = {
         "uid": str(uuid.uuid4()),
-        "slug": _free_slug(conn, name),
+        "slug": slug or _free_slug(conn, name),
         "name": name,
         "broadcast_enabled": False,
         "demo": demo,
         "content_key": content_key,
         "created_at_us": now_us,
+        "description": description,
+        "created_by": created_by,
     }
-    id_ = conn.execute(insert(workspaces).values(values).returning(workspaces.c.id)).scalar_one()
+    try:
+        id_ = conn.execute(insert(workspaces).values(values).returning(workspaces.c.id)).scalar_one()
+    except IntegrityError as error:
+        raise _taken(error) from None
     conn.execute(insert(heads).values(workspace_id=id_, head_seq=0))
     return Workspace(id=id_, **values)
 
@@ -52,7 +79,7 @@ def by_id(conn: Connection, workspace_id: int) -> Workspace | None:
 
 def by_ids(conn: Connection, workspace_ids: Iterable[int]) -> list[Workspace]:
     """Return several workspaces by their inside ids."""
-    query = select(workspaces).where(workspaces.c.id.in_(list(workspace_ids)))
+    query = select(*_COLUMNS).where(workspaces.c.id.in_(list(workspace_ids)), _ALIVE)
     return [Workspace(**row._asdict()) for row in conn.execute(query)]
 
 
@@ -69,9 +96,9 @@ def by_slug(conn: Connection, slug: str) -> Workspace | None:
 def for_user(conn: Connection, user_id: int) -> list[tuple[Workspace, str]]:
     """Return the workspaces a user is a member of, by name, each with the user's role."""
     query = (
-        select(workspaces, memberships.c.role)
+        select(*_COLUMNS, memberships.c.role)
         .join(memberships, memberships.c.workspace_id == workspaces.c.id)
-        .where(memberships.c.user_id == user_id)
+        .where(memberships.c.user_id == user_id, _ALIVE)
         .order_by(func.lower(workspaces.c.name), workspaces.c.id)
     )
     found = [row._asdict() for row in conn.execute(query)]
@@ -80,17 +107,22 @@ def for_user(conn: Connection, user_id: int) -> list[tuple[Workspace, str]]:
 
 def all(conn: Connection) -> list[Workspace]:  # noqa: A001 - reads as workspaces.all
     """Return every workspace, oldest first."""
-    return [Workspace(**row._asdict()) for row in conn.execute(select(workspaces).order_by(workspaces.c.id))]
+    query = select(*_COLUMNS).where(_ALIVE).order_by(workspaces.c.id)
+    return [Workspace(**row._asdict()) for row in conn.execute(query)]
 
 
 def count(conn: Connection) -> int:
     """Return the number of workspaces."""
-    return conn.execute(select(func.count()).select_from(workspaces)).scalar_one()
+    return conn.execute(select(func.count()).select_from(workspaces).where(_ALIVE)).scalar_one()
 
 
-def rename(conn: Connection, workspace_id: int, name: str) -> None:
-    """Change the name; addresses stay."""
-    conn.execute(update(workspaces).where(workspaces.c.id == workspace_id).values(name=name))
+def change(conn: Connection, workspace_id: int, *, now_us: int, **changes: str | None) -> None:
+    """Change name, slug or description; raise `Conflict` where the slug is taken."""
+    statement = update(workspaces).where(workspaces.c.id == workspace_id)
+    try:
+        conn.execute(statement.values(**changes, updated_at_us=now_us))
+    except IntegrityError as error:
+        raise _taken(error) from None
 
 
 def set_broadcast(conn: Connection, workspace_id: int, enabled: bool) -> None:
@@ -144,8 +176,15 @@ _LOCK_HEADS: Final = (
 
 
 def _one(conn: Connection, condition: Any) -> Workspace | None:
-    row = conn.execute(select(workspaces).where(condition)).one_or_none()
+    row = conn.execute(select(*_COLUMNS).where(condition, _ALIVE)).one_or_none()
     return Workspace(**row._asdict()) if row else None
+
+
+def _taken(error: IntegrityError) -> Exception:
+    """Return the conflict, or the error itself where it is another one."""
+    if "slug" in str(error.orig):
+        return Conflict("A workspace with this slug exists.", field="slug", reason="slug_taken")
+    return error
 
 
 def _free_slug(conn: Connection, name: str) -> str:

@@ -38,7 +38,7 @@ def test_a_workspace_is_found_by_all_its_names(store: Store) -> None:
 def test_a_slug_is_given_once_and_stays(store: Store) -> None:
     with store.write() as conn:
         slugs = [a_workspace(conn, "Team").slug for _ in range(3)]
-        workspaces.rename(conn, 1, "Other")
+        workspaces.change(conn, 1, name="Other", now_us=NOW_US)
         renamed = workspaces.by_id(conn, 1)
         assert workspaces.create(conn, name="日本", content_key=b"", demo=False, now_us=0).slug == "workspace"
     assert slugs == ["team", "team-2", "team-3"]
@@ -113,8 +113,8 @@ def test_only_the_key_s_own_workspace_can_change_it(store: Store) -> None:
         ada, home, other = a_user(conn), a_workspace(conn, "Home"), a_workspace(conn, "Other")
         key = a_key(conn, home.id, ada.id)
         assert not keys.revoke(conn, other.id, key.id, NOW_US)
-        assert not keys.rename(conn, other.id, key.id, "Mine")
-        assert keys.rename(conn, home.id, key.id, "Staging")
+        assert not keys.change(conn, other.id, key.id, name="Mine", now_us=NOW_US)
+        assert keys.change(conn, home.id, key.id, name="Staging", now_us=NOW_US)
         keys.touch_last_used(conn, key.id, NOW_US + 1)
         (found,) = keys.list_for(conn, home.id)
         assert (found.name, found.last_used_at_us) == ("Staging", NOW_US + 1)
