@@ -34,6 +34,7 @@ RINGS: dict[str, int] = {
     # ring 0: pure
     "errors": 0,
     "fields": 0,
+    "pastes": 0,
     "receipt": 0,
     "receipt_parser": 0,
     "receipt_words": 0,
