@@ -10,21 +10,24 @@ import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import structs
 
 from broadcast import otlp, otlp_protobuf
 from broadcast.answers import Outcome, Remedy, Response, Verdict, judge_otlp, judge_status
 from broadcast.errors import SettingsError
 from broadcast.fields import Secret, SecretHeaders, Spec, check, field, is_masked, specs
+from broadcast.messages import Message
 from broadcast.receipt import Receipt
 from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [
-    "Attributes", "Batch", "Destination", "Encoding", "Headers", "OTLPDestination", "Outcome", "Remedy",
-    "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp", "judge_status",
+    "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
+    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp", "judge_status",
     "normalised",
 ]  # fmt: skip
 
@@ -131,6 +134,18 @@ class Destination:
         del receipt
         return {}
 
+    def content_attributes(self, asked: Sequence[Message], answered: Sequence[Message]) -> Attributes:
+        """Return content under the vendor's own names, made of the convention's messages that may leave.
+
+        Called only where these are sent; `genai_names.is_content` knows the names, so these are cut first.
+        """
+        del asked, answered
+        return {}
+
+    def resource_attributes(self) -> Attributes:
+        """Return what a vendor wants to know of the resource, such as the project that spans belong to."""
+        return {}
+
     def trace_url(self, trace_id: str, at_us: int) -> str | None:
         """Return the vendor's page of a trace, where its address is known."""
         del trace_id, at_us
@@ -140,6 +155,8 @@ class Destination:
 
     def encode(self, spans: ResourceSpans) -> bytes:
         """Return what one receipt becomes; the spans hold what may leave, and nothing too long."""
+        if own := self.resource_attributes():
+            spans = structs.replace(spans, resource={**spans.resource, **own})
         return otlp.encode(spans) if self.encoding == "json" else otlp_protobuf.encode(spans)
 
     def join(self, pieces: tuple[bytes, ...]) -> bytes:

@@ -22,6 +22,7 @@ class SpanOptions(msgspec.Struct, frozen=True, kw_only=True):
     content: bool = True
     total_cost_attributes: bool = True
     prompt_attributes: bool = False
+    own_content: messages.OwnContent | None = None
     extra: Attributes = {}
     max_attribute_bytes: int = 65_536
 
@@ -241,7 +242,9 @@ def _generation(receipt: Receipt, frame: _Frame, options: SpanOptions, repeated:
     if options.extra:
         found.update(options.extra)
     if options.content:
-        messages.add_content(found, receipt, prompt_attributes=options.prompt_attributes)
+        messages.add_content(
+            found, receipt, prompt_attributes=options.prompt_attributes, own=options.own_content
+        )
     return found
 
 

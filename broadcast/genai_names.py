@@ -32,6 +32,8 @@ OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 PROMPT: Final = "gen_ai.prompt"
 COMPLETION: Final = "gen_ai.completion"
 CONTENT: Final = (INPUT_MESSAGES, OUTPUT_MESSAGES, PROMPT, COMPLETION)
+OPENINFERENCE_CONTENT: Final = ("input.value", "output.value", "llm.input_messages.", "llm.output_messages.")
+"""Content again, for destinations that read OpenInference: names, and beginnings of names."""
 USER_ID: Final = "user.id"
 SESSION_ID: Final = "session.id"
 TRACE_NAME: Final = "trace.name"
@@ -67,6 +69,11 @@ WHOLE_PARAMETERS: Final = {
 STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
 SENT_PARAMETERS: Final = frozenset({*NUMBER_PARAMETERS, *WHOLE_PARAMETERS, "stop"})
 """The only keys of a receipt's `parameters` that become attributes."""
+
+
+def is_content(name: str) -> bool:
+    """Return whether an attribute holds content, under the convention's name or a vendor's."""
+    return name in CONTENT or name.startswith(OPENINFERENCE_CONTENT)
 
 
 class Own(msgspec.Struct, frozen=True, gc=False):

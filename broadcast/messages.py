@@ -5,6 +5,7 @@ in the singular. Nothing here raises: what is not understood is passed on as its
 """
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from broadcast.receipt import Receipt
 from broadcast.span import Attributes
 
 Message = dict[str, Any]
+OwnContent = Callable[[Sequence[Message], Sequence[Message]], Attributes]
 _ROLES: Final = {"developer": "system", "function": "tool", "model": "assistant", "human": "user"}
 _REASONS: Final = {
     "tool_calls": "tool_call",
@@ -47,10 +49,18 @@ _BINARY_PARTS: Final = {
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def add_content(found: Attributes, receipt: Receipt, *, prompt_attributes: bool) -> None:
-    """Add input and output to the generation's attributes, where the receipt holds them."""
+def add_content(
+    found: Attributes, receipt: Receipt, *, prompt_attributes: bool, own: OwnContent | None = None
+) -> None:
+    """Add input and output to the generation's attributes, where the receipt holds them.
+
+    `own` says them again under the names that a destination reads.
+    """
+    incoming: list[Message] = []
+    outgoing: list[Message] = []
     if receipt.input is not None:
-        found[names.INPUT_MESSAGES] = _as_text(input_messages(receipt.input))
+        incoming = input_messages(receipt.input)
+        found[names.INPUT_MESSAGES] = _as_text(incoming)
         if prompt_attributes:
             found[names.PROMPT] = _as_text({"messages": _described(_listed(receipt.input))})
     if receipt.output is not None:
@@ -58,6 +68,8 @@ def add_content(found: Attributes, receipt: Receipt, *, prompt_attributes: bool)
         found[names.OUTPUT_MESSAGES] = _as_text(outgoing)
         if prompt_attributes:
             found[names.COMPLETION] = _as_text(_completion(outgoing))
+    if own is not None and (incoming or outgoing):
+        found.update(own(incoming, outgoing))
 
 
 def input_messages(value: Any) -> list[Message]:

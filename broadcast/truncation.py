@@ -53,7 +53,7 @@ def fit(
     """Return the encoding within `max_bytes`; raise `ReceiptError` when ids, cost and tokens do not fit."""
     encoded = encode(made)
     target = max_bytes - allowance
-    for affected in (_is_content, _is_metadata, _is_any):
+    for affected in (names.is_content, _is_metadata, _is_any):
         limit = max_bytes
         while len(encoded) > target and limit > _SMALLEST:
             limit //= 2
@@ -65,10 +65,6 @@ def fit(
     if len(encoded) > target:
         raise ReceiptError(f"The receipt does not fit into {max_bytes} bytes, even without content.")
     return encoded
-
-
-def _is_content(key: str) -> bool:
-    return key in _CONTENT
 
 
 def _is_metadata(key: str) -> bool:

@@ -13,6 +13,9 @@ from broadcast.receipt_parser import with_content
 from broadcast.span import Attributes, ResourceSpans
 from broadcast.store.destinations import StoredDestination
 
+_SHARED: Final = ("encode", "join", "content_attributes", "resource_attributes")
+"""What destinations of a kind do alike as long as their type does not say otherwise."""
+
 
 class Variation:
     """How a destination's spans are made and encoded; what no receipt changes is settled once."""
@@ -27,7 +30,8 @@ class Variation:
     ) -> None:
         kind = type(destination)
         own = kind.extra_attributes is not Destination.extra_attributes
-        plain = (kind.encode, kind.join) == (Destination.encode, Destination.join)
+        own_content = kind.content_attributes is not Destination.content_attributes
+        shared = not own and all(getattr(kind, name) is getattr(Destination, name) for name in _SHARED)
         self._max_bytes = min(destination.max_bytes, max_bytes or destination.max_bytes)
         self._groups = Groups(
             cost=stored.broadcast_generation_cost,
@@ -47,7 +51,7 @@ class Variation:
             destination.max_spans,
             destination.max_receipts(),
             # A type's own attributes, and its own API, may depend on its settings.
-            None if plain and not own else (stored.id, stored.version),
+            None if shared else (stored.id, stored.version),
         )
         self._level = stored.privacy_level
         self._namespace = namespace
@@ -57,6 +61,7 @@ class Variation:
             content=self.full,
             total_cost_attributes=destination.total_cost_attributes,
             prompt_attributes=destination.prompt_attributes,
+            own_content=destination.content_attributes if own_content else None,
             max_attribute_bytes=destination.max_attribute_bytes,
         )
 
