@@ -1,4 +1,4 @@
-"""The worker process: scheduler, event loop, clean stop.                    door: apscheduler."""
+"""The worker process: scheduler, event loop, clean stop.            doors: apscheduler, uvloop."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -22,6 +22,12 @@ from broadcast.transport import Transport
 if TYPE_CHECKING:
     from broadcast.runtime import Services
     from broadcast.store.liveness import Hold
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for Windows
+    from asyncio import new_event_loop
 
 RENEW_S: Final = 5
 STOP_S: Final = 15.0
@@ -44,7 +50,8 @@ _log: Final = logging.getLogger(__name__)
 
 def run(services: "Services") -> None:
     """Deliver receipts until SIGTERM or Ctrl-C; what is in flight is finished first."""
-    asyncio.run(_run(services))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(services))
 
 
 async def _run(services: "Services") -> None:

@@ -109,6 +109,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "psycopg": ("broadcast/store/",),
     "sqlite3": ("broadcast/store/",),
     "apscheduler": ("broadcast/worker.py",),
+    "uvloop": ("broadcast/worker.py",),
     "wtforms": ("web/forms.py",),
     "flask": ("web/",),
     "werkzeug": ("web/",),

@@ -4,7 +4,6 @@ Receipts go through ingest and then to every destination, on SQLite with `synchr
 then the same with ten destinations on PostgreSQL, whose own CPU is counted.
 """
 
-import asyncio
 import gc
 import json
 import time
@@ -90,7 +89,7 @@ def durable(items: list[bytes], sink: Sink, destinations: int, server: Postgres 
             status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
             if status != 202 or answer["rejected"]:
                 raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
-        asyncio.run(path.deliver(services))
+        path.run(path.deliver(services))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         server_cpu = server.cpu_seconds() - server_cpu if server else 0.0
         writes = _writes(services) - writes if server is None else 0

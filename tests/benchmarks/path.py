@@ -10,8 +10,10 @@ import gc
 import json
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -24,6 +26,7 @@ from broadcast.delivery import Delivery
 from broadcast.runtime import Services, build
 from broadcast.store.workspaces import Workspace
 from broadcast.transport import Transport
+from broadcast.worker import new_event_loop
 from destinations import TYPES
 from tests.benchmarks import encoding, peer, workload
 from tests.benchmarks.sink import Sink
@@ -113,7 +116,7 @@ def durable(items: list[bytes], sink: Sink) -> Course:
             status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
             if status != 202 or answer["rejected"]:
                 raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
-        asyncio.run(deliver(services))
+        run(deliver(services))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         services.ingest.stop()
         services.store.close()
@@ -143,6 +146,12 @@ def _prepared(folder: Path, sink: Sink) -> tuple[Services, Workspace]:
     services.connections.create(workspace, user.id, body, now_us=now_us)
     services.connections.set_broadcast(workspace, user.id, enabled=True, now_us=now_us)
     return services, workspace
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run delivery on the loop that a worker has."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work)
 
 
 async def deliver(services: Services) -> None:

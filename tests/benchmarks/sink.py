@@ -26,6 +26,8 @@ from typing import Any, Final, Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from broadcast.worker import new_event_loop
+
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TRACE: Final = re.compile(rb'"traceId":"([0-9a-f]{32})"')
 _END: Final = b"\r\n\r\n"
@@ -198,4 +200,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_main())

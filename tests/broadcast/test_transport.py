@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import pytest
+import uvloop
 
 from broadcast.compression import gzip_fast
 from broadcast.destination import Request, Response
@@ -19,6 +20,14 @@ from tests.receiver import Receiver
 
 BODY = b'{"resourceSpans":[]}'
 SECRET = "glc_topsecret"
+
+
+@pytest.fixture(autouse=True, params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
+def loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a tenant's address meet both loops: Test Connection runs on asyncio's own, the worker on uvloop."""
+    asyncio.set_event_loop_policy(request.param())
+    yield
+    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(scope="module")
