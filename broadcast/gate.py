@@ -5,12 +5,13 @@ store, under a fingerprint of the tested values made with a key of this server: 
 within ten minutes, together with the same plain settings, has passed.
 """
 
+import asyncio
 import hmac
 import json
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ from broadcast.vault import Vault, derive
 
 TEST_SPAN: Final = "broadcast-connection-test"
 _PASSED_US: Final = 10 * 60 * 1_000_000
+READ_BACK_S: Final = (0.0, 0.5, 1.5)
+"""Waits before each look for the span at the vendor: it may take a moment to show there."""
 
 
 class Gate:
@@ -42,9 +45,11 @@ class Gate:
         *,
         tls: ssl.SSLContext | None = None,
         deadline_s: float = DEADLINE_S,
+        read_back_s: Sequence[float] = READ_BACK_S,
     ) -> None:
         self._tls = tls
         self._deadline_s = deadline_s
+        self._read_back_s = read_back_s
         self._store = store
         self._vault = vault
         self._policy = policy
@@ -54,7 +59,7 @@ class Gate:
     def probe(self, destination: Destination, *, now_us: int) -> Report:
         """Send one marked span through production's encoder and transport, and report what became of it."""
         spans = genai.test_span(now_us, TEST_SPAN, self._namespace)
-        return self.send(destination, spans, now_us=now_us, test=True, check_credential=True)
+        return self.send(destination, spans, now_us=now_us, test=True, checked=True)
 
     def send(
         self,
@@ -63,28 +68,35 @@ class Gate:
         *,
         now_us: int,
         test: bool,
-        check_credential: bool = False,
+        checked: bool = False,
     ) -> Report:
-        """Send spans outside the ledger and report the answer; raises nothing but programming mistakes."""
-        check = destination.credential_check(now_us) if check_credential else None
+        """Send spans outside the ledger and report the answer; raises nothing but programming mistakes.
+
+        Where it is `checked`, a type that can asks about the credential first, and reads the span back.
+        """
+        trace_id = spans.spans[0].trace_id
+        checks = _Checks(
+            credential=destination.credential_check(now_us) if checked else None,
+            data=destination.data_check(trace_id, now_us) if checked else None,
+        )
         batch = Batch(id=spans.spans[0].span_id, at_us=now_us, pieces=(destination.encode(spans),), test=test)
         found = send_once(
             self._policy,
-            lambda transport: self._exchange(transport, destination, check, batch),
+            lambda transport: self._exchange(transport, destination, checks, batch),
             tls=self._tls,
         )
         # A test span is no request: whoever looks for it at the vendor needs its trace.
-        link = destination.trace_url(spans.spans[0].trace_id, now_us) if found.ok else None
+        link = destination.trace_url(trace_id, now_us) if found.ok else None
         shown = {**found.evidence, "trace_url": link} if link else found.evidence
         return replace(found, evidence=shown, warnings=dict(destination.warnings()))
 
     async def _exchange(
-        self, transport: Transport, destination: Destination, check: Request | None, batch: Batch
+        self, transport: Transport, destination: Destination, checks: "_Checks", batch: Batch
     ) -> Report:
-        """Ask about the credential first where a type says how, then send the span."""
+        """Ask about the credential, send the span and look for it there, as far as the type says how."""
         secrets = destination.secret_values()
-        if check is not None:
-            answer = await self._answer(transport, check)
+        if checks.credential is not None:
+            answer = await self._answer(transport, checks.credential)
             if isinstance(answer, Report):
                 return answer
             problem = destination.judge_credential(answer)
@@ -94,7 +106,30 @@ class Gate:
         if isinstance(response, Report):
             return response
         outcome = destination.judge(response)
-        return report.judged_report(outcome, response, hints=destination.hints, secrets=secrets)
+        found = report.judged_report(
+            outcome,
+            response,
+            hints=destination.hints,
+            secrets=secrets,
+            credential_proved=checks.credential is not None,
+            ingest_proves=destination.ingest_proves,
+        )
+        if not found.ok or checks.data is None:
+            return found
+        return await self._read_back(transport, destination, checks.data, found)
+
+    async def _read_back(
+        self, transport: Transport, destination: Destination, check: Request, found: Report
+    ) -> Report:
+        """Look for an accepted span at the vendor, a few times; what does not answer tells nothing."""
+        seen: bool | None = None
+        for wait_s in self._read_back_s:
+            await asyncio.sleep(wait_s)
+            answer = await self._answer(transport, check)
+            seen = None if isinstance(answer, Report) else destination.judge_data(answer)
+            if seen is not False:
+                break
+        return report.read_back_report(found, seen=seen)
 
     async def _answer(self, transport: Transport, request: Request) -> Response | Report:
         """Return the answer to one request, or the report of having got none."""
@@ -156,6 +191,14 @@ class Gate:
         tested = [workspace.uid, type(destination).__name__, destination.plain(), destination.secrets()]
         document = json.dumps(tested, sort_keys=True, ensure_ascii=False).encode()
         return hmac.digest(self._key, document, "sha256").hex()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checks:
+    """What a test asks besides sending the span."""
+
+    credential: Request | None
+    data: Request | None
 
 
 def opened(cls: type[Destination], secrets: Mapping[str, str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import quote, quote_plus
 
@@ -120,13 +120,27 @@ _FAILED_HINTS: Final[Mapping[str, str]] = {
 
 
 def judged_report(
-    outcome: Outcome, response: Response, *, hints: Mapping[int, str], secrets: Iterable[str]
+    outcome: Outcome,
+    response: Response,
+    *,
+    hints: Mapping[int, str],
+    secrets: Iterable[str],
+    credential_proved: bool = False,
+    ingest_proves: bool = True,
 ) -> Report:
-    """Return the report of an answer to the test span."""
+    """Return the report of an answer to the test span.
+
+    `credential_proved` says that a call of its own has accepted the credential, `ingest_proves` whether this
+    vendor's answer tells anything: some answer so to any key and any data.
+    """
     answer = scrub(response.body, secrets)
     hint = hints.get(response.status) or _hint(outcome, response)
     credential, data = _facts(outcome, response)
     good = outcome.verdict is Verdict.DELIVERED
+    if good and not ingest_proves:
+        credential, data = "not_tried", "not_tried"
+    if credential_proved and credential == "not_tried":
+        credential = "yes"
     return Report(
         ok=good,
         stage="credential" if credential == "no" else "data",
@@ -135,11 +149,26 @@ def judged_report(
         data_accepted=data,
         status_code=response.status,
         latency_ms=round(response.duration_ms, 1),
-        message="The test span was accepted." if good else scrub(outcome.reason, secrets),
+        message=(_ACCEPTED if ingest_proves else _TAKEN) if good else scrub(outcome.reason, secrets),
         hint=None if good else hint,
         answer=answer,
         evidence=evidence(response, outcome),
     )
+
+
+_ACCEPTED: Final = "The test span was accepted."
+_TAKEN: Final = "The test span was sent. This answer is given to any data, so look for the span there."
+
+
+def read_back_report(found: Report, *, seen: bool | None) -> Report:
+    """Return the report with what a look at the vendor has shown: the span, none yet, or nothing."""
+    fact: Fact = "not_tried" if seen is None else "yes" if seen else "no"
+    told = replace(found, evidence={**found.evidence, "data_seen": fact})
+    if seen:
+        return replace(told, data_accepted="yes", message="The test span was accepted and read back.")
+    if seen is None:
+        return told
+    return replace(told, message=f"{found.message} It does not show there yet.")
 
 
 def credential_report(problem: str, response: Response, *, secrets: Iterable[str]) -> Report:

@@ -50,6 +50,8 @@ def _credential(report: Report) -> str:
     if report.credential_accepted == "no":
         return answered(report) or "It cannot be sent as it is"
     if report.credential_accepted == "yes":
+        if report.ok and report.data_accepted != "yes":
+            return "Accepted by a call of its own"
         return "Accepted with the span" if report.ok else f"Not what {_status(report)} is about"
     if report.reachable != "yes":
         return "Needs a connection"
@@ -58,6 +60,10 @@ def _credential(report: Report) -> str:
 
 def _data(report: Report) -> str:
     rejected = report.evidence.get("rejected_spans")
+    if report.evidence.get("data_seen") == "yes":
+        return f"{report.status_code}, and the span was read back"
+    if report.ok and report.data_accepted == "not_tried":
+        return f"{_status(report)} is the answer to anything: look for the span there"
     if report.data_accepted == "yes":
         return f"{report.status_code}, 1 of 1 span accepted, 0 rejected"
     if report.data_accepted == "no":

@@ -33,6 +33,7 @@ class Checked(OTLPDestination):
     api_key: Secret = field("API key", example="key")
     check_path: str = field("Check", default="/auth/ok", example="/auth/ok")
     span_path: str = field("Spans", default="/ok", example="/ok")
+    data_path: str = field("Data", default="none", example="/data")
     encoding: Literal["json", "protobuf"] = field("Encoding", default="json", example="json")
     headers: SecretHeaders = field("Headers", default=SecretHeaders(), example={"X-Team": "search"})
 
@@ -52,6 +53,16 @@ class Checked(OTLPDestination):
 
     def judge_credential(self, response: Response) -> str | None:
         return None if response.status == 200 else "Make a key that may write, and paste it here."
+
+    def data_check(self, trace_id: str, at_us: int) -> Request | None:
+        del at_us
+        if not self.data_path.startswith("/"):
+            return None
+        url = f"{self.base_url}{self.data_path}?trace={trace_id}"
+        return Request(method="GET", url=url, headers=dict(self.auth()), body=b"")
+
+    def judge_data(self, response: Response) -> bool | None:
+        return response.body == b"seen" if response.status == 200 else None
 
     def warnings(self) -> dict[str, str]:
         return {"apiKey": "This looks like a test key."} if self.api_key.reveal().startswith("test-") else {}
@@ -238,6 +249,74 @@ def test_a_check_that_cannot_be_asked_says_so_and_sends_nothing(door: Door) -> N
 def test_a_place_where_nothing_listens_is_named_by_the_check_too(door: Door) -> None:
     report = door.probe(check_path="/auth/ok", baseUrl="http://127.0.0.1:9")
     assert (report.stage, report.reachable) == ("connect", "no")
+
+
+# -- the read-back -------------------------------------------------------------------------------------
+
+
+class Blind(Checked):
+    """A type whose vendor answers alike to any key and any data."""
+
+    title = "Blind"
+    ingest_proves = False
+
+
+def read_back(door: Door, body: bytes, status: int = 200) -> Report:
+    door.receiver.answer("/data", status=status, body=body)
+    return door.probe(dataPath="/data")
+
+
+def test_a_span_that_is_read_back_is_seen(door: Door) -> None:
+    report = read_back(door, b"seen")
+    assert (report.ok, report.evidence["data_seen"]) == (True, "yes")
+    assert report.message == "The test span was accepted and read back."
+    trace_id = door.receiver.spans()[0].trace_id
+    assert [seen.path for seen in door.receiver.requests] == ["/ok", f"/data?trace={trace_id}"]
+    assert door.receiver.requests[1].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_a_span_that_does_not_show_yet_is_looked_for_again_and_then_said(make_gate: Any) -> None:
+    with Receiver() as receiver:
+        report = read_back(Door(gate=make_gate(read_back_s=(0.0, 0.0, 0.0)), receiver=receiver), b"")
+        assert len([seen for seen in receiver.requests if seen.path.startswith("/data")]) == 3
+    assert (report.ok, report.data_accepted, report.evidence["data_seen"]) == (True, "yes", "no")
+    assert report.message.endswith("It does not show there yet.")
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_look_that_is_not_allowed_tells_nothing(door: Door, status: int) -> None:
+    report = read_back(door, b"seen", status)
+    assert (report.ok, report.data_accepted, report.evidence["data_seen"]) == (True, "yes", "not_tried")
+
+
+def test_a_refused_span_is_not_looked_for(door: Door) -> None:
+    report = door.probe("/status/400", dataPath="/data")
+    assert not report.ok
+    assert [seen.path for seen in door.receiver.requests] == ["/status/400"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("yes", "not_tried", "not_tried")),
+        ({"checkPath": "/auth/ok"}, ("yes", "yes", "not_tried")),
+        ({"checkPath": "/auth/ok", "dataPath": "/data"}, ("yes", "yes", "yes")),
+    ],
+)
+def test_an_answer_that_proves_nothing_is_not_taken_for_a_proof(
+    door: Door, settings: dict[str, str], expected: tuple[str, str, str]
+) -> None:
+    door.receiver.answer("/data", status=200, body=b"seen")
+    config = {"baseUrl": door.receiver.url(""), "apiKey": SECRET, "checkPath": "none", **settings}
+    report = door.gate.probe(Blind.parse(config), now_us=clock())
+    assert report.ok
+    assert facts(report) == expected
+
+
+@pytest.mark.parametrize("status", [500, 404])
+def test_a_credential_that_its_own_call_accepted_stays_accepted(door: Door, status: int) -> None:
+    report = door.probe(f"/status/{status}", check_path="/auth/ok")
+    assert facts(report) == ("yes", "yes", "no")
 
 
 def test_the_gate_hands_back_the_report_of_the_check(door: Door) -> None:
