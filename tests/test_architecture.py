@@ -62,6 +62,7 @@ RINGS: dict[str, int] = {
     "destination": 0,
     "fates": 0,
     "runs": 0,
+    "sources": 0,
     # ring 1: doors, and what reads the environment
     "config": 1,
     "logs": 1,
@@ -125,8 +126,20 @@ DOORS: dict[str, tuple[str, ...]] = {
     "isal": ("broadcast/compression.py",),
     "smtplib": ("broadcast/mail.py",),
     # Answers tell of partial successes; the demo's receiver reads what any exporter sends it.
-    "opentelemetry": ("broadcast/otlp_protobuf.py", "broadcast/answers.py", "web/receiver.py"),
-    "google": ("broadcast/otlp_protobuf.py", "broadcast/answers.py", "web/receiver.py"),
+    # OTLP in reads exports and answers them.
+    "opentelemetry": (
+        "broadcast/otlp_protobuf.py",
+        "broadcast/answers.py",
+        "broadcast/sources/otlp_reader.py",
+        "broadcast/sources/otlp_answer.py",
+        "web/receiver.py",
+    ),
+    "google": (
+        "broadcast/otlp_protobuf.py",
+        "broadcast/answers.py",
+        "broadcast/sources/otlp_reader.py",
+        "web/receiver.py",
+    ),
     "yaml": ("broadcast/gateway/",),
 }
 # Modules that reach the network, a file or the clock; ring 0 has no use for them.
