@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from broadcast import credentials
 from broadcast.errors import Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
-from broadcast.key_access import Keys
 from broadcast.store import Conn, Store, audit, limits, sessions, users, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import Vault
+from broadcast.workspace_life import Workspaces
 
 ROLES: Final = ("viewer", "member", "admin", "owner")
 """From the least to the most: each may do what the ones before it may."""
@@ -51,12 +51,11 @@ class DemoSecrets:
     management_key: str = field(repr=False)
 
 
-class Accounts(Keys):
+class Accounts(Workspaces):
     """Every use case about people and keys; each opens and closes its own transactions."""
 
     def __init__(self, store: Store, secret_key: bytes, vault: Vault, clock: Callable[[], int]) -> None:
-        super().__init__(store, secret_key, clock)
-        self._vault = vault
+        super().__init__(store, secret_key, vault, clock)
         self._testing: dict[int, threading.BoundedSemaphore] = {}
 
     # -- log-in ----------------------------------------------------------------------------------
@@ -119,26 +118,6 @@ class Accounts(Keys):
                 raise Conflict("A user with this address exists already.", field="email")
             return users.create(conn, email=email, password_hash=password_hash, now_us=now_us)
 
-    def create_workspace(self, *, name: str, owner: User, now_us: int, demo: bool = False) -> Workspace:
-        """Make a workspace that belongs to the user."""
-        if not name.strip():
-            raise SettingsError({"name": "Give the workspace a name."})
-        with self._store.write() as conn:
-            made = workspaces.create(
-                conn, name=name.strip(), content_key=self._vault.new_content_key(), demo=demo, now_us=now_us
-            )
-            users.add_member(conn, workspace_id=made.id, user_id=owner.id, role="owner")
-            audit.record(
-                conn,
-                workspace_id=made.id,
-                user_id=owner.id,
-                action="workspace_created",
-                target=made.uid,
-                detail={"name": made.name},
-                now_us=now_us,
-            )
-            return made
-
     def require_role(self, user_id: int, workspace_id: int, at_least: str) -> str:
         """Return the user's role; `NotFound` for a stranger, `Forbidden` for one who may not do this."""
         with self._store.read() as conn:
@@ -148,23 +127,6 @@ class Accounts(Keys):
         if ROLES.index(role) < ROLES.index(at_least):
             raise Forbidden(f"This needs the role {at_least}; yours is {role}.")
         return role
-
-    def workspace_of(self, key: ApiKey, uid: str | None = None) -> Workspace:
-        """Return the workspace a key acts in: its own, or with a management key another of its maker's.
-
-        A management key acts for the user who made it, so it ends where they are no longer owner or admin.
-        """
-        with self._store.read() as conn:
-            home = workspaces.by_id(conn, key.workspace_id)
-            target = home if uid is None else workspaces.by_uid(conn, uid)
-            if target is None or (key.kind != "management" and target.id != key.workspace_id):
-                raise NotFound("There is no such workspace.")
-            role = users.role_of(conn, target.id, key.user_id) if key.kind == "management" else "owner"
-        if role in {"owner", "admin"}:
-            return target
-        if target.id == key.workspace_id:
-            raise Forbidden("Whoever made this management key no longer manages the workspace.")
-        raise NotFound("There is no such workspace.")
 
     def require_sender(self, key: ApiKey) -> None:
         """Raise `Forbidden` for a management key whose maker no longer manages the workspace it sends to."""

@@ -1,6 +1,6 @@
 """What the pages show of a workspace: its requests, one request with its spans, keys, members, attempts.
 
-Each function opens one read transaction and returns records; only a name and a last visit are ever written.
+Each function opens one read transaction and returns records; only a last visit is ever written.
 """
 
 from collections.abc import Iterable
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from broadcast import genai, receipt_parser
-from broadcast.errors import NotFound, SettingsError
+from broadcast.errors import NotFound
 from broadcast.receipt import Receipt
 from broadcast.span import ResourceSpans
 from broadcast.store import (
     Conn,
     Store,
     attempts,
-    audit,
     cursors,
     destinations,
     keys,
@@ -144,24 +143,6 @@ def members_of(store: Store, workspace: Workspace) -> list[tuple[User, str]]:
     """Return a workspace's members with their roles."""
     with store.read() as conn:
         return users.members(conn, workspace.id)
-
-
-def rename(store: Store, workspace: Workspace, user: User, name: str, now_us: int) -> None:
-    """Change a workspace's name; its addresses stay."""
-    name = name.strip()
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise SettingsError({"name": "Enter a name of 1 to 100 characters."})
-    with store.write() as conn:
-        workspaces.change(conn, workspace.id, name=name, now_us=now_us)
-        audit.record(
-            conn,
-            workspace_id=workspace.id,
-            user_id=user.id,
-            action="workspace_renamed",
-            target=workspace.uid,
-            detail={"name": name},
-            now_us=now_us,
-        )
 
 
 # -- fates of a page -----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Final
 from broadcast import failpoints, fates, guests, privacy
 from broadcast.destination import Verdict
 from broadcast.fates import Fate
-from broadcast.store import Conn, attempts, retention, sweeps
+from broadcast.store import Conn, attempts, departures, retention, sweeps
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
 
@@ -26,6 +26,9 @@ _CHORES: Final = 16
 
 _DAY_US: Final = 86_400_000_000
 AUDIT_US: Final = 400 * _DAY_US
+DEPARTED_US: Final = 10 * 60_000_000
+"""Longer than a send, a lease, a remembered key and the patience of ingest together."""
+
 _CONTENT_LEVELS: Final = tuple(filter(privacy.wants_content, ("metadata", "hashed", "redacted", "full")))
 _log: Final = logging.getLogger(__name__)
 
@@ -71,6 +74,7 @@ class Retention:
                 self._walk(sweeps.replayed_dead_letters_before),
                 self._walk(sweeps.replays_before),
                 self._small,
+                _departed,
             )
         )
 
@@ -183,6 +187,15 @@ class Retention:
             limit=AT_ONCE // 4,
         )
         return count > 0
+
+
+def _departed(conn: Conn, now_us: int) -> bool:
+    """Take a step with a deleted workspace, once nobody can be in the middle of something there."""
+    workspace_id = departures.departed_before(conn, now_us - DEPARTED_US)
+    if workspace_id is None:
+        return False
+    departures.forget(conn, workspace_id, AT_ONCE)
+    return True
 
 
 def _guests(workspace_id: int) -> Chore:

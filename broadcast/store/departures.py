@@ -1,23 +1,28 @@
 """Workspaces that were deleted: out of reach at once, their rows gone in small steps."""
 
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Column, Connection, Select, Table, delete, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+    delete,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql import ColumnElement
 
 from broadcast.store.tables import (
     api_keys,
-    attempts,
-    audit_log,
-    contents,
-    cursors,
-    dead_letters,
     destinations,
-    heads,
     memberships,
-    notices,
+    metadata,
     passed_tests,
-    receipts,
-    replays,
     users,
     workspaces,
 )
@@ -37,8 +42,8 @@ def depart(conn: Connection, workspace_id: int, *, now_us: int) -> None:
             content_key=b"",
             notify_webhook=None,
             notify_webhook_host=None,
-            # Its name in addresses is free for another one.
-            slug=workspaces.c.uid,
+            # Its own is free again, and no slug that a person may choose looks like this.
+            slug=literal("~") + workspaces.c.uid,
         )
     )
     conn.execute(
@@ -61,44 +66,36 @@ def departed_before(conn: Connection, horizon_us: int) -> int | None:
 
 
 def forget(conn: Connection, workspace_id: int, limit: int) -> None:
-    """Delete at most `limit` rows of a departed workspace; the last step takes the workspace itself."""
-    for table, key in _LONG:
-        if _delete(conn, table, key, _rows_of(table, key, workspace_id).limit(limit)):
+    """Delete at most `limit` rows of what a departed workspace owns, then the workspace itself."""
+    for table in reversed(metadata.sorted_tables):
+        owner = _owner(table)
+        if owner is not None and _delete(conn, table, _of(owner, workspace_id), limit):
             return
-    for table in _LAST:
-        conn.execute(delete(table).where(table.c.workspace_id == workspace_id))
     conn.execute(delete(workspaces).where(workspaces.c.id == workspace_id))
 
 
-_LONG: Final[tuple[tuple[Table, tuple[Column[int], ...]], ...]] = (
-    (contents, (contents.c.workspace_id, contents.c.seq)),
-    (receipts, (receipts.c.workspace_id, receipts.c.seq)),
-    (dead_letters, (dead_letters.c.id,)),
-    (notices, (notices.c.id,)),
-    (attempts, (attempts.c.id,)),
-    (replays, (replays.c.id,)),
-    (audit_log, (audit_log.c.id,)),
-)
-_LAST: Final = (cursors, destinations, api_keys, heads)
-_BY_DESTINATION: Final = (attempts, dead_letters, replays)
-"""Found by the index on their destination: none of them has one on the workspace."""
+def _owner(table: Table) -> Column[int] | None:
+    """Return the column by which a table's rows belong to a workspace: one that an index begins with.
+
+    Derived, so that a table that is added to the schema is not forgotten here.
+    """
+    owning = [table.c[name] for name in ("workspace_id", "destination_id") if name in table.c]
+    keys = [next(iter(key.columns)) for key in (*table.indexes, *table.constraints) if isinstance(key, _KEYS)]
+    return next((column for column in owning if column in keys), next(iter(owning), None))
 
 
-def _rows_of(table: Table, key: tuple[Column[int], ...], workspace_id: int) -> Select[*tuple[Any, ...]]:
-    if table not in _BY_DESTINATION:
-        return select(*key).where(table.c.workspace_id == workspace_id)
-    own = select(destinations.c.id).where(destinations.c.workspace_id == workspace_id)
-    return select(*key).where(table.c.destination_id.in_(own))
+_KEYS: Final = (Index, PrimaryKeyConstraint, UniqueConstraint)
 
 
-def _delete(
-    conn: Connection,
-    table: Table,
-    key: tuple[Column[int], ...],
-    query: Select[*tuple[Any, ...]],
-) -> int:
-    found = [tuple(row) for row in conn.execute(query)]
+def _of(owner: Column[int], workspace_id: int) -> ColumnElement[bool]:
+    if owner.name == "workspace_id":
+        return owner == workspace_id
+    return owner.in_(select(destinations.c.id).where(destinations.c.workspace_id == workspace_id))
+
+
+def _delete(conn: Connection, table: Table, which: ColumnElement[bool], limit: int) -> int:
+    key = tuple(table.primary_key.columns)
+    found = [tuple(row) for row in conn.execute(select(*key).where(which).limit(limit))]
     if not found:
         return 0
-    which = key[0].in_([row[0] for row in found]) if len(key) == 1 else tuple_(*key).in_(found)
-    return conn.execute(delete(table).where(which)).rowcount
+    return conn.execute(delete(table).where(tuple_(*key).in_(found))).rowcount

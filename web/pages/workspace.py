@@ -44,7 +44,9 @@ def rename() -> ResponseReturnValue:
     services, viewer = security.services(), security.viewer()
     name = request.form.get("name", "")
     try:
-        activity.rename(services.store, viewer.workspace, viewer.user, name, services.clock())
+        services.accounts.change_workspace(
+            viewer.workspace, viewer.user.id, {"name": name}, now_us=services.clock()
+        )
     except SettingsError as error:
         return _render(wrong=error.problems["name"], name=name), 422
     return _back("named")
