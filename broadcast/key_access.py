@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from broadcast import credentials
@@ -114,6 +114,11 @@ class Keys:
         with self._store.read() as conn:
             return keys.list_for(conn, workspace_id)
 
+    def makers_of(self, found: Iterable[ApiKey]) -> dict[int, str]:
+        """Return the outside ids of the users who made some keys, by inside id."""
+        with self._store.read() as conn:
+            return keys.makers(conn, found)
+
     def key_of(self, workspace_id: int, key_hash: str) -> ApiKey:
         """Return one of a workspace's keys by its public hash."""
         with self._store.read() as conn:
@@ -124,21 +129,28 @@ class Keys:
 
     def authenticate(self, bearer: str) -> ApiKey | None:
         """Return the live key behind a bearer token, remembered for two seconds; None for anything else."""
-        if not credentials.looks_like_key(bearer):
-            return None
         now_us = self._clock()
-        mark = verifier(self._pepper, bearer)
-        known = self._known.get(mark)
-        if known is None or not 0 <= now_us - known[1] < _KEY_CACHE_US:
-            known = self._look_up(mark, now_us)
-        if known is None:
-            return None
-        key = known[0]
-        if not key.works(now_us):
+        key = self._known_as(bearer, now_us)
+        if key is None or not key.works(now_us):
             return None
         if now_us - self._touched.get(key.id, key.last_used_at_us or 0) >= _MINUTE_US:
             self._touch(key.id, now_us)
         return key
+
+    def resting(self, bearer: str) -> ApiKey | None:
+        """Return the key behind a bearer token that is switched off or past its date; None for any other."""
+        now_us = self._clock()
+        key = self._known_as(bearer, now_us)
+        return None if key is None or key.revoked_at_us is not None or key.works(now_us) else key
+
+    def _known_as(self, bearer: str, now_us: int) -> ApiKey | None:
+        if not credentials.looks_like_key(bearer):
+            return None
+        mark = verifier(self._pepper, bearer)
+        known = self._known.get(mark)
+        if known is None or not 0 <= now_us - known[1] < _KEY_CACHE_US:
+            known = self._look_up(mark, now_us)
+        return None if known is None else known[0]
 
     def _forget(self, which: Callable[[ApiKey], bool]) -> None:
         """Let go of what is remembered of some keys, so that they are judged anew."""

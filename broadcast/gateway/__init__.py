@@ -1,27 +1,30 @@
-"""Serve chat requests over upstream providers, and hand back the receipt of each."""
+"""Serve requests of four APIs over upstream providers, and hand back the receipt of each."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import msgspec
-
+from broadcast.errors import Unavailable
 from broadcast.gateway import demo, listing, upstreams
+from broadcast.gateway.apis import PATHS, Api
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
-from broadcast.gateway.request import BadRequest, Request, parse
+from broadcast.gateway.refusal import Refusal
+from broadcast.gateway.request import Request, parse
 from broadcast.gateway.route import AllFailed, Streaming, Whole, answer
+from broadcast.gateway.shapes import SHAPES
 from broadcast.gateway.slots import Slots
 from broadcast.gateway.splice import with_id
 from broadcast.gateway.stream import Relay
-from broadcast.gateway.upstreams import Upstreams
+from broadcast.gateway.upstreams import Model, Upstreams
 from broadcast.outbound import Outbound
-from broadcast.receipt import Error, KeyRef, Receipt
+from broadcast.receipt import KeyRef, Receipt
 
-__all__ = ["Answer", "Gateway", "Upstreams", "load_upstreams"]
+__all__ = ["PATHS", "SHAPES", "Answer", "Api", "Gateway", "Refusal", "Upstreams", "load_upstreams"]
 
-_JSON: Final = "application/json"
+_log: Final = logging.getLogger(__name__)
 
 
 class Key(Protocol):
@@ -43,7 +46,7 @@ class Answer:
     status: int
     body: "bytes | Relay"
     headers: dict[str, str] = field(default_factory=dict)
-    receipt: Callable[[], Receipt | None] = lambda: None
+    receipt: Callable[[], Receipt]
 
 
 def load_upstreams(path: Path | None, variables: Mapping[str, str], *, with_demo: bool) -> Upstreams:
@@ -54,7 +57,7 @@ def load_upstreams(path: Path | None, variables: Mapping[str, str], *, with_demo
 
 
 class Gateway:
-    """Routes chat requests; `clock` counts microseconds, `namespace` owns the models without a maker."""
+    """Routes requests; `clock` counts microseconds, `namespace` owns the models without a maker."""
 
     def __init__(
         self, models: Upstreams, namespace: str, clock: Callable[[], int], slots: Slots | None = None
@@ -69,81 +72,115 @@ class Gateway:
         """Return the models in OpenRouter's shape, which the OpenAI SDK reads as well."""
         return listing.listing(self._models.values(), owner=self._namespace, created_s=self._created_s)
 
-    def chat(
-        self, body: bytes, *, workspace_id: int, key: Key, headers: Mapping[str, str], now_us: int
+    def serve(
+        self, api: Api, body: bytes, *, workspace_id: int, key: Key, headers: Mapping[str, str], now_us: int
     ) -> Answer:
-        """Serve one request; raise `Unavailable` when no slot is free."""
+        """Serve one request; whatever becomes of it, there is an answer and a receipt."""
+        record = self._record(parse(SHAPES[api], body, headers), key, now_us)
         try:
-            request = parse(body, headers)
-        except BadRequest as bad:
-            return Answer(
-                status=bad.status,
-                body=error_body(bad.status, bad.message, reason="invalid_request", field_at_fault=bad.field),
-                headers={"Content-Type": _JSON},
+            return self._serve(record, workspace_id)
+        except Exception as error:  # noqa: BLE001 - a request must not be lost to a fault of ours
+            _log.exception("action=request_failed receipt=%s error=%s", record.id, type(error).__name__)
+            return _refused(
+                record, Refusal(status=500, reason="internal", message="The router failed. Try again.")
             )
-        give_back = self._slots.take(workspace_id)
-        streams = False
-        try:
-            served = self._serve(request, key, now_us, give_back)
-            streams = isinstance(served.body, Relay)
-            return served
-        finally:
-            if not streams:
-                give_back()
 
-    def _serve(self, request: Request, key: Key, now_us: int, give_back: Callable[[], None]) -> Answer:
+    def refuse(
+        self,
+        api: Api,
+        body: bytes,
+        refusal: Refusal,
+        *,
+        key: Key,
+        headers: Mapping[str, str],
+        now_us: int,
+    ) -> Answer:
+        """Answer a request that may not be served, with a receipt of what of it could be read."""
+        request = parse(SHAPES[api], body, headers)
+        if refusal.ends == "denied":
+            request = request.without_content()
+        return _refused(self._record(request, key, now_us), refusal)
+
+    def _record(self, request: Request, key: Key, now_us: int) -> Record:
         model = self._models.get(request.model)
-        record = Record(
+        return Record(
             request,
             system=model.system if model else None,
             api_key=KeyRef(hash=key.hash, name=key.name),
             now_us=now_us,
             clock=self._clock,
         )
-        headers = {"Content-Type": _JSON, "X-Trace-Id": record.trace_id}
-        if model is None:
-            message = f"The model {request.model} is not known. GET /api/v1/models lists what is."
-            return _refused(record, headers, 404, message, reason="model_not_found")
-        found = answer(record, model)
-        match found:
-            case AllFailed():
-                if found.retry_after and found.retry_after.isascii():
-                    headers["Retry-After"] = found.retry_after
-                return _refused(record, headers, found.status, found.message, reason="provider_error")
-            case Whole():
-                return _passed_on(record, headers, found)
-            case Streaming():
-                return _streamed(record, headers, found, give_back)
+
+    def _serve(self, record: Record, workspace_id: int) -> Answer:
+        found = self._model(record.request)
+        if isinstance(found, Refusal):
+            return _refused(record, found)
+        try:
+            give_back = self._slots.take(workspace_id)
+        except Unavailable as error:
+            wait = str(error.retry_after_s)
+            return _refused(
+                record, Refusal(status=503, reason="unavailable", message=str(error), retry_after=wait)
+            )
+        streams = False
+        try:
+            served = _routed(record, found, give_back)
+            streams = isinstance(served.body, Relay)
+            return served
+        finally:
+            if not streams:
+                give_back()
+
+    def _model(self, request: Request) -> Model | Refusal:
+        """Return the model that is asked for, or why there is none."""
+        if fault := request.fault:
+            return Refusal(
+                status=fault.status, reason="invalid_request", message=fault.message, field=fault.field
+            )
+        return self._models.get(request.model) or Refusal(
+            status=404,
+            reason="model_not_found",
+            message=f"The model {request.model} is not known. GET /api/v1/models lists what is.",
+        )
 
 
-def error_body(
-    status: int, message: str, *, reason: str, field_at_fault: str | None = None, **more: Any
-) -> bytes:
-    """Return an error in the form of the contract, which OpenAI's SDK reads as well."""
-    metadata = {"reason": reason, **({"field": field_at_fault} if field_at_fault else {}), **more}
-    return msgspec.json.encode({"error": {"code": status, "message": message, "metadata": metadata}})
+def _routed(record: Record, model: Model, give_back: Callable[[], None]) -> Answer:
+    found = answer(record, model)
+    match found:
+        case AllFailed():
+            wait = found.retry_after if found.retry_after and found.retry_after.isascii() else None
+            return _refused(
+                record,
+                Refusal(
+                    status=found.status, reason="provider_error", message=found.message, retry_after=wait
+                ),
+            )
+        case Whole():
+            return _passed_on(record, found)
+        case Streaming():
+            return _streamed(record, found, give_back)
 
 
-def _refused(record: Record, headers: dict[str, str], status: int, message: str, *, reason: str) -> Answer:
-    record.finish("error", Error(type=reason, message=message, code=status))
-    body = error_body(status, message, reason=reason, attempts=len(record.attempts), generation_id=record.id)
-    return Answer(status=status, body=body, headers=headers, receipt=record.receipt)
+def _refused(record: Record, refusal: Refusal) -> Answer:
+    record.finish(refusal.ends, refusal.error)
+    body = refusal.body(record.request.shape, attempts=len(record.attempts), generation_id=record.id)
+    headers = {**refusal.headers, "X-Trace-Id": record.trace_id}
+    return Answer(status=refusal.status, body=body, headers=headers, receipt=record.receipt)
 
 
-def _passed_on(record: Record, headers: dict[str, str], found: Whole) -> Answer:
-    headers["Content-Type"] = found.content_type
+def _passed_on(record: Record, found: Whole) -> Answer:
+    headers = {"Content-Type": found.content_type, "X-Trace-Id": record.trace_id}
     if found.status != 200:
         record.finish("error", error_of(found.document, f"The provider answered {found.status}."))
         return Answer(status=found.status, body=found.body, headers=headers, receipt=record.receipt)
     error = record.reading.error
     record.finish("error" if error else "succeeded", error)
-    body = found.body if error else with_id(found.body, record.id)
+    nameless = error is not None and "id" not in found.document
+    body = found.body if nameless else with_id(found.body, record.id)
     return Answer(status=200, body=body, headers=headers, receipt=record.receipt)
 
 
-def _streamed(
-    record: Record, headers: dict[str, str], found: Streaming, give_back: Callable[[], None]
-) -> Answer:
+def _streamed(record: Record, found: Streaming, give_back: Callable[[], None]) -> Answer:
     def ended() -> None:
         failed = record.error if record.error and record.error.type != "cancelled" else None
         found.tries.keep(
@@ -152,6 +189,11 @@ def _streamed(
         found.reply.close()
         give_back()
 
-    headers |= {"Content-Type": found.content_type, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    relay = Relay(record, found.pieces, hide_usage=not record.request.usage_asked, on_end=ended)
+    headers = {
+        "Content-Type": found.content_type,
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+        "X-Trace-Id": record.trace_id,
+    }
+    relay = Relay(record, found.pieces, on_end=ended)
     return Answer(status=200, body=relay, headers=headers, receipt=record.receipt)

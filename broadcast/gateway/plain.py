@@ -48,6 +48,14 @@ def is_filled_list(raw: Raw | None) -> bool:
         return False
 
 
+def is_filled(raw: Raw | None) -> bool:
+    """Look whether it is a text or a list with something in it, without reading it."""
+    if raw is None:
+        return False
+    written = bytes(raw).strip()
+    return is_filled_list(raw) if written.startswith(b"[") else written.startswith(b'"') and written != b'""'
+
+
 def _mended(data: bytes, constant: Callable[[str], Any] = str) -> Any:
     """Decode as Python does, which takes lone surrogates and numbers out of range, and replace them."""
     try:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from broadcast.errors import ReceiptError
 from broadcast.gateway.prices import Prices, cost_of
-from broadcast.gateway.reading import Reading
 from broadcast.gateway.request import Request
+from broadcast.json_text import MAX_DEPTH, holds_wide_integer
 from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, Status, Timing
 from broadcast.trace_context import trace_id_of
 
@@ -37,10 +38,9 @@ class Record:
     ) -> None:
         self.id = new_generation_id(now_us)
         self.request = request
-        self.reading = Reading()
+        self.reading = request.shape.reading()
         self.attempts: list[ProviderAttempt] = []
-        self.candidates = 0
-        self.router_ms: float | None = None
+        self.routing: Routing | None = None
         self.headers_ms: float | None = None
         self.first_token_ms: float | None = None
         self.prices: Prices | None = None
@@ -101,6 +101,7 @@ class Record:
             provider=last.provider if last else None,
             provider_slug=last.provider_slug if last else None,
             system=self._system,
+            api_type=request.api,
             streamed=request.streamed,
             finish_reason=reading.finish_reason,
             native_finish_reason=reading.native_finish_reason,
@@ -109,9 +110,7 @@ class Record:
             cost=cost_of(reading.raw_usage, usage, self.prices),
             timing=self._timing(last),
             attempts=tuple(self.attempts),
-            routing=Routing(candidates=self.candidates, duration_ms=self.router_ms)
-            if self.candidates
-            else None,
+            routing=self.routing,
             capabilities=request.capabilities,
             app=request.app,
             user_agent=request.user_agent,
@@ -122,14 +121,14 @@ class Record:
             trace=request.trace,
             traceparent=request.traceparent,
             api_key=self._api_key,
-            input=bounded(request.messages),
-            output=bounded(reading.messages),
+            input=bounded(request.asked),
+            output=bounded(reading.output),
         )
 
     def _timing(self, last: ProviderAttempt | None) -> Timing:
         return Timing(
             first_token_ms=self.first_token_ms,
-            router_ms=self.router_ms,
+            router_ms=self.routing.duration_ms if self.routing else None,
             provider_request_ms=last.start_ms if last else None,
             provider_headers_ms=self.headers_ms,
             provider_body_end_ms=round(last.start_ms + last.duration_ms, 3)
@@ -140,6 +139,10 @@ class Record:
 
 def bounded(content: Any) -> Any:
     """Return content that a receipt can hold: when it is too large, long texts (images as text) are cut."""
+    try:
+        holds_wide_integer(content)
+    except ReceiptError:
+        return f"[content nested deeper than {MAX_DEPTH} levels left out]"
     for longest in (_LONG_TEXT, 1024, 0):
         if content is None or len(msgspec.json.encode(content)) <= _CONTENT_BYTES:
             return content

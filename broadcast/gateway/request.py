@@ -1,43 +1,52 @@
-"""A chat request taken apart: what goes on to a provider, byte for byte, and what stays with us."""
+"""A request taken apart: what goes on to a provider, byte for byte, and what stays with us.
+
+What cannot be served is taken apart too, as far as it can be read: it has a receipt like any other.
+"""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
+from broadcast.errors import ReceiptError
 from broadcast.gateway.apis import Api
-from broadcast.gateway.plain import Raw, fields_of, is_filled_list, plain
+from broadcast.gateway.plain import fields_of, plain
+from broadcast.gateway.shape import Fields, Shape
+from broadcast.gateway.wishes import capabilities_of, parameters_of
+from broadcast.json_text import MAX_DEPTH, holds_wide_integer
 from broadcast.receipt import App
+from broadcast.trace_context import OUR_KEYS, caller_text
 
-_OURS: Final = ("trace", "session_id", "user")
-_PARAMETERS: Final[tuple[str, ...]] = (
-    "temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens", "seed", "stop", "n",
-    "frequency_penalty", "presence_penalty", "repetition_penalty", "reasoning_effort", "parallel_tool_calls",
-)  # fmt: skip
+UNKNOWN_MODEL: Final = "unknown"
+"""The model of a receipt whose request does not name one that can be read."""
 _LONGEST: Final = 256
+_TRACE_BYTES: Final = 64 * 1024
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-class BadRequest(Exception):  # noqa: N818 - it becomes an answer, by its status
-    """The body cannot be served: 400 when it is not JSON, else 422 with the field at fault."""
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Why a request cannot be served: 400 when it is not JSON, else 422 with the field at fault."""
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
-        self.status = 400 if field is None else 422
+    message: str
+    field: str | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return 400 if self.field is None else 422
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request; `fields` is what may be sent on, each value as the client wrote it."""
+    """One request; `fields` is what the client sent, each value as it wrote it."""
 
-    fields: dict[str, Raw]
+    shape: Shape
+    fields: Fields
     model: str
     streamed: bool
-    usage_asked: bool
     trace: dict[str, Any] | None
     session_id: str | None
     user: str | None
@@ -45,84 +54,137 @@ class Request:
     app: App | None
     user_agent: str | None
     origin: str | None
-    api: Api = "chat"
-
-    def body_for(self, upstream_model: str, *, ask_usage: bool) -> bytes:
-        """Return the body a provider gets: its own model name, and our wish for usage when there is one."""
-        fields = dict(self.fields)
-        fields["model"] = Raw(msgspec.json.encode(upstream_model))
-        if ask_usage and self.streamed and not self.usage_asked:
-            options = plain(fields.get("stream_options"))
-            wished = {**(options if isinstance(options, dict) else {}), "include_usage": True}
-            fields["stream_options"] = Raw(msgspec.json.encode(wished))
-        return msgspec.json.encode(fields)
+    fault: Fault | None
 
     @property
-    def messages(self) -> Any:
-        """The messages as plain values, fit for a receipt."""
-        return plain(self.fields["messages"])
+    def api(self) -> Api:
+        """Which API it speaks."""
+        return self.shape.api
+
+    @property
+    def hides_usage(self) -> bool:
+        """Whether the client is not to see the usage that we ask for."""
+        return self.streamed and not self.shape.asks_usage(self.fields)
+
+    def body_for(self, upstream_model: str, *, ask_usage: bool, without: Collection[str] = ()) -> bytes:
+        """Return the body a provider gets: its own model name, and our wish for usage when there is one."""
+        wished = ask_usage and self.hides_usage
+        fields = self.shape.onward(self.shape.asking_usage(self.fields) if wished else self.fields)
+        kept = {name: value for name, value in fields.items() if name not in without}
+        return msgspec.json.encode({**kept, "model": upstream_model})
+
+    @property
+    def asked(self) -> Any:
+        """What is asked, as plain values fit for a receipt."""
+        return self.shape.asked(self.fields) if self.fields else None
 
     @property
     def parameters(self) -> dict[str, Any] | None:
-        """The parameters worth telling, and how many tools were offered."""
-        known = {name: plain(self.fields[name]) for name in _PARAMETERS if name in self.fields}
-        told = {name: value for name, value in known.items() if value is not None}
-        tools = plain(self.fields.get("tools"))
-        if isinstance(tools, list) and tools:
-            told["tools_offered"] = len(tools)
-        return told or None
+        """The parameters worth telling."""
+        return parameters_of(self.fields)
 
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What the request needed of a model beyond text."""
-        form = plain(self.fields.get("response_format"))
-        structured = isinstance(form, dict) and form.get("type") == "json_schema"
-        tools = plain(self.fields.get("tools"))
-        wanted = {"structured_outputs": structured, "tools": isinstance(tools, list) and bool(tools)}
-        return tuple(name for name, used in wanted.items() if used)
+        return capabilities_of(self.fields, self.asked)
+
+    def without_content(self) -> "Request":
+        """Return what may be kept of a request that was denied: nothing of it was to be read."""
+        return replace(self, fields={})
 
 
-def parse(body: bytes, headers: Mapping[str, str]) -> Request:
-    """Return the request; header names may be in any case; raise `BadRequest`."""
-    try:
-        fields = fields_of(body)
-    except ValueError as error:
-        raise BadRequest(str(error)) from None
+def parse(shape: Shape, body: bytes, headers: Mapping[str, str]) -> Request:
+    """Return the request, with the first thing that is wrong with it; header names may be in any case."""
     given = {name.lower(): value for name, value in headers.items()}
-    model = plain(fields.get("model"))
-    if not isinstance(model, str) or not 0 < len(model) <= _LONGEST:
-        raise BadRequest("`model` must be a string of 1 to 256 characters.", field="model")
-    if not is_filled_list(fields.get("messages")):
-        raise BadRequest("`messages` must be a list with at least one message.", field="messages")
-    trace = plain(fields.get("trace"))
-    if trace is not None and not isinstance(trace, dict):
-        raise BadRequest("`trace` must be an object.", field="trace")
-    stream = plain(fields.get("stream"))
-    if stream is not None and not isinstance(stream, bool):
-        raise BadRequest("`stream` must be true or false.", field="stream")
-    options = plain(fields.get("stream_options"))
-    session_id = _text(plain(fields.get("session_id")), "session_id")
+    read = _Reader(shape, body)
+    model = read.model()
+    read.content()
+    trace = read.trace()
+    streamed = read.streamed()
+    session_id = read.text("session_id", plain(read.fields.get("session_id")))
     return Request(
-        fields={name: value for name, value in fields.items() if name not in _OURS},
+        shape=shape,
+        fields=read.fields,
         model=model,
-        streamed=bool(stream),
-        usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
+        streamed=streamed,
         trace=trace,
-        session_id=session_id or _text(given.get("x-session-id"), "x-session-id"),
-        user=_text(plain(fields.get("user")), "user"),
+        session_id=session_id or read.text("x-session-id", given.get("x-session-id")),
+        user=read.text(*shape.user(read.fields)),
         traceparent=_header(given, "traceparent"),
         app=_app(given),
         user_agent=_header(given, "user-agent"),
         origin=_header(given, "origin"),
+        fault=read.fault,
     )
 
 
-def _text(value: Any, name: str) -> str | None:
-    if value is None or value == "":
+class _Reader:
+    """Reads field after field; what is wrong is left out and told, the first of it to the client."""
+
+    def __init__(self, shape: Shape, body: bytes) -> None:
+        self._shape = shape
+        self.fault: Fault | None = None
+        self.fields: Fields = {}
+        try:
+            self.fields = fields_of(body)
+        except ValueError as error:
+            self.fault = Fault(message=str(error))
+
+    def _wrong(self, field: str, message: str) -> None:
+        self.fault = self.fault or Fault(message=message, field=field)
+
+    def model(self) -> str:
+        model = plain(self.fields.get("model"))
+        if isinstance(model, str) and 0 < len(model) <= _LONGEST:
+            return model
+        self._wrong("model", f"`model` must be a string of 1 to {_LONGEST} characters.")
+        return UNKNOWN_MODEL
+
+    def content(self) -> None:
+        if missing := self._shape.missing(self.fields):
+            self._wrong(*missing)
+
+    def streamed(self) -> bool:
+        if not self._shape.streams:
+            return False
+        stream = plain(self.fields.get("stream"))
+        if stream is not None and not isinstance(stream, bool):
+            self._wrong("stream", "`stream` must be true or false.")
+        return stream is True
+
+    def text(self, name: str, value: Any) -> str | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, str) and len(value) <= _LONGEST:
+            return value
+        self._wrong(name, f"`{name}` must be a string of at most {_LONGEST} characters.")
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST:
-        raise BadRequest(f"`{name}` must be a string of at most 256 characters.", field=name)
-    return value
+
+    def trace(self) -> dict[str, Any] | None:
+        raw = self.fields.get("trace")
+        if raw is None or bytes(raw).strip() == b"null":
+            return None
+        trace = plain(raw)
+        if trace is None or (isinstance(trace, dict) and _is_too_deep(trace)):
+            self._wrong("trace", f"`trace` is nested too deeply: send at most {MAX_DEPTH} levels.")
+        elif not isinstance(trace, dict):
+            self._wrong("trace", "`trace` must be an object.")
+        elif len(bytes(raw)) > _TRACE_BYTES:
+            self._wrong("trace", f"`trace` is larger than {_TRACE_BYTES} bytes: send ids and labels alone.")
+        else:
+            return trace
+        # What says where the spans belong is kept even so.
+        held = trace if isinstance(trace, dict) else {}
+        kept = {key: held[key] for key in OUR_KEYS if 0 < len(caller_text(held, key)) <= _LONGEST}
+        return kept or None
+
+
+def _is_too_deep(trace: dict[str, Any]) -> bool:
+    try:
+        holds_wide_integer(trace)
+    except ReceiptError:
+        return True
+    return False
 
 
 def _header(given: Mapping[str, str], name: str) -> str | None:

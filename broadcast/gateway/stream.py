@@ -1,36 +1,35 @@
-"""Pass a stream of server-sent events on as it comes, measuring; only the id of each chunk changes."""
+"""Pass a stream of server-sent events on as it comes, measuring; only the id of the answer changes.
 
+https://html.spec.whatwg.org/multipage/server-sent-events.html : lines end with CRLF, LF or CR, an empty line
+ends an event, and several `data` lines are one text with line breaks between them.
+"""
+
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import msgspec
-
 from broadcast.errors import SendFailed
 from broadcast.gateway.plain import plain
 from broadcast.gateway.record import Record
-from broadcast.gateway.splice import with_id
 from broadcast.receipt import Error
 
+_log: Final = logging.getLogger(__name__)
 _EVENT_END: Final = re.compile(rb"\n\r?\n|\r\r")
-_DATA: Final = re.compile(rb"^(data: ?)([^\r\n]*)", re.MULTILINE)
+_DATA: Final = re.compile(rb"(?:\A|(?<=[\r\n]))(data: ?)([^\r\n]*)")
 _EVENT_BYTES: Final = 16 * 2**20
+_OVERLAP: Final = 2
+"""So many bytes of the end of an event may have come with an earlier piece."""
 
 
 class Relay:
     """The body of a streamed answer: iterate to send it, `close` always; closing early is a cancel."""
 
-    def __init__(
-        self,
-        record: Record,
-        pieces: Iterator[bytes],
-        *,
-        hide_usage: bool,
-        on_end: Callable[[], None],
-    ) -> None:
+    def __init__(self, record: Record, pieces: Iterator[bytes], *, on_end: Callable[[], None]) -> None:
         self._record = record
+        self._shape = record.request.shape
         self._pieces = pieces
-        self._hide_usage = hide_usage
+        self._hide_usage = record.request.hides_usage
         self._on_end = on_end
         self._buffer = b""
         self._done = False
@@ -69,34 +68,51 @@ class Relay:
         return self._events(piece)
 
     def _events(self, piece: bytes) -> bytes:
+        seen = max(0, len(self._buffer) - _OVERLAP)
         self._buffer += piece
         out, position = [], 0
-        for end in _EVENT_END.finditer(self._buffer):
+        for end in _EVENT_END.finditer(self._buffer, seen):
             out.append(self._event(self._buffer[position : end.end()]))
             position = end.end()
         self._buffer = self._buffer[position:]
         return b"".join(out)
 
     def _event(self, event: bytes) -> bytes:
+        """Return one event as it goes out."""
         lines = list(_DATA.finditer(event))
         data = b"\n".join(line.group(2) for line in lines)
+        document = _object(data)
+        if document is None:
+            # Without the empty line between them, the events of some providers come as one.
+            return _with_texts(event, lines, [self._line(line.group(2)) for line in lines])
+        self._read(document)
+        if self._hide_usage and self._shape.is_extra(document):
+            return b""
+        return _with_texts(event, lines, self._own(data, document).split(b"\n"))
+
+    def _line(self, data: bytes) -> bytes:
         if data.strip() == b"[DONE]":
             self._done = True
-        if not data.lstrip().startswith(b"{"):
-            return event
-        document = plain(data)
-        if self._record.reading.chunk(document) and self._record.first_token_ms is None:
+        document = _object(data)
+        if document is None:
+            return data
+        self._read(document)
+        return self._own(data, document)
+
+    def _own(self, data: bytes, document: dict[str, Any]) -> bytes:
+        return self._shape.own(data, document, self._record.id)
+
+    def _read(self, document: dict[str, Any]) -> None:
+        """Take in what the receipt wants to know; the client's answer never suffers for it."""
+        reading = self._record.reading
+        try:
+            brought = reading.chunk(document)
+        except Exception as error:  # noqa: BLE001 - a provider may send anything
+            _log.warning("action=chunk_not_read receipt=%s error=%s", self._record.id, type(error).__name__)
+            return
+        if brought and self._record.first_token_ms is None:
             self._record.first_token_ms = self._record.offset_ms()
-        if self._hide_usage and _is_extra(document):
-            return b""
-        if (
-            len(lines) != 1
-            or not isinstance(document, dict)
-            or ("error" in document and "id" not in document)
-        ):
-            return event
-        line = lines[0]
-        return event[: line.start(2)] + with_id(data, self._record.id) + event[line.end(2) :]
+        self._done = self._done or reading.ended
 
     def _rest(self) -> bytes:
         """End the stream; what came after the last blank line still goes on."""
@@ -119,17 +135,24 @@ class Relay:
             self._finish()
             return b""
         self._record.finish("error", Error(type=reason, message=message, code=502))
-        chunk = {
-            "id": self._record.id,
-            "object": "chat.completion.chunk",
-            "created": int(self._record.id.split("-")[1]),
-            "model": self._record.request.model,
-            "error": {"code": 502, "message": message, "metadata": {"error_type": "provider_unavailable"}},
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
-        }
-        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+        return self._shape.broken(
+            self._record.reading,
+            generation_id=self._record.id,
+            model=self._record.request.model,
+            message=message,
+        )
 
 
-def _is_extra(document: Any) -> bool:
-    """Whether a chunk is the one that `include_usage` adds: usage and no choices."""
-    return isinstance(document, dict) and document.get("choices") == [] and bool(document.get("usage"))
+def _object(data: bytes) -> dict[str, Any] | None:
+    """Return an event's data where it is a JSON object."""
+    document = plain(data) if data.lstrip().startswith(b"{") else None
+    return document if isinstance(document, dict) else None
+
+
+def _with_texts(event: bytes, lines: list["re.Match[bytes]"], texts: list[bytes]) -> bytes:
+    """Return an event with other texts in its data lines."""
+    out, position = [], 0
+    for line, text in zip(lines, texts, strict=True):
+        out.append(event[position : line.start(2)] + text)
+        position = line.end(2)
+    return b"".join(out) + event[position:]

@@ -1,79 +1,120 @@
-"""POST /api/v1/chat/completions and GET /api/v1/models, for the OpenAI and OpenRouter SDKs."""
+"""The gateway: chat, messages, responses, embeddings and models, as the official SDKs ask for them."""
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from broadcast.errors import Forbidden, Unavailable
-from broadcast.gateway import error_body
+from broadcast.gateway import PATHS, SHAPES, Answer, Api, Refusal
 from broadcast.runtime import Services
+from broadcast.store.keys import ApiKey
+from web.api.access import bearer_of
 
 _log: Final = logging.getLogger(__name__)
 _BODY_BYTES: Final = 32 * 2**20
+_NO_KEY: Final = Refusal(
+    status=401,
+    reason="unauthorized",
+    message="Send a valid API key: Authorization: Bearer sk-..., or x-api-key: sk-...",
+)
+_RESTING: Final = Refusal(
+    status=401,
+    reason="key_not_active",
+    message="This key has expired or is switched off: Settings, under Keys, says which.",
+    ends="denied",
+)
+_NO_SCOPE: Final = Refusal(
+    status=403, reason="missing_scope", message="This key may not send requests to models.", ends="denied"
+)
+_TOO_LARGE: Final = Refusal(
+    status=413,
+    reason="too_large",
+    message=f"The body is larger than {_BODY_BYTES} bytes: send less at once.",
+)
+_LEFT: Final = Refusal(
+    status=400,
+    reason="cancelled",
+    message="The client has disconnected before its request was complete.",
+    ends="cancelled",
+)
 
 
 def blueprint(services: Services) -> Blueprint:
     """Return the routes of the gateway."""
     routes = Blueprint("chat", __name__)
-
-    @routes.post("/api/v1/chat/completions")
-    def chat_completions() -> Response:
-        key = _allowed(services)
-        return key if isinstance(key, Response) else _chat(services, key)
+    for api, path in PATHS.items():
+        routes.add_url_rule(
+            f"/api/v1{path}", endpoint=api, view_func=partial(_ask, services, api), methods=["POST"]
+        )
 
     @routes.get("/api/v1/models")
     def models() -> Response | dict[str, Any]:
-        key = _allowed(services)
-        return key if isinstance(key, Response) else services.gateway.models()
+        try:
+            _, refusal = _asking(services)
+        except Unavailable as error:
+            refusal = _unavailable(error)
+        return services.gateway.models() if refusal is None else _refused("chat", refusal)
 
     return routes
 
 
-def _allowed(services: Services) -> Any:
-    """Return the key that asks, or the answer that refuses it."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
+def _ask(services: Services, api: Api) -> Response:
+    """Answer one request; from here on a key that is known has a receipt, whatever comes."""
     try:
-        key = services.accounts.authenticate(bearer) if bearer else None
-        if key is not None:
-            services.accounts.require_sender(key)
+        key, refusal = _asking(services)
     except Unavailable as error:
-        return _unavailable(error)
-    except Forbidden as error:
-        return _error(403, str(error), reason="forbidden")
+        return _refused(api, _unavailable(error))
     if key is None:
-        refused = _error(401, "Send a valid API key: Authorization: Bearer sk-...", reason="unauthorized")
-        refused.headers["WWW-Authenticate"] = "Bearer"
-        return refused
-    if key.kind != "management" and "chat" not in key.scopes:
-        return _error(403, "This key may not send chat requests.", reason="missing_scope")
-    return key
+        return _refused(api, refusal or _NO_KEY)
+    body, unread = _body()
+    refusal = refusal or unread
+    headers, now_us = dict(request.headers), services.clock()
+    if refusal is None:
+        answer = services.gateway.serve(
+            api, body, workspace_id=key.workspace_id, key=key, headers=headers, now_us=now_us
+        )
+    else:
+        answer = services.gateway.refuse(api, body, refusal, key=key, headers=headers, now_us=now_us)
+    return _with_receipt(services, key, answer)
 
 
-def _chat(services: Services, key: Any) -> Response:
+def _asking(services: Services) -> tuple[ApiKey | None, Refusal | None]:
+    """Return the key that asks, and why it may not; without a key there is nobody to keep a receipt for."""
+    token = (
+        bearer_of(request.headers.get("Authorization", "")) or request.headers.get("x-api-key", "").strip()
+    )
+    key = services.accounts.authenticate(token) if token else None
+    if key is None:
+        resting = services.accounts.resting(token) if token else None
+        return resting, _NO_KEY if resting is None else _RESTING
+    try:
+        services.accounts.require_sender(key)
+    except Forbidden as error:
+        # It ended with its maker's role: what it says is no longer the workspace's.
+        return None, Refusal(status=403, reason="forbidden", message=str(error))
+    return key, None if key.kind == "management" or "chat" in key.scopes else _NO_SCOPE
+
+
+def _body() -> tuple[bytes, Refusal | None]:
+    """Return what was sent, or nothing and why."""
     request.max_content_length = _BODY_BYTES
     try:
-        body = request.get_data(cache=False)
-        answer = services.gateway.chat(
-            body,
-            workspace_id=key.workspace_id,
-            key=key,
-            headers=dict(request.headers),
-            now_us=services.clock(),
-        )
+        return request.get_data(cache=False), None
     except RequestEntityTooLarge:
-        return _error(413, f"The body is larger than {_BODY_BYTES} bytes.", reason="too_large")
-    except Unavailable as error:
-        return _unavailable(error)
+        return b"", _TOO_LARGE
+    except (ClientDisconnected, OSError):
+        return b"", _LEFT
+
+
+def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Response:
+    """Return the answer; its receipt is offered after the last byte, or when the client has gone."""
 
     def offer() -> None:
-        """Keep the receipt; the client has its answer, so a failure is only logged."""
         try:
-            receipt = answer.receipt()
-            if receipt is not None:
-                services.ingest.offer(key.workspace_id, receipt, key)
+            services.ingest.offer(key.workspace_id, answer.receipt(), key)
         except Exception:  # noqa: BLE001 - the request has been answered and must not fail for its receipt
             _log.exception("action=receipt_lost")
 
@@ -82,11 +123,9 @@ def _chat(services: Services, key: Any) -> Response:
     return response
 
 
-def _unavailable(error: Unavailable) -> Response:
-    response = _error(503, str(error), reason="unavailable")
-    response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
+def _unavailable(error: Unavailable) -> Refusal:
+    return Refusal(status=503, reason="unavailable", message=str(error), retry_after=str(error.retry_after_s))
 
 
-def _error(status: int, message: str, *, reason: str) -> Response:
-    return Response(error_body(status, message, reason=reason), status, content_type="application/json")
+def _refused(api: Api, refusal: Refusal) -> Response:
+    return Response(refusal.body(SHAPES[api]), refusal.status, refusal.headers)

@@ -66,7 +66,8 @@ models:
 def chat(gateway: Gateway) -> Chat:
     def ask(headers: dict[str, str] | None = None, workspace_id: int = 1, **fields: Any) -> Answer:
         body = {"model": "acme/one", "messages": [{"role": "user", "content": "Hi"}], **fields}
-        return gateway.chat(
+        return gateway.serve(
+            "chat",
             json.dumps(body).encode(),
             workspace_id=workspace_id,
             key=AKey(),

@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from broadcast.errors import Unavailable
 from broadcast.gateway import Answer, Gateway
 from broadcast.gateway.stream import Relay
-from broadcast.receipt import Receipt
+from broadcast.receipt import Error, Receipt
 from broadcast.trace_context import trace_id_of
 from tests.broadcast.gateway.conftest import AKey, Chat, now_us
 from tests.broadcast.gateway.provider import (
@@ -179,7 +178,7 @@ def test_streamed_tool_calls_are_put_together(provider: Provider, chat: Chat) ->
     read(answer)
     [message] = receipt_of(answer).output
     function = {"name": "look", "arguments": '{"a":1}'}
-    assert message["tool_calls"] == [{"type": "function", "function": function, "id": "c1"}]
+    assert message["tool_calls"] == [{"id": "c1", "type": "function", "function": function}]
     assert message["reasoning"] == "Hm"
 
 
@@ -347,12 +346,16 @@ def test_a_wrong_field_is_named(chat: Chat, fields: dict[str, Any], at_fault: st
     answer = chat(**fields)
     error = json.loads(read(answer))["error"]
     assert (answer.status, error["code"], error["metadata"]["field"]) == (422, 422, at_fault)
-    assert answer.receipt() is None
+    receipt = receipt_of(answer)
+    assert (receipt.status, receipt.error) == (
+        "error",
+        Error(type="invalid_request", message=error["message"], code=422),
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a":' * 100_000, b"null", b'{"model":NaN}'])
 def test_what_is_not_a_json_object_is_refused(gateway: Gateway, body: bytes) -> None:
-    answer = gateway.chat(body, workspace_id=1, key=AKey(), headers={}, now_us=now_us())
+    answer = gateway.serve("chat", body, workspace_id=1, key=AKey(), headers={}, now_us=now_us())
     assert answer.status == 400
 
 
@@ -361,7 +364,7 @@ def test_content_that_no_database_takes_is_mended_in_the_receipt(gateway: Gatewa
         b'{"model":"demo/echo","messages":[{"role":"user","content":"a\\u0000b\\ud800c"}],'
         b'"trace":{"n":1e999},"user":"u\\u0000"}'
     )
-    answer = gateway.chat(body, workspace_id=1, key=AKey(), headers={}, now_us=now_us())
+    answer = gateway.serve("chat", body, workspace_id=1, key=AKey(), headers={}, now_us=now_us())
     receipt = receipt_of(answer)
     assert receipt.input == [{"role": "user", "content": "a�b�c"}]
     assert receipt.user == "u�"
@@ -378,12 +381,13 @@ def test_a_large_image_does_not_make_a_large_receipt(provider: Provider, chat: C
 def test_slots_are_given_back_when_a_stream_ends_or_is_left(provider: Provider, chat: Chat) -> None:
     provider.answerer = lambda _, handler: handler.stream(STREAM)
     streams = [chat(stream=True), chat(stream=True)]
-    with pytest.raises(Unavailable) as refused:
-        chat(stream=True)
-    assert refused.value.retry_after_s > 0
+    refused = chat(stream=True)
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "2")
+    assert receipt_of(refused).error == Error(
+        type="unavailable", message=json.loads(read(refused))["error"]["message"], code=503
+    )
     assert chat(stream=True, workspace_id=2).status == 200
-    with pytest.raises(Unavailable):
-        chat(workspace_id=3)
+    assert chat(workspace_id=3).status == 503
     for answer in streams:
         assert isinstance(answer.body, Relay)
         answer.body.close()

@@ -35,6 +35,7 @@ KEYS = {
     "sk-mgmt": AKey(kind="management", scopes=()),
     "sk-mgmt-past": AKey(kind="management", scopes=(), workspace_id=2),
 }
+RESTING = {"sk-resting": AKey()}
 
 
 class Accounts:
@@ -42,6 +43,9 @@ class Accounts:
         if bearer == "sk-down":
             raise Unavailable("The database cannot be reached.", retry_after_s=3)
         return KEYS.get(bearer)
+
+    def resting(self, bearer: str) -> AKey | None:
+        return RESTING.get(bearer)
 
     def require_sender(self, key: AKey) -> None:
         """Nobody manages the second workspace any more."""

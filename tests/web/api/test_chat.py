@@ -218,9 +218,3 @@ def test_the_receipt_is_offered_only_after_the_last_byte(client: FlaskClient, in
 def test_a_receipt_that_cannot_be_kept_fails_no_request(client: FlaskClient, ingest: Ingest) -> None:
     ingest.broken = True
     assert client.post(CHAT, json=BODY, headers=KEY).status_code == 200
-
-
-def test_a_malformed_request_has_an_error_and_no_receipt(client: FlaskClient, ingest: Ingest) -> None:
-    answer = client.post(CHAT, data=b"{", headers=KEY)
-    assert (answer.status_code, error_of(answer)["metadata"]["reason"]) == (400, "invalid_request")
-    assert ingest.offered == []
