@@ -9,6 +9,8 @@ genai_facts     one such span -> the facts of a receipt
 genai_content   its messages, from attributes or events
 openrouter_wire the tree of spans that OpenRouter Broadcast sends, and we do
 loose           values of strangers' JSON, read as what they should be
+litellm         LiteLLM's payloads -> receipts, the tries of one call together
 litellm_facts   the parts of LiteLLM's payload -> the parts of a receipt
+litellm_caller  who asked through LiteLLM, in which session and trace
 span_trees      all spans of one export -> receipts, and why the rest is refused
 """

@@ -1,4 +1,4 @@
-"""POST /api/v1/receipts, answered in front of Flask: a posted receipt costs no routing and no cookies."""
+"""POST /api/v1/receipts and below, in front of Flask: a posted receipt costs no routing and no cookies."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -10,16 +10,46 @@ from flask import Flask
 
 from broadcast.compression import gunzip_bounded
 from broadcast.errors import BroadcastError
+from broadcast.foreign import accept_litellm
 from broadcast.runtime import Services
+from broadcast.store.keys import ApiKey
 from web.api.access import check_scope, key_of
 from web.responses import ApiError, body_of, explain
 
 _log: Final = logging.getLogger(__name__)
-_PATH: Final = "/api/v1/receipts"
 _PIECE_BYTES: Final = 256 * 1024
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+Taker = Callable[[Services, ApiKey, bytes, str | None], tuple[int, dict[str, Any]]]
+
+
+def _take_receipts(
+    services: Services, key: ApiKey, body: bytes, content_type: str | None
+) -> tuple[int, dict[str, Any]]:
+    return services.ingest.accept_body(key.workspace_id, key, body, content_type)
+
+
+def _take_litellm(
+    services: Services, key: ApiKey, body: bytes, content_type: str | None
+) -> tuple[int, dict[str, Any]]:
+    return accept_litellm(
+        services.ingest,
+        key.workspace_id,
+        key,
+        body,
+        content_type,
+        now_us=services.clock(),
+        retention_us=services.config.retention_us,
+    )
+
+
+_TAKERS: Final[dict[str, Taker]] = {
+    "/api/v1/receipts": _take_receipts,
+    "/api/v1/receipts/litellm": _take_litellm,
+}
+PATHS: Final = tuple(_TAKERS)
+"""The addresses answered here, which no route of the application shows."""
 
 
 class ReceiptsDoor:
@@ -31,9 +61,10 @@ class ReceiptsDoor:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if environ["PATH_INFO"] != _PATH or environ["REQUEST_METHOD"] != "POST":
+        take = _TAKERS.get(environ["PATH_INFO"])
+        if take is None or environ["REQUEST_METHOD"] != "POST":
             return self._application(environ, start_response)
-        status, body, headers = _answer(self._services, environ)
+        status, body, headers = _answer(self._services, environ, take)
         data = msgspec.json.encode(body)
         headers.update({"Content-Type": "application/json", "Content-Length": str(len(data))})
         headers["Cache-Control"] = "no-store"
@@ -46,12 +77,14 @@ def install(app: Flask, services: Services) -> None:
     app.wsgi_app = ReceiptsDoor(app.wsgi_app, services)  # type: ignore[method-assign, arg-type]  # as Flask says
 
 
-def _answer(services: Services, environ: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
+def _answer(
+    services: Services, environ: dict[str, Any], take: Taker
+) -> tuple[int, dict[str, Any], dict[str, str]]:
     try:
         key = key_of(services, environ.get("HTTP_AUTHORIZATION", ""))
         check_scope(key, "receipts:write")
         body = _body(environ, services.config.max_body_bytes)
-        status, found = services.ingest.accept_body(key.workspace_id, key, body, environ.get("CONTENT_TYPE"))
+        status, found = take(services, key, body, environ.get("CONTENT_TYPE"))
     except (BroadcastError, ApiError) as error:
         return explain(error)
     except Exception:  # noqa: BLE001 - the door of the process: the sender hears 500, the log the cause
