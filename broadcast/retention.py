@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from broadcast import failpoints, fates, guests, privacy
+from broadcast import failpoints, fates, guests, privacy, rollup
 from broadcast.destination import Verdict
 from broadcast.fates import Fate
-from broadcast.store import Conn, attempts, departures, retention, sweeps
+from broadcast.store import Conn, attempts, departures, receipts, retention, sweeps
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
 
@@ -144,6 +144,10 @@ class Retention:
 
     def _deletion(self, workspace_id: int) -> Chore:
         def forget(conn: Conn, now_us: int) -> bool:
+            oldest_seq = receipts.oldest_seq(conn, workspace_id)
+            # What goes has been added up, or nobody could ever count it again.
+            if oldest_seq is None or not rollup.reach(conn, workspace_id, oldest_seq + AT_ONCE):
+                return False
             horizon_us = now_us - self._retention_us
             return retention.delete_receipts(conn, workspace_id, horizon_us, AT_ONCE)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from broadcast import rollup
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
 from broadcast.notices import Notifier
@@ -33,8 +34,9 @@ RENEW_S: Final = 5
 STOP_S: Final = 15.0
 _NOTICES_S: Final = 5
 _RETENTION_S: Final = 60
+_ROLLUP_S: Final = 1
 _BREATH_S: Final = 0.1
-"""Between two steps of retention, so that ingest always finds the database free."""
+"""Between two steps of retention or rollup, so that ingest always finds the database free."""
 
 _TICK_S: Final = 1.0
 _SHORTEST_S: Final = 0.02
@@ -201,6 +203,7 @@ class _Worker:
         scheduler.add_job(self._notices, "interval", seconds=_NOTICES_S)
         scheduler.add_job(self._retain, "interval", seconds=_RETENTION_S)
         scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
+        scheduler.add_job(self._roll, "interval", seconds=_ROLLUP_S)
         scheduler.add_job(self._housekeeping, "interval", seconds=_HOUSEKEEPING_S)
         return scheduler
 
@@ -229,13 +232,22 @@ class _Worker:
         with _logged("notices"):
             await self._notifier.send_due(self._delivery.write)
 
+    async def _roll(self) -> None:
+        """Add up what came in since the last time, step by step."""
+        with _logged("rollup"):
+            await self._in_steps(rollup.step)
+
     async def _retain(self) -> None:
         """Let go of what is too old, step by step, until this round is over."""
         with _logged("retention"):
-            more = True
-            while more and not self._stopping.is_set():
-                more = await self._delivery.write(self._retention_step)
-                await asyncio.sleep(_BREATH_S)
+            await self._in_steps(self._retention_step)
+
+    async def _in_steps(self, step: Callable[[Conn], bool]) -> None:
+        """Do steps, each in a transaction of its own, until one says that this was all."""
+        more = True
+        while more and not self._stopping.is_set():
+            more = await self._delivery.write(step)
+            await asyncio.sleep(_BREATH_S)
 
     def _retention_step(self, conn: Conn) -> bool:
         return self._retention.step(conn, self._store.now_us(conn))

@@ -62,6 +62,8 @@ RINGS: dict[str, int] = {
     "destination": 0,
     "fates": 0,
     "runs": 0,
+    "sketch": 0,
+    "tally": 0,
     "sources": 0,
     # ring 1: doors, and what reads the environment
     "config": 1,
@@ -149,10 +151,13 @@ DESTINATIONS_MAY = {
     "broadcast.destination",
     "broadcast.fields",
     "broadcast.genai",
+    "broadcast.genai_attributes",
+    "broadcast.genai_names",
     "broadcast.otlp",
     "broadcast.otlp_protobuf",
     "broadcast.receipt",
     "broadcast.span",
+    "broadcast.trace_metadata",
 }
 WEB_HOLDS_NO = {"commit", "rollback"}
 

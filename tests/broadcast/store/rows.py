@@ -20,7 +20,13 @@ def a_user(conn: Conn, email: str = "ada@example.com") -> users.User:
 
 
 def a_receipt(
-    name: str, *, content: bytes | None = None, at_us: int = NOW_US, trace_id: str = "0" * 32, **more: Any
+    name: str,
+    *,
+    content: bytes | None = None,
+    at_us: int = NOW_US,
+    trace_id: str = "0" * 32,
+    document: bytes | None = None,
+    **more: Any,
 ) -> NewReceipt:
     values: dict[str, Any] = {"status": "succeeded", "model": "demo/echo", "duration_us": 1000, **more}
     return NewReceipt(
@@ -29,7 +35,7 @@ def a_receipt(
         created_at_us=at_us,
         received_at_us=NOW_US,
         trace_id=trace_id,
-        document=b'{"id":"' + name.encode() + b'"}',
+        document=document or b'{"id":"' + name.encode() + b'"}',
         content=content,
         content_expires_at_us=NOW_US + 1000,
         **values,

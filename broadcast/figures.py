@@ -1,0 +1,176 @@
+"""Figures: what a workspace's requests of a window come to, exact to the last receipt.
+
+A window's whole hours and days come from the sums, its ragged ends and what has not been added up yet from
+the receipts themselves, all in one read transaction: cards, charts, usage API and log agree.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from broadcast import tally
+from broadcast.store import Conn, rollups
+from broadcast.store.rollups import Stretch
+from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Requests that began in `[from_us, to_us)`; `step_us` is how finely they are told apart by time."""
+
+    from_us: int
+    to_us: int
+    step_us: int = HOUR_US
+
+    @property
+    def before(self) -> "Window":
+        """The window of the same length before this one."""
+        return Window(from_us=2 * self.from_us - self.to_us, to_us=self.from_us, step_us=self.step_us)
+
+    def holds(self, at_us: int) -> bool:
+        """Whether an instant lies in this window."""
+        return self.from_us <= at_us < self.to_us
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """Sums of a window: by group, and by step and status."""
+
+    window: Window
+    by_group: defaultdict[Group, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    by_step: defaultdict[tuple[int, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
+
+    def add(self, at_us: int, group: Group, sums: Tally) -> None:
+        """Count what a group came to in the period that begins at an instant."""
+        step = at_us - (at_us - self.window.from_us) % self.window.step_us
+        self.by_group[group].add(sums)
+        self.by_step[step, group.status].add(sums)
+
+    def total(self) -> Tally:
+        """Return the sums of everything."""
+        return _sum(self.by_group.values())
+
+    def errors(self) -> int:
+        """Return how many requests failed."""
+        return sum(sums.requests for group, sums in self.by_group.items() if group.status in tally.FAILED)
+
+    def by(self, name: str) -> dict[str, Tally]:
+        """Return the sums by a field of the groups; a request counts for each of its `capabilities`."""
+        found: defaultdict[str, Tally] = defaultdict(Tally)
+        for group, sums in self.by_group.items():
+            value: str = getattr(group, name)
+            for each in value.split(",") if name == "capabilities" else (value,):
+                found[each].add(sums)
+        return dict(found)
+
+    def steps(self) -> Iterator[tuple[int, Mapping[str, Tally]]]:
+        """Yield every step of the window with its sums by status, those without a request too."""
+        of_step: defaultdict[int, dict[str, Tally]] = defaultdict(dict)
+        for (at_us, status), sums in self.by_step.items():
+            of_step[at_us][status] = sums
+        for at_us in range(self.window.from_us, self.window.to_us, self.window.step_us):
+            yield at_us, of_step.get(at_us, {})
+
+
+def _sum(found: Iterable[Tally]) -> Tally:
+    made = Tally()
+    for sums in found:
+        made.add(sums)
+    return made
+
+
+def read(conn: Conn, workspace_id: int, window: Window, only: Mapping[str, str] | None = None) -> Figures:
+    """Return a window's figures, of the requests whose groups have all the values of `only`."""
+    wanted = only or {}
+    found = Figures(window=window)
+    for stretch in _whole(window):
+        for at_us, group, sums in rollups.read(conn, workspace_id, stretch, wanted):
+            found.add(at_us, group, sums)
+    for facts in _single(conn, workspace_id, window):
+        group = tally.group_of(facts)
+        if all(getattr(group, name) == value for name, value in wanted.items()):
+            sums = Tally()
+            sums.count(facts)
+            found.add(facts.created_at_us, group, sums)
+    return found
+
+
+def by_facet(conn: Conn, workspace_id: int, window: Window, name: str) -> dict[str, FacetSums]:
+    """Return the sums of a window by user, or by a key of `trace`."""
+    found: dict[str, FacetSums] = {}
+
+    def add(value: str, sums: FacetSums) -> None:
+        found[value] = sums if value not in found else found[value].plus(sums)
+
+    for stretch in _whole(window):
+        for value, sums in rollups.read_facets(conn, workspace_id, name, stretch).items():
+            add(value, sums)
+    for facts in _single(conn, workspace_id, window):
+        for its_name, value in tally.facets_of(facts):
+            if its_name == name:
+                add(value, tally.sums_of(facts))
+    return found
+
+
+def sessions(
+    conn: Conn, workspace_id: int, before: tuple[int, str] | None, limit: int
+) -> list[tuple[str, SessionSums]]:
+    """Return sessions, the one that was last in use first."""
+    fresh = _fresh_sessions(conn, workspace_id)
+    known = dict(rollups.read_sessions(conn, workspace_id, before, limit + len(fresh)))
+    known |= rollups.sessions_named(conn, workspace_id, fresh.keys() - known.keys())
+    for session_id, sums in fresh.items():
+        known[session_id] = known[session_id].plus(sums) if session_id in known else sums
+    ordered = sorted(known.items(), key=lambda item: (item[1].last_at_us, item[0]), reverse=True)
+    return [item for item in ordered if before is None or (item[1].last_at_us, item[0]) < before][:limit]
+
+
+def _fresh_sessions(conn: Conn, workspace_id: int) -> dict[str, SessionSums]:
+    found: dict[str, SessionSums] = {}
+    for facts in _fresh(conn, workspace_id):
+        for session_id, sums in tally.session_of(facts):
+            found[session_id] = found[session_id].plus(sums) if session_id in found else sums
+    return found
+
+
+# -- which sums, which receipts ------------------------------------------------------------------------------
+
+
+def _whole(window: Window) -> Iterator[Stretch]:
+    """Yield the whole periods inside a window: days where steps are days or longer, else hours."""
+    first, last = _inside(window, HOUR_US)
+    if window.step_us % DAY_US == 0 and window.from_us % DAY_US == 0:
+        first_day, last_day = _inside(window, DAY_US)
+        if first_day < last_day:
+            yield Stretch(24, first_day, last_day)
+            first = last_day
+    if first < last:
+        yield Stretch(1, first, last)
+
+
+def _inside(window: Window, length_us: int) -> tuple[int, int]:
+    """Return the first and the last boundary of periods of a length inside a window."""
+    return -(-window.from_us // length_us) * length_us, window.to_us // length_us * length_us
+
+
+def _single(conn: Conn, workspace_id: int, window: Window) -> Iterator[Facts]:
+    """Yield the requests of a window that no whole period has: its ragged ends, and what is not added up."""
+    first, last = _inside(window, HOUR_US)
+    ends = (
+        [(window.from_us, first), (last, window.to_us)] if first < last else [(window.from_us, window.to_us)]
+    )
+    rolled_seq = rollups.place(conn, workspace_id)
+    for from_us, to_us in ends:
+        if from_us < to_us:
+            yield from tally.facts_of(
+                rollups.documents_within(conn, workspace_id, from_us, to_us, rolled_seq)
+            )
+    for facts in _fresh(conn, workspace_id):
+        if window.holds(facts.created_at_us):
+            yield facts
+
+
+def _fresh(conn: Conn, workspace_id: int) -> Iterator[Facts]:
+    """Yield what has not been added up yet."""
+    fresh = rollups.documents_after(conn, workspace_id, rollups.place(conn, workspace_id))
+    return tally.facts_of(document for _, document in fresh)

@@ -1,0 +1,73 @@
+"""Rollup: each log is added up behind its head, like a destination that takes everything.
+
+Invariant. The sums of a log are exactly those of its receipts up to `rolled_seq`, which moves in the same
+transaction as they do; whoever reads adds the receipts after it. So no figure is ever behind, late and
+repeated receipts included, and ingest never pays for a sum.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from broadcast import tally
+from broadcast.store import Conn, rollups
+from broadcast.store.rollups import Facet, Period
+from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
+
+AT_ONCE: Final = 4_000
+"""Receipts in one step: a transaction of a tenth of a second."""
+
+_LOGS: Final = 32
+
+
+def step(conn: Conn) -> bool:
+    """Add up a little more of the logs that are behind; return whether there is more to do."""
+    left = AT_ONCE
+    found = rollups.behind(conn, _LOGS)
+    for log in found:
+        if left <= 0:
+            break
+        left -= _step_of(conn, log.workspace_id, left) or 0
+    return left <= 0 or len(found) == _LOGS
+
+
+def reach(conn: Conn, workspace_id: int, seq: int) -> bool:
+    """Add up a log as far as a number, or its head; False while another worker is at it."""
+    behind = seq - rollups.place(conn, workspace_id)
+    return behind <= 0 or _step_of(conn, workspace_id, behind) is not None
+
+
+def _step_of(conn: Conn, workspace_id: int, limit: int) -> int | None:
+    """Add up at most `limit` receipts of one log; return how many it were, None where its place is taken."""
+    rolled_seq = rollups.lock_place(conn, workspace_id)
+    if rolled_seq is None:
+        return None
+    rows = rollups.documents_after(conn, workspace_id, rolled_seq, limit)
+    if rows:
+        _add(conn, workspace_id, tally.facts_of(document for _, document in rows))
+        rollups.move_place(conn, workspace_id, rows[-1][0])
+    return len(rows)
+
+
+def _add(conn: Conn, workspace_id: int, found: Iterable[Facts]) -> None:
+    groups: defaultdict[Period, defaultdict[Group, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    facets: defaultdict[Period, dict[Facet, FacetSums]] = defaultdict(dict)
+    sessions: dict[str, SessionSums] = {}
+    for facts in found:
+        group, sums = tally.group_of(facts), tally.sums_of(facts)
+        named = [Facet(*facet) for facet in tally.facets_of(facts)]
+        for period in _periods(facts.created_at_us):
+            groups[period][group].count(facts)
+            of_period = facets[period]
+            for facet in named:
+                known = of_period.get(facet)
+                of_period[facet] = sums if known is None else known.plus(sums)
+        for session_id, one in tally.session_of(facts):
+            sessions[session_id] = sessions[session_id].plus(one) if session_id in sessions else one
+    rollups.add(conn, workspace_id, groups)
+    rollups.add_facets(conn, workspace_id, facets)
+    rollups.add_sessions(conn, workspace_id, sessions)
+
+
+def _periods(at_us: int) -> tuple[Period, Period]:
+    return Period(1, at_us - at_us % HOUR_US), Period(24, at_us - at_us % DAY_US)

@@ -1,0 +1,365 @@
+"""Sums of requests: read and replaced by period and group; how far each log has been added up."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
+from sqlalchemy.sql import ColumnElement
+
+from broadcast import sketch
+from broadcast.store.rollup_tables import facets, rollup_places, rollups, sessions
+from broadcast.store.tables import heads, receipts
+from broadcast.tally import FacetSums, Group, SessionSums, Tally
+
+_SUMS: Final = (
+    *("requests", "unpriced", "spend_nano_usd"),
+    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
+)
+_SKETCHES: Final = ("latency", "first_token")
+
+
+class Period(NamedTuple):
+    """An hour or a day of UTC, by its length in hours and its first instant."""
+
+    hours: int
+    at_us: int
+
+
+class Stretch(NamedTuple):
+    """The periods of one length that begin in `[from_us, to_us)`."""
+
+    hours: int
+    from_us: int
+    to_us: int
+
+
+class Facet(NamedTuple):
+    """A value that requests have in common: of `user`, or of a key of `trace`."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Behind:
+    """A log that has not been added up to its head."""
+
+    workspace_id: int
+    rolled_seq: int
+    head_seq: int
+
+
+# -- how far ---------------------------------------------------------------------------------------------
+
+
+def behind(conn: Connection, limit: int) -> list[Behind]:
+    """Return logs that have more than their sums; the caller locks each before it adds."""
+    rolled = func.coalesce(rollup_places.c.rolled_seq, 0)
+    query = (
+        select(heads.c.workspace_id, rolled.label("rolled_seq"), heads.c.head_seq)
+        .outerjoin(rollup_places, rollup_places.c.workspace_id == heads.c.workspace_id)
+        .where(heads.c.head_seq > rolled)
+        .order_by(heads.c.workspace_id)
+        .limit(limit)
+    )
+    return [Behind(**row._asdict()) for row in conn.execute(query)]
+
+
+def lock_place(conn: Connection, workspace_id: int) -> int | None:
+    """Lock a log's place and return it; None while another worker has it."""
+    conn.execute(_BEGIN_PLACE, {"workspace_id": workspace_id})
+    query = (
+        select(rollup_places.c.rolled_seq)
+        .where(rollup_places.c.workspace_id == workspace_id)
+        .with_for_update(skip_locked=True)
+    )
+    found: int | None = conn.execute(query).scalar()
+    return found
+
+
+def place(conn: Connection, workspace_id: int) -> int:
+    """Return up to which number a log has been added up."""
+    query = select(rollup_places.c.rolled_seq).where(rollup_places.c.workspace_id == workspace_id)
+    found: int | None = conn.execute(query).scalar()
+    return found or 0
+
+
+def move_place(conn: Connection, workspace_id: int, rolled_seq: int) -> None:
+    """Say that a log has been added up to a number; the caller holds its place."""
+    conn.execute(_MOVE_PLACE, {"workspace_id": workspace_id, "rolled_seq": rolled_seq})
+
+
+_BEGIN_PLACE: Final = text(
+    "INSERT INTO rollup_places (workspace_id, rolled_seq) VALUES (:workspace_id, 0)"
+    " ON CONFLICT (workspace_id) DO NOTHING"
+)
+_MOVE_PLACE: Final = text(
+    "UPDATE rollup_places SET rolled_seq = :rolled_seq WHERE workspace_id = :workspace_id"
+)
+
+
+# -- documents that are not in the sums --------------------------------------------------------------------
+
+
+def documents_after(
+    conn: Connection, workspace_id: int, after_seq: int, limit: int | None = None
+) -> list[tuple[int, bytes]]:
+    """Return number and document of the receipts after a number, in order."""
+    query = (
+        select(receipts.c.seq, receipts.c.document)
+        .where(receipts.c.workspace_id == workspace_id, receipts.c.seq > after_seq)
+        .order_by(receipts.c.seq)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in conn.execute(query)]
+
+
+def documents_within(
+    conn: Connection, workspace_id: int, from_us: int, to_us: int, upto_seq: int
+) -> Iterator[bytes]:
+    """Yield the documents created in `[from_us, to_us)` up to a number: the ragged end of a window."""
+    query = select(receipts.c.document).where(
+        receipts.c.workspace_id == workspace_id,
+        receipts.c.created_at_us >= from_us,
+        receipts.c.created_at_us < to_us,
+        receipts.c.seq <= upto_seq,
+    )
+    for row in conn.execute(query):
+        yield row[0]
+
+
+# -- sums of groups ----------------------------------------------------------------------------------------
+
+
+def add(conn: Connection, workspace_id: int, made: Mapping[Period, Mapping[Group, Tally]]) -> None:
+    """Add tallies to the sums; the caller holds the log's place, so that nobody else adds meanwhile."""
+    rows = []
+    for period, groups in made.items():
+        known = _known(conn, workspace_id, period, [_key(group) for group in groups])
+        for group, tally in groups.items():
+            key = _key(group)
+            if key in known:
+                tally.add(known[key])
+            rows.append(_row(workspace_id, period, group, key, tally))
+    if rows:
+        conn.execute(_PUT, rows)
+
+
+def _known(
+    conn: Connection, workspace_id: int, period: Period, keys: Collection[bytes]
+) -> dict[bytes, Tally]:
+    query = select(rollups.c.key, *_figures()).where(
+        rollups.c.workspace_id == workspace_id,
+        rollups.c.hours == period.hours,
+        rollups.c.at_us == period.at_us,
+        rollups.c.key.in_(list(keys)),
+    )
+    return {bytes(row[0]): _tally(row[1:]) for row in conn.execute(query)}
+
+
+def _figures() -> tuple[ColumnElement[Any], ...]:
+    return tuple(rollups.c[name] for name in (*_SUMS, *_SKETCHES))
+
+
+def _tally(values: Any) -> Tally:
+    made = Tally()
+    for name, value in zip(_SUMS, values[: len(_SUMS)], strict=True):
+        setattr(made, name, value)
+    made.latency, made.first_token = map(sketch.unpack, values[len(_SUMS) :])
+    return made
+
+
+def _row(workspace_id: int, period: Period, group: Group, key: bytes, tally: Tally) -> dict[str, Any]:
+    return {
+        "workspace_id": workspace_id,
+        **period._asdict(),
+        "key": key,
+        **group._asdict(),
+        **{name: getattr(tally, name) for name in _SUMS},
+        **{name: sketch.pack(getattr(tally, name)) for name in _SKETCHES},
+    }
+
+
+def _key(group: Group) -> bytes:
+    return hashlib.blake2b("\0".join(group).encode(), digest_size=16).digest()
+
+
+def _put(table: str, columns: Collection[str], key: Collection[str]) -> str:
+    """Return an insert that replaces what is there under the same key."""
+    changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    marks = ", ".join(f":{name}" for name in columns)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
+    )
+
+
+_PUT: Final = text(
+    _put(
+        "rollups",
+        ("workspace_id", "hours", "at_us", "key", *Group._fields, *_SUMS, *_SKETCHES),
+        ("workspace_id", "hours", "at_us", "key"),
+    )
+)
+
+
+def read(
+    conn: Connection, workspace_id: int, stretch: Stretch, only: Mapping[str, str]
+) -> Iterator[tuple[int, Group, Tally]]:
+    """Yield the sums of a stretch's periods, of the groups that have all the values of `only`."""
+    groups = (rollups.c[name] for name in Group._fields)
+    query = select(rollups.c.at_us, *groups, *_figures()).where(*_of(rollups, workspace_id, stretch))
+    for name, value in only.items():
+        query = query.where(rollups.c[name] == value)
+    width = 1 + len(Group._fields)
+    for row in conn.execute(query):
+        yield row[0], Group(*row[1:width]), _tally(row[width:])
+
+
+def _of(table: Table, workspace_id: int, stretch: Stretch) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.workspace_id == workspace_id,
+        table.c.hours == stretch.hours,
+        table.c.at_us >= stretch.from_us,
+        table.c.at_us < stretch.to_us,
+    )
+
+
+def first_at_us(conn: Connection, workspace_id: int) -> int | None:
+    """Return the first day that has sums."""
+    query = select(func.min(rollups.c.at_us)).where(
+        rollups.c.workspace_id == workspace_id, rollups.c.hours == 24
+    )
+    found: int | None = conn.execute(query).scalar()
+    return found
+
+
+# -- sums of facets ------------------------------------------------------------------------------------------
+
+
+def add_facets(conn: Connection, workspace_id: int, made: Mapping[Period, Mapping[Facet, FacetSums]]) -> None:
+    """Add to the sums of facets; the caller holds the log's place."""
+    rows = [
+        {"workspace_id": workspace_id, **period._asdict(), **facet._asdict(), **sums._asdict()}
+        for period, found in made.items()
+        for facet, sums in found.items()
+    ]
+    if rows:
+        conn.execute(_ADD_FACETS, rows)
+
+
+_FACET_KEY: Final = ("workspace_id", "name", "hours", "at_us", "value")
+_ADD_FACETS: Final = text(
+    f"INSERT INTO facets ({', '.join((*_FACET_KEY, *FacetSums._fields))})"  # noqa: S608 - our own names
+    f" VALUES ({', '.join(f':{name}' for name in (*_FACET_KEY, *FacetSums._fields))})"
+    f" ON CONFLICT ({', '.join(_FACET_KEY)}) DO UPDATE SET "
+    + ", ".join(f"{name} = facets.{name} + excluded.{name}" for name in FacetSums._fields)
+)
+
+
+def read_facets(conn: Connection, workspace_id: int, name: str, stretch: Stretch) -> dict[str, FacetSums]:
+    """Return the sums of a facet's values over a stretch's periods."""
+    sums = tuple(func.sum(facets.c[field]) for field in FacetSums._fields)
+    here = (facets.c.name == name, *_of(facets, workspace_id, stretch))
+    query = select(facets.c.value, *sums).where(*here).group_by(facets.c.value)
+    return {row[0]: FacetSums(*map(int, row[1:])) for row in conn.execute(query)}
+
+
+def facet_names(conn: Connection, workspace_id: int) -> list[str]:
+    """Return what requests of a workspace can be told apart by; one look an entry, however many rows."""
+    found: list[str] = []
+    query = select(func.min(facets.c.name)).where(facets.c.workspace_id == workspace_id)
+    name: str | None = conn.execute(query).scalar()
+    while name is not None:
+        found.append(name)
+        name = conn.execute(query.where(facets.c.name > name)).scalar()
+    return found
+
+
+# -- sessions ----------------------------------------------------------------------------------------------
+
+
+def add_sessions(conn: Connection, workspace_id: int, made: Mapping[str, SessionSums]) -> None:
+    """Add to the sums of sessions; the caller holds the log's place."""
+    rows = [
+        {"workspace_id": workspace_id, "session_id": session_id, **sums._asdict()}
+        for session_id, sums in made.items()
+    ]
+    if rows:
+        conn.execute(_ADD_SESSIONS, rows)
+
+
+_ADDED: Final = tuple(name for name in SessionSums._fields if not name.endswith("_at_us"))
+_SESSION_COLUMNS: Final = ("workspace_id", "session_id", *SessionSums._fields)
+_ADD_SESSIONS: Final = text(
+    f"INSERT INTO sessions ({', '.join(_SESSION_COLUMNS)})"  # noqa: S608 - our own names
+    f" VALUES ({', '.join(f':{name}' for name in _SESSION_COLUMNS)})"
+    " ON CONFLICT (workspace_id, session_id) DO UPDATE SET "
+    + ", ".join(f"{name} = sessions.{name} + excluded.{name}" for name in _ADDED)
+    + ", first_at_us = CASE WHEN excluded.first_at_us < sessions.first_at_us"
+    " THEN excluded.first_at_us ELSE sessions.first_at_us END"
+    ", last_at_us = CASE WHEN excluded.last_at_us > sessions.last_at_us"
+    " THEN excluded.last_at_us ELSE sessions.last_at_us END"
+)
+
+
+def read_sessions(
+    conn: Connection, workspace_id: int, before: tuple[int, str] | None, limit: int
+) -> list[tuple[str, SessionSums]]:
+    """Return sessions, the one that was last in use first, from a place on."""
+    query = _sessions(workspace_id)
+    if before is not None:
+        query = query.where(tuple_(sessions.c.last_at_us, sessions.c.session_id) < tuple_(*before))
+    query = query.order_by(sessions.c.last_at_us.desc(), sessions.c.session_id.desc()).limit(limit)
+    return [(row[0], SessionSums(*row[1:])) for row in conn.execute(query)]
+
+
+def sessions_named(
+    conn: Connection, workspace_id: int, session_ids: Collection[str]
+) -> dict[str, SessionSums]:
+    """Return the sums of sessions by their ids, of those that have any."""
+    query = _sessions(workspace_id).where(sessions.c.session_id.in_(list(session_ids)))
+    return {row[0]: SessionSums(*row[1:]) for row in conn.execute(query)} if session_ids else {}
+
+
+def _sessions(workspace_id: int) -> Select[Any]:
+    columns = (sessions.c[name] for name in SessionSums._fields)
+    return select(sessions.c.session_id, *columns).where(sessions.c.workspace_id == workspace_id)
+
+
+# -- what is let go ----------------------------------------------------------------------------------------
+
+
+def drop_sessions_before(conn: Connection, workspace_id: int, before_us: int, limit: int) -> int:
+    """Delete at most `limit` sessions that were last in use too long ago; return how many went."""
+    old = (
+        select(sessions.c.session_id)
+        .where(sessions.c.workspace_id == workspace_id, sessions.c.last_at_us < before_us)
+        .limit(limit)
+    )
+    gone = list(conn.execute(old).scalars())
+    if gone:
+        here = (sessions.c.workspace_id == workspace_id, sessions.c.session_id.in_(gone))
+        conn.execute(delete(sessions).where(*here))
+    return len(gone)
+
+
+def drop_before(conn: Connection, workspace_id: int, hours: int, before_us: int, limit: int) -> int:
+    """Delete the sums of at most `limit` old periods of one length; return how many rows went."""
+    gone = 0
+    for table in (rollups, facets):
+        old = (
+            select(table.c.at_us)
+            .where(table.c.workspace_id == workspace_id, table.c.hours == hours, table.c.at_us < before_us)
+            .distinct()
+            .order_by(table.c.at_us)
+            .limit(limit)
+        )
+        periods: Iterable[int] = conn.execute(old).scalars().all()
+        statement = delete(table).where(
+            table.c.workspace_id == workspace_id, table.c.hours == hours, table.c.at_us.in_(list(periods))
+        )
+        gone += conn.execute(statement).rowcount if periods else 0
+    return gone
