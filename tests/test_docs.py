@@ -9,7 +9,7 @@ import pytest
 
 from broadcast import config, receipt_parser
 from broadcast.cli import main
-from broadcast.gateway import upstreams
+from broadcast.gateway import upstream_file
 from broadcast.outbound import Outbound
 from broadcast.runtime import build
 from destinations import TYPES
@@ -50,7 +50,7 @@ def test_the_example_of_upstreams_loads(tmp_path: Path) -> None:
     file = tmp_path / "upstreams.yaml"
     file.write_text(example[1])
     keys = {"OPENAI_API_KEY": "sk-example", "BACKUP_API_KEY": "sk-example"}
-    assert "openai/gpt-4o-mini" in upstreams.load(file, keys, Outbound()).models
+    assert "openai/gpt-4o-mini" in upstream_file.load(file, keys, Outbound()).models
 
 
 def test_the_example_receipt_is_one() -> None:

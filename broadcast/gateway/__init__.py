@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from broadcast.errors import Unavailable
-from broadcast.gateway import demo, listing, upstreams
+from broadcast.gateway import demo, listing, upstream_file
 from broadcast.gateway.apis import PATHS, Api
+from broadcast.gateway.measures import Measures
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
 from broadcast.gateway.refusal import Refusal
 from broadcast.gateway.request import Request, parse
-from broadcast.gateway.route import AllFailed, Streaming, Whole, answer
+from broadcast.gateway.route import Streaming, Whole, answer
 from broadcast.gateway.shapes import SHAPES
 from broadcast.gateway.slots import Slots
 from broadcast.gateway.splice import with_id
@@ -51,7 +52,7 @@ class Answer:
 
 def load_upstreams(path: Path | None, variables: Mapping[str, str], *, with_demo: bool) -> Upstreams:
     """Return the file's models, and the demo's when it is on or there is no file; raise `ConfigError`."""
-    declared = dict(upstreams.load(path, variables, Outbound()).models) if path else {}
+    declared = dict(upstream_file.load(path, variables, Outbound()).models) if path else {}
     built_in = demo.models() if with_demo or path is None else {}
     return Upstreams(models={**built_in, **declared})
 
@@ -62,7 +63,8 @@ class Gateway:
     def __init__(
         self, models: Upstreams, namespace: str, clock: Callable[[], int], slots: Slots | None = None
     ) -> None:
-        self._models = models.models
+        self._upstreams = models
+        self._measures = Measures(clock)
         self._namespace = namespace
         self._clock = clock
         self._slots = slots or Slots()
@@ -70,7 +72,9 @@ class Gateway:
 
     def models(self) -> dict[str, Any]:
         """Return the models in OpenRouter's shape, which the OpenAI SDK reads as well."""
-        return listing.listing(self._models.values(), owner=self._namespace, created_s=self._created_s)
+        return listing.listing(
+            self._upstreams.models.values(), owner=self._namespace, created_s=self._created_s
+        )
 
     def serve(
         self, api: Api, body: bytes, *, workspace_id: int, key: Key, headers: Mapping[str, str], now_us: int
@@ -102,7 +106,7 @@ class Gateway:
         return _refused(self._record(request, key, now_us), refusal)
 
     def _record(self, request: Request, key: Key, now_us: int) -> Record:
-        model = self._models.get(request.model)
+        model = self._upstreams.find(request.model)
         return Record(
             request,
             system=model.system if model else None,
@@ -124,7 +128,7 @@ class Gateway:
             )
         streams = False
         try:
-            served = _routed(record, found, give_back)
+            served = self._routed(record, found, give_back)
             streams = isinstance(served.body, Relay)
             return served
         finally:
@@ -137,28 +141,21 @@ class Gateway:
             return Refusal(
                 status=fault.status, reason="invalid_request", message=fault.message, field=fault.field
             )
-        return self._models.get(request.model) or Refusal(
+        return self._upstreams.find(request.model) or Refusal(
             status=404,
             reason="model_not_found",
             message=f"The model {request.model} is not known. GET /api/v1/models lists what is.",
         )
 
-
-def _routed(record: Record, model: Model, give_back: Callable[[], None]) -> Answer:
-    found = answer(record, model)
-    match found:
-        case AllFailed():
-            wait = found.retry_after if found.retry_after and found.retry_after.isascii() else None
-            return _refused(
-                record,
-                Refusal(
-                    status=found.status, reason="provider_error", message=found.message, retry_after=wait
-                ),
-            )
-        case Whole():
-            return _passed_on(record, found)
-        case Streaming():
-            return _streamed(record, found, give_back)
+    def _routed(self, record: Record, model: Model, give_back: Callable[[], None]) -> Answer:
+        found = answer(record, model, self._measures)
+        match found:
+            case Refusal():
+                return _refused(record, found)
+            case Whole():
+                return _passed_on(record, found)
+            case Streaming():
+                return _streamed(record, found, give_back)
 
 
 def _refused(record: Record, refusal: Refusal) -> Answer:

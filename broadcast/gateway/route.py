@@ -1,21 +1,33 @@
-"""Try the providers of a model in order until one answers; each try is kept."""
+"""Try the providers of a model one after the other until one answers; each try is kept.
 
+What sends a request on to the next provider is `fallback_on` of the model. What the client has to mend goes
+back to it as it came.
+"""
+
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
 from broadcast.errors import SendFailed
+from broadcast.gateway.choice import Choice, NoRoute, choose, way
+from broadcast.gateway.failures import CLIENTS, Failure, of_send, of_status
+from broadcast.gateway.measures import Measures, Way
 from broadcast.gateway.plain import plain
+from broadcast.gateway.preferences import FIELD, BadPreference, wishes_of
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
+from broadcast.gateway.refusal import Refusal
 from broadcast.gateway.upstreams import Model, Reply, Route
-from broadcast.receipt import ProviderAttempt
+from broadcast.receipt import ProviderAttempt, Routing
 
 _ANSWER_BYTES: Final = 64 * 2**20
 _ERROR_BYTES: Final = 64 * 1024
-_OPERATORS: Final = frozenset({401, 403})
-"""Our own credential was refused: not the client's fault, and the provider's text may quote the key."""
+_STREAM: Final = "text/event-stream"
+_ANSWERS: Final = ("choices", "content", "output", "data")
+_OWN_FAULT: Final = "The provider refused the router's credential."
+_WAIT: Final = re.compile(r"[ -~]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,37 +50,43 @@ class Streaming:
     tries: "Try"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AllFailed:
-    """No provider answered; the last one's status and words."""
-
-    status: int
-    message: str
-    retry_after: str | None
-
-
 class _Failed(Exception):  # noqa: N818 - ends one try, the next one begins
     def __init__(
-        self, reason: str, message: str, *, status: int | None, retry_after: str | None = None
+        self,
+        kind: Failure,
+        reason: str,
+        message: str,
+        *,
+        status: int | None,
+        retry_after: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.reason = reason
         self.message = message
         self.status = status
-        self.retry_after = retry_after
+        self.retry_after = retry_after if retry_after and _WAIT.fullmatch(retry_after) else None
 
 
 class Try:
     """One try at one provider, timed."""
 
-    def __init__(self, record: Record, route: Route) -> None:
+    def __init__(self, record: Record, route: Route, measures: Measures) -> None:
         self._record = record
         self._route = route
+        self._measures = measures
         self._start_ms = record.offset_ms()
         self._kept = False
 
-    def keep(self, status: int | None, *, error_type: str | None = None, message: str | None = None) -> None:
-        """Add the try to the record, once."""
+    def keep(
+        self,
+        status: int | None,
+        *,
+        error_type: str | None = None,
+        message: str | None = None,
+        at_fault: bool = True,
+    ) -> None:
+        """Add the try to the record, once; `at_fault` says whether an error was the provider's."""
         if self._kept:
             return
         self._kept = True
@@ -86,59 +104,116 @@ class Try:
                 duration_ms=duration_ms,
             )
         )
+        if error_type is None:
+            self._measure(duration_ms)
+        elif at_fault:
+            self._measures.failed(self._way)
+
+    def _measure(self, duration_ms: float) -> None:
+        record = self._record
+        began_ms = record.first_token_ms if record.request.streamed else record.headers_ms
+        usage = record.reading.usage
+        tokens = usage.output_tokens if usage and record.error is None else None
+        self._measures.answered(
+            self._way,
+            first_ms=None if began_ms is None else max(0.0, began_ms - self._start_ms),
+            tokens_per_s=tokens * 1000 / duration_ms if tokens and duration_ms else None,
+        )
+
+    @property
+    def _way(self) -> Way:
+        request = self._record.request
+        return way(self._route, request.api, streamed=request.streamed)
 
 
-def answer(record: Record, model: Model) -> Whole | Streaming | AllFailed:
+def answer(record: Record, model: Model, measures: Measures) -> Whole | Streaming | Refusal:
     """Return the first provider's answer that can be passed on."""
-    record.candidates = len(model.routes)
-    record.router_ms = record.offset_ms()
-    last = AllFailed(status=502, message="No provider is configured.", retry_after=None)
-    for route in model.routes:
-        attempt = Try(record, route)
+    chosen = _chosen(record, model, measures)
+    if isinstance(chosen, Refusal):
+        return chosen
+    record.routing = Routing(
+        profile=chosen.profile, candidates=chosen.candidates, duration_ms=record.offset_ms()
+    )
+    refusal = Refusal(status=502, reason="provider_error", message="No provider is configured.")
+    for number, route in enumerate(chosen.routes, start=1):
+        attempt = Try(record, route, measures)
+        # What is passed on rather than tried again: everything, when there is no other provider.
+        goes_on = model.fallback_on if number < len(chosen.routes) else frozenset()
         try:
-            return _one(record, route, attempt)
+            return _one(record, route, attempt, goes_on)
         except _Failed as failed:
-            attempt.keep(failed.status, error_type=failed.reason, message=failed.message)
+            attempt.keep(
+                failed.status,
+                error_type=failed.reason,
+                message=failed.message,
+                at_fault=failed.kind not in CLIENTS,
+            )
             record.headers_ms = None
-            last = _after(route, failed)
-    return last
+            refusal = _after(route, failed, refusal.retry_after)
+            if failed.kind not in goes_on:
+                break
+    return refusal
 
 
-def _one(record: Record, route: Route, attempt: Try) -> Whole | Streaming:
-    record.prices = route.prices
+def _chosen(record: Record, model: Model, measures: Measures) -> Choice | Refusal:
     request = record.request
-    body = request.body_for(route.model, ask_usage=route.upstream.ask_usage)
     try:
-        reply = route.upstream.send(request.api, body)
+        wishes = wishes_of(plain(request.fields.get(FIELD)))
+        return choose(model, request.api, wishes, measures, streamed=request.streamed)
+    except BadPreference as bad:
+        return Refusal(status=422, reason="invalid_request", message=bad.message, field=bad.field)
+    except NoRoute as none:
+        return Refusal(status=404, reason=none.reason, message=none.message)
+
+
+def _one(record: Record, route: Route, attempt: Try, goes_on: frozenset[Failure]) -> Whole | Streaming:
+    record.prices = route.prices
+    request, upstream = record.request, route.upstream
+    body = request.body_for(
+        route.model, ask_usage=upstream.ask_usage, without=() if upstream.is_router else (FIELD,)
+    )
+    try:
+        reply = upstream.send(request.api, body)
     except SendFailed as error:
-        raise _Failed(error.reason, str(error), status=None) from None
+        raise _Failed(of_send(error), error.reason, str(error), status=None) from None
     record.headers_ms = record.offset_ms()
     keep_open = False
     try:
         _refuse(reply)
         content_type = reply.headers.get("content-type", "application/json")
-        if reply.status == 200 and content_type.startswith("text/event-stream"):
+        if reply.status == 200 and content_type.lower().startswith(_STREAM):
+            if not request.streamed:
+                message = "The provider sent a stream, which was not asked for."
+                raise _Failed("bad_answer", "bad_answer", message, status=reply.status)
             streaming = Streaming(content_type=content_type, pieces=_begun(reply), reply=reply, tries=attempt)
             keep_open = True
             return streaming
-        return _whole(record, reply, content_type, attempt)
+        return _whole(record, reply, content_type, attempt, goes_on)
     except SendFailed as error:
-        raise _Failed(error.reason, str(error), status=reply.status) from None
+        raise _Failed(of_send(error), error.reason, str(error), status=reply.status) from None
     finally:
         if not keep_open:
             reply.close()
 
 
 def _refuse(reply: Reply) -> None:
-    """Raise `_Failed` for an answer that another provider may do better."""
+    """Raise `_Failed` for an answer that the client can do nothing about."""
     status = reply.status
-    if status in _OPERATORS:
-        raise _Failed(str(status), "The provider refused the router's credential.", status=status)
-    if status in {408, 429} or status >= 500:
-        told = error_of(plain(reply.read(_ERROR_BYTES)), f"The provider answered {status}.")
-        raise _Failed(str(status), told.message, status=status, retry_after=reply.headers.get("retry-after"))
-    if not (status == 200 or 400 <= status < 500):
-        raise _Failed(str(status), f"The provider answered {status}.", status=status)
+    kind = of_status(status)
+    if status == 200 or kind in CLIENTS:
+        return
+    # A provider's words about our credential may quote it.
+    message = _OWN_FAULT if kind == "credential" else _told(reply)
+    raise _Failed(kind, str(status), message, status=status, retry_after=reply.headers.get("retry-after"))
+
+
+def _told(reply: Reply) -> str:
+    otherwise = f"The provider answered {reply.status}."
+    try:
+        return error_of(plain(reply.read(_ERROR_BYTES)), otherwise).message
+    except SendFailed:
+        # The status is known, and says more than the way in which its text broke off.
+        return otherwise
 
 
 def _begun(reply: Reply) -> Iterator[bytes]:
@@ -146,29 +221,53 @@ def _begun(reply: Reply) -> Iterator[bytes]:
     pieces = reply.pieces()
     first = next(pieces, None)
     if first is None:
-        raise _Failed("empty_answer", "The provider ended its answer before it began.", status=reply.status)
+        message = "The provider ended its answer before it began."
+        raise _Failed("bad_answer", "empty_answer", message, status=reply.status)
     return chain((first,), pieces)
 
 
-def _whole(record: Record, reply: Reply, content_type: str, attempt: Try) -> Whole:
+def _whole(
+    record: Record, reply: Reply, content_type: str, attempt: Try, goes_on: frozenset[Failure]
+) -> Whole:
     body = reply.read(_ANSWER_BYTES)
     document = plain(body)
     if not isinstance(document, dict):
-        raise _Failed("bad_answer", "The provider's answer is not a JSON object.", status=reply.status)
+        message = "The provider's answer is not a JSON object."
+        raise _Failed("bad_answer", "bad_answer", message, status=reply.status)
+    if failed := _error_in(reply.status, document):
+        if failed.kind in goes_on:
+            raise failed
+        attempt.keep(
+            reply.status,
+            error_type=failed.reason,
+            message=failed.message,
+            at_fault=failed.kind not in CLIENTS,
+        )
     if reply.status == 200:
         record.reading.whole(document)
         attempt.keep(reply.status)
-    else:
-        attempt.keep(
-            reply.status, error_type=str(reply.status), message=error_of(document, "").message or None
-        )
     return Whole(status=reply.status, content_type=content_type, body=body, document=document)
 
 
-def _after(route: Route, failed: _Failed) -> AllFailed:
+def _error_in(status: int, document: dict[str, Any]) -> _Failed | None:
+    """Return the failure that an answer tells; routers tell some of theirs with a status of 200."""
+    error = error_of(document, f"The provider answered {status}.")
+    if status != 200:
+        return _Failed(of_status(status, document), str(status), error.message, status=status)
+    if not document.get("error") or any(name in document for name in _ANSWERS):
+        return None
+    if isinstance(error.code, int) and 400 <= error.code <= 599:
+        kind = of_status(error.code, document)
+        return _Failed(kind, str(error.code), error.message, status=status)
+    return _Failed("bad_answer", error.type, error.message, status=status)
+
+
+def _after(route: Route, failed: _Failed, retry_after: str | None) -> Refusal:
+    """Return what the client is told when this was the last try."""
     passed_on = failed.status in {408, 429} or (failed.status or 0) >= 500
-    return AllFailed(
+    return Refusal(
         status=failed.status if passed_on and failed.status else 502,
+        reason="provider_error",
         message=f"No provider could answer. {route.upstream.name}: {failed.message}",
-        retry_after=failed.retry_after,
+        retry_after=failed.retry_after or retry_after,
     )

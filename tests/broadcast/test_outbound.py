@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from broadcast.errors import SendFailed
-from broadcast.outbound import Outbound
+from broadcast.outbound import Outbound, Timeouts
 from tests.broadcast.gateway import provider as told
 from tests.broadcast.gateway.provider import Provider
 
@@ -78,7 +78,7 @@ def test_silence_is_a_timeout(outbound: Outbound) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(SendFailed) as failed:
-            outbound.send("GET", url, headers={}, read_timeout_s=0.1)
+            outbound.send("GET", url, headers={}, timeouts=Timeouts(headers_s=0.1))
     assert failed.value.reason == "timeout"
 
 
@@ -90,7 +90,9 @@ def test_silence_in_the_middle_is_a_timeout(provider: Provider, outbound: Outbou
         goes_on.set()
 
     provider.answerer = answer
-    pieces = outbound.send("POST", provider.url, headers={}, body=b"{}", read_timeout_s=0.1).pieces()
+    pieces = outbound.send(
+        "POST", provider.url, headers={}, body=b"{}", timeouts=Timeouts(silence_s=0.1)
+    ).pieces()
     assert next(pieces) == b"one"
     with pytest.raises(SendFailed) as failed:
         next(pieces)
@@ -109,3 +111,89 @@ def test_what_is_not_a_url_is_a_bad_address(outbound: Outbound) -> None:
     with pytest.raises(SendFailed) as failed:
         outbound.send("GET", "not a url", headers={})
     assert failed.value.stage == "address"
+
+
+def test_an_answer_may_not_take_longer_than_the_whole_may(provider: Provider, outbound: Outbound) -> None:
+    provider.answerer = lambda _, handler: handler.stream([b"one"] * 100, pause_s=0.02)
+    timeouts = Timeouts(silence_s=5, whole_s=0.2)
+    pieces = outbound.send("POST", provider.url, headers={}, body=b"{}", timeouts=timeouts).pieces()
+    with pytest.raises(SendFailed, match=r"not complete within 0\.2 s") as failed:
+        list(pieces)
+    assert failed.value.reason == "timeout"
+
+
+def test_the_whole_ends_a_silence_too(provider: Provider, outbound: Outbound) -> None:
+    goes_on = threading.Event()
+
+    def answer(_: Provider, handler: told.Handler) -> None:
+        handler.stream([b"one"], pause_s=0.3)
+        goes_on.set()
+
+    provider.answerer = answer
+    timeouts = Timeouts(silence_s=5, whole_s=0.1)
+    with pytest.raises(SendFailed, match=r"not complete within 0\.1 s"):
+        list(outbound.send("POST", provider.url, headers={}, body=b"{}", timeouts=timeouts).pieces())
+    assert not goes_on.is_set()
+    assert goes_on.wait(2)
+
+
+def test_a_request_that_is_not_taken_is_a_timeout(outbound: Outbound) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        with pytest.raises(SendFailed, match="not taken in time") as failed:
+            outbound.send("POST", url, headers={}, body=b"x" * 32_000_000, timeouts=Timeouts(connect_s=0.2))
+    assert failed.value.reason == "timeout"
+
+
+def test_a_connection_that_was_closed_while_it_was_idle_is_made_anew(outbound: Outbound) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=closes_as_the_second_request_comes, args=(server, answer))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        answers = [outbound.send("POST", url, headers={}, body=b"{}").read(10) for _ in range(2)]
+        thread.join()
+    assert answers == [b"{}", b"{}"]
+
+
+def closes_as_the_second_request_comes(server: socket.socket, answer: bytes) -> None:
+    first, _ = server.accept()
+    take(first)
+    first.sendall(answer)
+    take(first)
+    first.close()
+    second, _ = server.accept()
+    with second:
+        take(second)
+        second.sendall(answer)
+
+
+def take(connection: socket.socket) -> bytes:
+    """Read one request, whose body is `{}`."""
+    taken = b""
+    while not taken.endswith(b"{}"):
+        taken += connection.recv(65536)
+    return taken
+
+
+def test_a_new_connection_that_ends_without_an_answer_is_not_tried_again(outbound: Outbound) -> None:
+    accepted: list[object] = []
+
+    def hang_up(server: socket.socket) -> None:
+        for _ in range(2):
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            accepted.append(take(connection))
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(SendFailed) as failed:
+            outbound.send("POST", url, headers={}, body=b"{}")
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert (failed.value.reason, len(accepted)) == ("connection_failed", 1)

@@ -243,7 +243,7 @@ def test_a_provider_without_a_usable_first_byte_is_passed_over(
 
 
 def test_a_refused_connection_is_passed_over(gateway: Gateway, chat: Chat, provider: Provider) -> None:
-    model = gateway._models["acme/one"]
+    model = gateway._upstreams.models["acme/one"]
     first = model.routes[0]
     object.__setattr__(first.upstream, "base_url", "http://127.0.0.1:1/v1")
     receipt = receipt_of(chat())
