@@ -14,7 +14,7 @@ _NANO: Final = 1_000_000_000
 _REGIONS: Final = ("global", "europe", "us")
 _NEVER_KNOWN: Final = dict.fromkeys(
     (
-        "app_id", "cache_discount", "moderation_latency", "native_tokens_completion_images", "num_fetches",
+        "app_id", "cache_discount", "moderation_latency", "num_fetches",
         "num_input_audio_prompt", "num_media_completion", "num_media_prompt", "num_search_results",
         "preset_id", "response_cache_source_id", "service_tier", "web_search_engine",
     )
@@ -47,14 +47,15 @@ def view(receipt: Receipt, workspace: Workspace) -> dict[str, Any]:
         "data_region": receipt.region if receipt.region in _REGIONS else "global",
         "external_user": receipt.user,
         "finish_reason": receipt.finish_reason,
-        "generation_time": receipt.duration_us / 1000,
+        "generation_time": last[0].duration_ms if last else receipt.duration_us / 1000,
         "http_referer": app.referer if app else None,
         "is_byok": receipt.funding_source == "byok",
-        "latency": receipt.timing.first_token_ms if receipt.timing else None,
+        "latency": receipt.duration_us / 1000,
         "model": receipt.model,
         "native_finish_reason": receipt.native_finish_reason,
         "native_tokens_cached": usage.cache_read_tokens if usage else None,
         "native_tokens_completion": completion,
+        "native_tokens_completion_images": usage.image_tokens if usage else None,
         "native_tokens_prompt": prompt,
         "native_tokens_reasoning": usage.reasoning_tokens if usage else None,
         "origin": receipt.origin or "",

@@ -36,6 +36,7 @@ _BINARY_PARTS: Final = {
     "image": "image",
     "image_url": "image",
     "input_image": "image",
+    "image_generation_call": "image",
     "input_audio": "audio",
     "audio": "audio",
     "audio_url": "audio",
@@ -46,6 +47,29 @@ _BINARY_PARTS: Final = {
     "input_file": "file",
     "document": "file",
 }
+_ITEM_ROLES: Final = {
+    "reasoning": "assistant",
+    "function_call": "assistant",
+    "custom_tool_call": "assistant",
+    "function_call_output": "tool",
+    "custom_tool_call_output": "tool",
+}
+"""Who says the items of Responses, which have no role of their own."""
+_REASONING_PARTS: Final = frozenset({"thinking", "redacted_thinking", "reasoning"})
+_CALLS: Final = frozenset(
+    {
+        "function",
+        "function_call",
+        "tool_call",
+        "tool_use",
+        "server_tool_use",
+        "mcp_tool_use",
+        "custom_tool_call",
+    }
+)
+_RESULTS: Final = frozenset(
+    {"tool_result", "tool_call_response", "function_call_output", "custom_tool_call_output"}
+)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -62,19 +86,19 @@ def add_content(
         incoming = input_messages(receipt.input)
         found[names.INPUT_MESSAGES] = _as_text(incoming)
         if prompt_attributes:
-            found[names.PROMPT] = _as_text({"messages": _described(_listed(receipt.input))})
+            found[names.PROMPT] = _as_text({"messages": _described(listed(receipt.input))})
     if receipt.output is not None:
         outgoing = output_messages(receipt.output, _fallback_reason(receipt))
         found[names.OUTPUT_MESSAGES] = _as_text(outgoing)
         if prompt_attributes:
-            found[names.COMPLETION] = _as_text(_completion(outgoing))
+            found[names.COMPLETION] = _as_text(completion(outgoing))
     if own is not None and (incoming or outgoing):
         found.update(own(incoming, outgoing))
 
 
 def input_messages(value: Any) -> list[Message]:
     """Return what was asked as convention messages."""
-    return [_message(item, "user") for item in _listed(value)]
+    return [_message(item, "user") for item in listed(value)]
 
 
 def output_messages(value: Any, finish_reason: str) -> list[Message]:
@@ -97,11 +121,12 @@ def _fallback_reason(receipt: Receipt) -> str:
 # -- finding the messages ----------------------------------------------------------------------------
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return what was asked as a list of messages in the words of their API."""
     if isinstance(value, dict):
         for key in ("messages", "input"):
             if isinstance(value.get(key), list):
-                return [*_system_of(value), *value[key]]
+                return [*_system_of(value), *_without_tokens(value[key])]
         if isinstance(value.get("input"), str):
             return [*_system_of(value), value["input"]]
         if isinstance(value.get("prompt"), str):
@@ -116,6 +141,17 @@ def _system_of(value: dict[str, Any]) -> list[Any]:
     return [{"role": "system", "content": system}] if system else []
 
 
+def _without_tokens(items: list[Any]) -> list[Any]:
+    """Embeddings may be asked for by the numbers of tokens, which tell a reader how many they are."""
+    if _are_numbers(items):
+        return [f"[{len(items)} tokens]"]
+    return [f"[{len(item)} tokens]" if _are_numbers(item) else item for item in items]
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(item) is int for item in value)
+
+
 def _choices(value: Any) -> list[Any]:
     if not isinstance(value, dict):
         return list(value) if isinstance(value, list | tuple) else [value]
@@ -123,7 +159,15 @@ def _choices(value: Any) -> list[Any]:
     if isinstance(choices, list):
         return [_choice(choice) for choice in choices]
     output = value.get("output")
-    return output if isinstance(output, list) else [value]
+    if isinstance(output, list):
+        # The items of a response are the parts of one answer.
+        return [{"role": "assistant", "content": [part for item in output for part in _item_parts(item)]}]
+    return [value]
+
+
+def _item_parts(item: Any) -> list[Any]:
+    content = item.get("content") if isinstance(item, dict) and item.get("type") == "message" else None
+    return content if isinstance(content, list) else [item]
 
 
 def _choice(choice: Any) -> Any:
@@ -143,7 +187,7 @@ def _choice(choice: Any) -> Any:
 def _message(item: Any, default_role: str) -> Message:
     if not isinstance(item, dict):
         return {"role": default_role, "parts": _parts(item)}
-    role = _get_text(item, "role")
+    role = _get_text(item, "role") or _ITEM_ROLES.get(_get_text(item, "type"), "")
     role = _ROLES.get(role, role) or default_role
     made: Message = {"role": role, "parts": _message_parts(item, role)}
     if "role" in item and (name := _get_text(item, "name")):
@@ -190,13 +234,11 @@ def _typed_part(part: dict[str, Any], kind: str) -> dict[str, Any]:
         return {"type": "text", "content": words if isinstance(words, str) else _as_text(words)}
     if kind in _BINARY_PARTS:
         return {"type": "text", "content": _description(_BINARY_PARTS[kind], part)}
-    if kind in {"thinking", "reasoning"}:
+    if kind in _REASONING_PARTS:
         return {"type": "reasoning", "content": _reasoning(part)}
-    if kind in {"tool_use", "function_call", "function", "tool_call"} or isinstance(
-        part.get("function"), dict
-    ):
+    if kind in _CALLS or kind.endswith("_call") or isinstance(part.get("function"), dict):
         return _tool_call(part)
-    if kind in {"tool_result", "function_call_output", "tool_call_response"}:
+    if kind in _RESULTS or kind.endswith("_tool_result"):
         key = part.get("tool_use_id") or part.get("call_id") or part.get("id")
         return _tool_response(key, part.get("content", part.get("output", part.get("response"))))
     return {"type": "text", "content": _as_text(part)}
@@ -206,19 +248,22 @@ def _reasoning(part: dict[str, Any]) -> str:
     for key in ("thinking", "content", "text"):
         if words := _get_text(part, key):
             return words
-    summary = part.get("summary")
-    if isinstance(summary, list):
-        return "\n".join(_get_text(piece, "text") for piece in summary)
-    return ""
+    for key in ("content", "summary"):
+        pieces = part.get(key)
+        if isinstance(pieces, list) and pieces:
+            return "\n".join(_get_text(piece, "text") for piece in pieces)
+    return "[redacted]" if "data" in part else ""
 
 
 def _tool_call(part: dict[str, Any]) -> dict[str, Any]:
     inner = part.get("function")
     function: dict[str, Any] = inner if isinstance(inner, dict) else part
-    made: dict[str, Any] = {"type": "tool_call", "name": _get_text(function, "name")}
+    # The calls of a provider's own tools, such as `web_search_call`, are named by their type.
+    name = _get_text(function, "name") or _get_text(part, "type").removesuffix("_call")
+    made: dict[str, Any] = {"type": "tool_call", "name": name}
     if key := part.get("call_id") or part.get("id"):
         made["id"] = str(key)
-    arguments = function.get("arguments", function.get("input"))
+    arguments = function.get("arguments", function.get("input", function.get("action")))
     if arguments is not None:
         made["arguments"] = _parsed(arguments)
     return made
@@ -262,7 +307,7 @@ def _description(modality: str, part: dict[str, Any]) -> str:
     source = _source(part)
     facts = [fact for fact in (_get_text(source, "filename"), _media_type(source)) if fact]
     address = _get_text(source, "url") or _get_text(source, "file_data") or _get_text(source, "image_url")
-    data = _get_text(source, "data")
+    data = _get_text(source, "data") or _get_text(source, "result")
     if address.startswith("data:"):
         head, _, data = address.partition(",")
         facts.append(head.removeprefix("data:").partition(";")[0])
@@ -297,7 +342,7 @@ def _host(address: str) -> str:
 # -- the older attributes ----------------------------------------------------------------------------
 
 
-def _completion(outgoing: list[Message]) -> dict[str, Any]:
+def completion(outgoing: list[Message]) -> dict[str, Any]:
     """Return OpenRouter's shape of an answer, which readers of `gen_ai.completion` know."""
     parts = [part for message in outgoing for part in message["parts"]]
     calls = [

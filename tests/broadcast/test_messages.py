@@ -47,8 +47,18 @@ def text(words: str) -> dict[str, Any]:
         ),
         (
             [{"type": "function_call_output", "call_id": "c1", "output": "sunny"}],
-            user({"type": "tool_call_response", "response": "sunny", "id": "c1"}),
+            [{"role": "tool", "parts": [{"type": "tool_call_response", "response": "sunny", "id": "c1"}]}],
         ),
+        (
+            {"instructions": "Be brief", "input": [{"type": "function_call", "call_id": "c1", "name": "f"}]},
+            [
+                {"role": "system", "parts": [text("Be brief")]},
+                {"role": "assistant", "parts": [{"type": "tool_call", "name": "f", "id": "c1"}]},
+            ],
+        ),
+        ({"input": ["one", "two"]}, [*user(text("one")), *user(text("two"))]),
+        ({"input": [101, 2023, 102]}, user(text("[3 tokens]"))),
+        ({"input": [[101, 102], [7]]}, [*user(text("[2 tokens]")), *user(text("[1 tokens]"))]),
         (5, user(text("5"))),
     ],
 )
@@ -111,6 +121,47 @@ CALL = {"type": "tool_call", "name": "weather", "id": "c1", "arguments": {"city"
         (
             {"output": [{"type": "reasoning", "summary": [{"text": "Hm"}]}]},
             [{"type": "reasoning", "content": "Hm"}],
+            "stop",
+        ),
+        (
+            {
+                "output": [
+                    {
+                        "type": "reasoning",
+                        "summary": [],
+                        "content": [{"type": "reasoning_text", "text": "Hm"}],
+                    },
+                    {"type": "web_search_call", "id": "w1", "action": {"query": "Rome"}},
+                    {
+                        "type": "message",
+                        "role": "assistant",
+                        "content": [{"type": "output_text", "text": "Hi"}],
+                    },
+                    {"type": "image_generation_call", "result": "AAAA" * 100},
+                ]
+            },
+            [
+                {"type": "reasoning", "content": "Hm"},
+                {"type": "tool_call", "name": "web_search", "id": "w1", "arguments": {"query": "Rome"}},
+                text("Hi"),
+                text("[image: about 300 bytes]"),
+            ],
+            "stop",
+        ),
+        (
+            {
+                "stop_reason": "end_turn",
+                "content": [
+                    {"type": "redacted_thinking", "data": "secret"},
+                    {"type": "server_tool_use", "id": "t1", "name": "web_search", "input": {"query": "Rome"}},
+                    {"type": "web_search_tool_result", "tool_use_id": "t1", "content": [{"title": "Rome"}]},
+                ],
+            },
+            [
+                {"type": "reasoning", "content": "[redacted]"},
+                {"type": "tool_call", "name": "web_search", "id": "t1", "arguments": {"query": "Rome"}},
+                {"type": "tool_call_response", "response": [{"title": "Rome"}], "id": "t1"},
+            ],
             "stop",
         ),
         (
