@@ -1,0 +1,79 @@
+"""Charts: places that add up, round axes, gaps, and the same numbers as a table."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.charts import HEIGHT, TOP, Series, Step, lines, stacked
+
+HOURS = tuple(
+    Step(words=f"{hour}:00 to {hour + 1}:00", mark=f"{hour}:00", href=f"?at={hour}", unfinished=hour == 3)
+    for hour in range(4)
+)
+
+
+def plain(value: float) -> str:
+    return f"{value:g}"
+
+
+def series(*values: float | None, name: str = "a", look: str = "s1") -> Series:
+    return Series(name=name, look=look, values=values)
+
+
+def test_a_column_is_as_high_as_its_parts_together() -> None:
+    chart = stacked(
+        "Spend", HOURS, [series(1, 0, 3, 4), series(1, 0, 1, 0, name="b", look="s2")], words=plain
+    )
+
+    first, second, third, _ = chart.columns
+    assert [part.look for part in first.parts] == ["s1", "s2"]
+    assert first.parts[0].y == pytest.approx(first.parts[1].y + first.parts[1].height)
+    assert first.parts[0].y + first.parts[0].height == HEIGHT
+    assert second.parts == ()
+    assert third.parts[1].y == TOP
+
+
+def test_the_axis_begins_at_zero_and_has_at_most_five_round_lines() -> None:
+    chart = stacked("Spend", HOURS, [series(0, 1, 2, 3.34)], words=plain)
+    assert [words for _, words in chart.grid] == ["0", "1", "2", "3", "4"]
+    assert chart.grid[0][0] == HEIGHT
+    assert chart.grid[-1][0] == TOP
+
+
+@given(highest=st.floats(min_value=1e-9, max_value=1e15))
+def test_whatever_the_values_the_highest_fits_under_the_last_line(highest: float) -> None:
+    chart = stacked("Any", HOURS, [series(highest, None, 0, highest / 3)], words=plain)
+    assert 2 <= len(chart.grid) <= 5
+    assert min(part.y for column in chart.columns for part in column.parts) >= TOP - 0.01
+
+
+def test_an_empty_step_is_a_gap_in_a_line() -> None:
+    chart = lines("Latency", HOURS, [series(1, 2, None, 4)], words=plain)
+    (line,) = chart.lines
+    assert len(line.pieces) == 2
+    assert (line.end, line.end_y) == ("4", TOP)
+
+
+def test_a_chart_of_nothing_is_empty_and_still_has_an_axis() -> None:
+    for chart in (
+        stacked("Spend", HOURS, [series(0, None, 0, 0)], words=plain),
+        lines("Latency", HOURS, [series(None, None, None, None)], words=plain),
+    ):
+        assert chart.empty
+        assert [words for _, words in chart.grid] == ["0", "1"]
+
+
+def test_the_table_says_every_value_with_its_step() -> None:
+    chart = lines("Latency", HOURS, [series(1, 2, None, 4), series(0, 0, 0, 0, name="b")], words=plain)
+    assert chart.table[2] == ("2:00 to 3:00", "none", "0")
+    assert len(chart.table) == len(HOURS)
+
+
+def test_the_last_mark_says_now_while_the_step_goes_on() -> None:
+    assert stacked("Spend", HOURS, [series(1, 1, 1, 1)], words=plain).marks[-1] == (100.0, "now", "end")
+
+
+def test_a_column_says_its_step_and_its_parts() -> None:
+    chart = stacked("Spend", HOURS, [series(1, 0, 3, 4), series(2, 0, 0, 0, name="b")], words=plain)
+    assert chart.columns[0].words == "0:00 to 1:00: a 1, b 2"
+    assert chart.columns[1].words == "1:00 to 2:00: none"

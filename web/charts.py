@@ -1,0 +1,198 @@
+"""Charts as plain records of places and words; a template draws them as inline SVG, with a table beside.
+
+Across, places are percent, so that a chart fits any width and its words keep their size; upwards, pixels.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+HEIGHT: Final = 160
+TOP: Final = 8
+_PLOT: Final = HEIGHT - TOP
+_GRID: Final = 4
+_GAP: Final = 0.12
+_MOST_MARKS: Final = 5
+
+Words = Callable[[float], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One kind of thing over time: a value a step, None where a step has none; `look` names its style."""
+
+    name: str
+    look: str
+    values: Sequence[float | None]
+    total: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of time: its words, where a click leads, and whether it still goes on."""
+
+    words: str
+    mark: str
+    href: str
+    unfinished: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a column."""
+
+    look: str
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One step as a stack, the first series at the bottom."""
+
+    step: Step
+    x: float
+    width: float
+    parts: tuple[Part, ...]
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One series as points, each piece without a gap; `end` is the last value in words, at a height."""
+
+    look: str
+    pieces: tuple[str, ...]
+    end: str
+    end_y: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart: gridlines as height and words, marks of time as place and words, and the same as a table."""
+
+    title: str
+    grid: tuple[tuple[float, str], ...]
+    marks: tuple[tuple[float, str, str], ...]
+    legend: tuple[Series, ...]
+    columns: tuple[Column, ...] = ()
+    lines: tuple[Line, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(column.parts for column in self.columns) and not any(
+            line.pieces for line in self.lines
+        )
+
+
+def stacked(title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words) -> Chart:
+    """Return a chart of columns; what a step has none of is left out, never drawn as a line."""
+    heights = [sum(one.values[at] or 0 for one in series) for at in range(len(steps))]
+    ceiling, grid = _grid(max(heights, default=0), words)
+    width = 100 / max(1, len(steps))
+    columns = []
+    for at, step in enumerate(steps):
+        said = ", ".join(f"{one.name} {words(value)}" for one in series if (value := one.values[at]))
+        columns.append(
+            Column(
+                step=step,
+                x=round((at + _GAP / 2) * width, 3),
+                width=round(width * (1 - _GAP), 3),
+                parts=_parts(series, at, ceiling),
+                words=f"{step.words}: {said or 'none'}",
+            )
+        )
+    return Chart(
+        title=title,
+        grid=grid,
+        marks=_marks(steps),
+        legend=tuple(series),
+        columns=tuple(columns),
+        table=_table(steps, series, words),
+    )
+
+
+def _parts(series: Sequence[Series], at: int, ceiling: float) -> tuple[Part, ...]:
+    parts, y = [], float(HEIGHT)
+    for one in series:
+        height = (one.values[at] or 0) / ceiling * _PLOT
+        if height > 0:
+            y -= height
+            parts.append(Part(look=one.look, y=round(y, 2), height=round(height, 2)))
+    return tuple(parts)
+
+
+def lines(title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words) -> Chart:
+    """Return a chart of lines; an empty step is a gap, and each line ends in its value."""
+    known = [value for one in series for value in one.values if value is not None]
+    ceiling, grid = _grid(max(known, default=0), words)
+    drawn = tuple(_line(one, len(steps), ceiling, words) for one in series)
+    return Chart(
+        title=title,
+        grid=grid,
+        marks=_marks(steps),
+        legend=tuple(series),
+        lines=drawn,
+        table=_table(steps, series, words),
+    )
+
+
+def _line(series: Series, count: int, ceiling: float, words: Words) -> Line:
+    pieces: list[list[str]] = [[]]
+    last: float | None = None
+    width = 100 / max(1, count)
+    for at, value in enumerate(series.values):
+        if value is None:
+            pieces.append([])
+            continue
+        last = value
+        y = HEIGHT - value / ceiling * _PLOT
+        pieces[-1] += [f"{round((at + 0.5) * width, 3)},{round(y, 2)}"]
+    drawn = tuple(" ".join(_visible(piece, width)) for piece in pieces if piece)
+    end_y = 0.0 if last is None else round(HEIGHT - last / ceiling * _PLOT, 2)
+    return Line(look=series.look, pieces=drawn, end="" if last is None else words(last), end_y=end_y)
+
+
+def _visible(piece: list[str], width: float) -> list[str]:
+    """Return points that draw something: one alone becomes a short dash."""
+    if len(piece) > 1:
+        return piece
+    x, _, y = piece[0].partition(",")
+    return [f"{round(float(x) - width / 4, 3)},{y}", f"{round(float(x) + width / 4, 3)},{y}"]
+
+
+def _grid(highest: float, words: Words) -> tuple[float, tuple[tuple[float, str], ...]]:
+    """Return where the axis ends, and its lines: from 0, evenly, at round values."""
+    step = _round_up(highest / _GRID) if highest > 0 else 1.0
+    count = max(1, math.ceil(highest / step - 1e-6)) if highest > 0 else 1
+    ceiling = step * count
+    return ceiling, tuple(
+        (round(HEIGHT - step * at / ceiling * _PLOT, 2), words(step * at)) for at in range(count + 1)
+    )
+
+
+def _round_up(value: float) -> float:
+    """Return the next of 1, 2, 2.5 or 5 times a power of ten."""
+    power = float(10 ** math.floor(math.log10(value)))
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= value * (1 - 1e-9))
+
+
+def _marks(steps: Sequence[Step]) -> tuple[tuple[float, str, str], ...]:
+    """Return a few marks of time: place, words, and how these are held to it."""
+    if not steps:
+        return ()
+    every = max(1, math.ceil(len(steps) / _MOST_MARKS))
+    width = 100 / len(steps)
+    chosen = [at for at in range(0, len(steps), every) if len(steps) - at > every / 2]
+    marks = [(round(at * width, 3), steps[at].mark, "start") for at in chosen]
+    return (*marks, (100.0, "now" if steps[-1].unfinished else "", "end"))
+
+
+def _table(steps: Sequence[Step], series: Sequence[Series], words: Words) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (step.words, *("none" if (value := one.values[at]) is None else words(value) for one in series))
+        for at, step in enumerate(steps)
+    )
