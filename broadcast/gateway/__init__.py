@@ -20,6 +20,7 @@ from broadcast.gateway.slots import Slots
 from broadcast.gateway.splice import with_id
 from broadcast.gateway.stream import Relay
 from broadcast.gateway.upstreams import Model, Upstreams
+from broadcast.gateway.watch import Watch, Watched
 from broadcast.outbound import Outbound
 from broadcast.receipt import KeyRef, Receipt
 
@@ -45,7 +46,7 @@ class Answer:
     """What goes to the client; send the body, close it if it has `close`, then take the receipt."""
 
     status: int
-    body: "bytes | Relay"
+    body: bytes | Watched
     headers: dict[str, str] = field(default_factory=dict)
     receipt: Callable[[], Receipt]
 
@@ -61,13 +62,19 @@ class Gateway:
     """Routes requests; `clock` counts microseconds, `namespace` owns the models without a maker."""
 
     def __init__(
-        self, models: Upstreams, namespace: str, clock: Callable[[], int], slots: Slots | None = None
+        self,
+        models: Upstreams,
+        namespace: str,
+        clock: Callable[[], int],
+        slots: Slots | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._upstreams = models
         self._measures = Measures(clock)
         self._namespace = namespace
         self._clock = clock
         self._slots = slots or Slots()
+        self._watch = watch or Watch()
         self._created_s = clock() // 1_000_000
 
     def models(self) -> dict[str, Any]:
@@ -129,7 +136,7 @@ class Gateway:
         streams = False
         try:
             served = self._routed(record, found, give_back)
-            streams = isinstance(served.body, Relay)
+            streams = isinstance(served.body, Watched)
             return served
         finally:
             if not streams:
@@ -155,7 +162,8 @@ class Gateway:
             case Whole():
                 return _passed_on(record, found)
             case Streaming():
-                return _streamed(record, found, give_back)
+                relay = _relay(record, found)
+                return _streamed(record, found, self._watch.over(relay, give_back))
 
 
 def _refused(record: Record, refusal: Refusal) -> Answer:
@@ -177,20 +185,22 @@ def _passed_on(record: Record, found: Whole) -> Answer:
     return Answer(status=200, body=body, headers=headers, receipt=record.receipt)
 
 
-def _streamed(record: Record, found: Streaming, give_back: Callable[[], None]) -> Answer:
+def _relay(record: Record, found: Streaming) -> Relay:
     def ended() -> None:
         failed = record.error if record.error and record.error.type != "cancelled" else None
         found.tries.keep(
             200, error_type=failed.type if failed else None, message=failed.message if failed else None
         )
         found.reply.close()
-        give_back()
 
+    return Relay(record, found.pieces, on_end=ended)
+
+
+def _streamed(record: Record, found: Streaming, body: Watched) -> Answer:
     headers = {
         "Content-Type": found.content_type,
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
         "X-Trace-Id": record.trace_id,
     }
-    relay = Relay(record, found.pieces, on_end=ended)
-    return Answer(status=200, body=relay, headers=headers, receipt=record.receipt)
+    return Answer(status=200, body=body, headers=headers, receipt=record.receipt)

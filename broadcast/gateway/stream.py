@@ -44,15 +44,13 @@ class Relay:
                 return out
         raise StopIteration
 
-    def close(self) -> None:
+    def close(self, why: str = "The client has disconnected") -> None:
         """Let go of the provider; a client that leaves before the end has cancelled."""
         if not self._record.finished:
             if self._done:
                 self._finish()
             else:
-                self._record.finish(
-                    "cancelled", Error(type="cancelled", message="The client has disconnected")
-                )
+                self._record.finish("cancelled", Error(type="cancelled", message=why))
         self._ended = True
         self._on_end()
 

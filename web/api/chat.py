@@ -119,7 +119,11 @@ def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Response:
             _log.exception("action=receipt_lost")
 
     response = Response(answer.body, answer.status, answer.headers)
-    response.call_on_close(offer)
+    if isinstance(answer.body, bytes):
+        response.call_on_close(offer)
+    else:
+        # Also when the client stalls: then nobody closes.
+        answer.body.then(offer)
     return response
 
 

@@ -4,30 +4,13 @@ from typing import Any
 
 import pytest
 
-from broadcast.gateway import Answer
-from broadcast.gateway.stream import Relay
-from broadcast.receipt import Receipt
-from tests.broadcast.gateway.conftest import Chat
-
-
-def read(answer: Answer) -> bytes:
-    if isinstance(answer.body, Relay):
-        body = b"".join(answer.body)
-        answer.body.close()
-        return body
-    return answer.body
+from tests.broadcast.gateway.conftest import Chat, read, receipt_of
 
 
 def chunks(body: bytes) -> Iterator[Any]:
     for line in body.splitlines():
         if line.startswith(b"data: {"):
             yield json.loads(line[6:])
-
-
-def receipt_of(answer: Answer) -> Receipt:
-    receipt = answer.receipt()
-    assert receipt is not None
-    return receipt
 
 
 def test_echo_says_the_same_streamed_and_not(chat: Chat) -> None:

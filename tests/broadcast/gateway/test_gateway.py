@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from broadcast.gateway import Answer, Gateway
-from broadcast.gateway.stream import Relay
-from broadcast.receipt import Error, Receipt
+from broadcast.gateway import Gateway
+from broadcast.gateway.watch import Watched
+from broadcast.receipt import Error
 from broadcast.trace_context import trace_id_of
-from tests.broadcast.gateway.conftest import AKey, Chat, now_us
+from tests.broadcast.gateway.conftest import AKey, Chat, now_us, read, receipt_of
 from tests.broadcast.gateway.provider import (
     DONE,
     STREAM,
@@ -20,22 +20,6 @@ from tests.broadcast.gateway.provider import (
     delta,
     event,
 )
-
-
-def receipt_of(answer: Answer) -> Receipt:
-    receipt = answer.receipt()
-    assert receipt is not None
-    # A stored receipt must be readable again, under every limit of the contract.
-    assert msgspec.json.decode(msgspec.json.encode(receipt), type=Receipt) == receipt
-    return receipt
-
-
-def read(answer: Answer) -> bytes:
-    if isinstance(answer.body, bytes):
-        return answer.body
-    body = b"".join(answer.body)
-    answer.body.close()
-    return body
 
 
 def test_an_answer_passes_as_it_came_but_for_its_id(provider: Provider, chat: Chat) -> None:
@@ -157,7 +141,7 @@ def test_a_stream_is_measured(provider: Provider, chat: Chat) -> None:
 def test_chunks_go_out_as_they_come(provider: Provider, chat: Chat) -> None:
     provider.answerer = lambda _, handler: handler.stream(STREAM, pause_s=0.02)
     answer = chat(stream=True)
-    assert isinstance(answer.body, Relay)
+    assert isinstance(answer.body, Watched)
     assert len(list(answer.body)) == 5
     answer.body.close()
 
@@ -185,7 +169,7 @@ def test_streamed_tool_calls_are_put_together(provider: Provider, chat: Chat) ->
 def test_a_client_that_goes_away_leaves_a_cancelled_receipt(provider: Provider, chat: Chat) -> None:
     provider.answerer = lambda _, handler: handler.stream(STREAM, pause_s=0.02)
     answer = chat(stream=True)
-    assert isinstance(answer.body, Relay)
+    assert isinstance(answer.body, Watched)
     next(answer.body)
     answer.body.close()
     receipt = receipt_of(answer)
@@ -199,7 +183,7 @@ def test_a_client_that_goes_away_before_the_first_byte_is_cancelled_too(
 ) -> None:
     provider.answerer = lambda _, handler: handler.stream(STREAM)
     answer = chat(stream=True)
-    assert isinstance(answer.body, Relay)
+    assert isinstance(answer.body, Watched)
     answer.body.close()
     assert receipt_of(answer).status == "cancelled"
 
@@ -389,7 +373,7 @@ def test_slots_are_given_back_when_a_stream_ends_or_is_left(provider: Provider, 
     assert chat(stream=True, workspace_id=2).status == 200
     assert chat(workspace_id=3).status == 503
     for answer in streams:
-        assert isinstance(answer.body, Relay)
+        assert isinstance(answer.body, Watched)
         answer.body.close()
         answer.body.close()
     assert chat(stream=True).status == 200

@@ -64,18 +64,18 @@ class Ingest:
         self.offered.append((workspace_id, receipt))
 
 
-def make(ingest: Ingest) -> Flask:
-    gateway = Gateway(load_upstreams(None, {}, with_demo=True), "openrouter", now_us)
+def make(ingest: Ingest, gateway: Gateway | None = None) -> Flask:
+    gateway = gateway or Gateway(load_upstreams(None, {}, with_demo=True), "openrouter", now_us)
     services = SimpleNamespace(accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us)
     app = Flask(__name__)
     app.register_blueprint(chat.blueprint(cast("Services", services)))
     return app
 
 
-def application() -> Flask:
+def application(gateway: Gateway | None = None) -> Flask:
     """Return the application for a server in a process of its own, which tells its receipts."""
     ingest = Ingest()
-    app = make(ingest)
+    app = make(ingest, gateway)
 
     @app.get("/offered")
     def offered() -> Response:
