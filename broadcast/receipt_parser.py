@@ -141,7 +141,9 @@ def _receipt(wire: Posted, *, now_us: int, retention_us: int) -> Receipt:
     _check_facts(wire)
     receipt = Receipt(
         *_facts(wire),
-        created_at_us=_created_at_us(wire.created_at, now_us=now_us, retention_us=retention_us),
+        created_at_us=check_created_at(
+            (wire.created_at - _EPOCH) // _MICROSECOND, now_us=now_us, retention_us=retention_us
+        ),
         duration_us=round(wire.duration_ms * 1000),
         api_type=wire.api_type or "chat",
         streamed=wire.streamed or False,
@@ -162,8 +164,8 @@ def _check_required(wire: Posted) -> None:
         raise ReceiptError("error.message must not be empty.", field="error.message")
 
 
-def _created_at_us(created_at: datetime, *, now_us: int, retention_us: int) -> int:
-    at_us = (created_at - _EPOCH) // _MICROSECOND
+def check_created_at(at_us: int, *, now_us: int, retention_us: int) -> int:
+    """Return the instant when a request of then may be stored now; raise `ReceiptError` when it may not."""
     if at_us > now_us + AHEAD_US:
         raise ReceiptError(
             "created_at is more than 10 minutes ahead: check the clock of the sender.", field="created_at"

@@ -8,6 +8,7 @@ generation    GET /generation, OpenRouter's shape
 keys          GET /key, /keys
 notifications GET and PATCH /notifications
 requests      GET /requests, /requests/{id}
+otlp          POST /otlp/v1/traces
 health        /healthz, /readyz
 chat          the gateway
 """
@@ -15,11 +16,22 @@ chat          the gateway
 from flask import Flask
 
 from broadcast.runtime import Services
-from web.api import chat, destinations, generation, health, keys, notifications, receipts, replays, requests
+from web.api import (
+    chat,
+    destinations,
+    generation,
+    health,
+    keys,
+    notifications,
+    otlp,
+    receipts,
+    replays,
+    requests,
+)
 
 
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
-    for module in (chat, destinations, replays, generation, keys, notifications, requests, health):
+    for module in (chat, destinations, replays, generation, keys, notifications, requests, otlp, health):
         app.register_blueprint(module.blueprint(services))
     receipts.install(app, services)

@@ -83,7 +83,7 @@ def _answer(
     try:
         key = key_of(services, environ.get("HTTP_AUTHORIZATION", ""))
         check_scope(key, "receipts:write")
-        body = _body(environ, services.config.max_body_bytes)
+        body = sent_body(environ, services.config.max_body_bytes)
         status, found = take(services, key, body, environ.get("CONTENT_TYPE"))
     except (BroadcastError, ApiError) as error:
         return explain(error)
@@ -93,7 +93,7 @@ def _answer(
     return status, found, {}
 
 
-def _body(environ: dict[str, Any], limit: int) -> bytes:
+def sent_body(environ: dict[str, Any], limit: int) -> bytes:
     """Return what was sent, decompressed; at most `limit` bytes are held of either form."""
     raw = _read(environ, limit)
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
