@@ -1,4 +1,4 @@
-"""What a request asked and was answered, in the shape of OpenRouter's `GET /generation/content`, while kept."""
+"""What a request asked and was answered, as OpenRouter's `GET /generation/content` tells it, while kept."""
 
 from typing import Any, Final
 

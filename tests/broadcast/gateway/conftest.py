@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from broadcast.gateway import Answer, Gateway, load_upstreams
+from broadcast.gateway import Answer, Api, Gateway, load_upstreams
 from broadcast.gateway.slots import Slots
+from broadcast.receipt import Receipt
 from tests.broadcast.gateway import provider as told
 from tests.broadcast.gateway.provider import Provider
 
+Ask = Callable[..., Answer]
 Chat = Callable[..., Answer]
 
 
@@ -49,11 +52,17 @@ def gateway(provider: Provider, second: Provider, slots: Slots, tmp_path: Path) 
 providers:
   first: {{name: First, base_url: "{provider.url}", api_key: "${{FIRST_KEY}}", read_timeout_s: 1}}
   second: {{base_url: "{second.url}/"}}
+  every: {{style: openrouter, base_url: "{provider.url}"}}
 models:
   acme/one:
     providers:
       - {{provider: first, model: up, usd_per_million: {{input: 1.5, output: 6, cache_read: 0.5}}}}
       - {{provider: second}}
+  acme/any:
+    providers:
+      - provider: every
+        model: up
+        usd_per_million: {{input: 2, output: 10, cache_read: 1, cache_write: 4}}
   acme/free:
     providers: [{{provider: second}}]
 """)
@@ -63,12 +72,11 @@ models:
 
 
 @pytest.fixture
-def chat(gateway: Gateway) -> Chat:
-    def ask(headers: dict[str, str] | None = None, workspace_id: int = 1, **fields: Any) -> Answer:
-        body = {"model": "acme/one", "messages": [{"role": "user", "content": "Hi"}], **fields}
+def ask(gateway: Gateway) -> Ask:
+    def ask(api: Api, fields: Any, headers: dict[str, str] | None = None, workspace_id: int = 1) -> Answer:
         return gateway.serve(
-            "chat",
-            json.dumps(body).encode(),
+            api,
+            fields if isinstance(fields, bytes) else json.dumps(fields).encode(),
             workspace_id=workspace_id,
             key=AKey(),
             headers=headers or {},
@@ -76,3 +84,28 @@ def chat(gateway: Gateway) -> Chat:
         )
 
     return ask
+
+
+@pytest.fixture
+def chat(ask: Ask) -> Chat:
+    def chat(headers: dict[str, str] | None = None, workspace_id: int = 1, **fields: Any) -> Answer:
+        body = {"model": "acme/one", "messages": [{"role": "user", "content": "Hi"}], **fields}
+        return ask("chat", body, headers, workspace_id)
+
+    return chat
+
+
+def read(answer: Answer) -> bytes:
+    """Return the whole body, as a client that stays to the end gets it."""
+    if isinstance(answer.body, bytes):
+        return answer.body
+    body = b"".join(answer.body)
+    answer.body.close()
+    return body
+
+
+def receipt_of(answer: Answer) -> Receipt:
+    """Return the receipt, which has to be readable again under every limit of the contract."""
+    receipt = answer.receipt()
+    assert msgspec.json.decode(msgspec.json.encode(receipt), type=Receipt) == receipt
+    return receipt
