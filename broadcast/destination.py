@@ -27,8 +27,8 @@ from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [
     "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
-    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp", "judge_status",
-    "normalised",
+    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp",
+    "judge_status", "normalised",
 ]  # fmt: skip
 
 Headers = Mapping[str, str]
@@ -75,6 +75,7 @@ class Destination:
     mark: ClassVar[str]
     docs: ClassVar[str]
     setup: ClassVar[tuple[str, ...]]
+    sql: ClassVar[str] = ""
     encoding: Encoding = "json"
     media_type: ClassVar[str] = ""
     sent_as: ClassVar[str] = ""

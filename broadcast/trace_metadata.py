@@ -14,22 +14,22 @@ _MAX_DEPTH: Final = 3
 _MAX_KEYS: Final = 128
 
 
-def attributes(trace: dict[str, Any]) -> Attributes:
-    """Return `trace.metadata.<key>` for every key that is not ours; beyond 128 the rest is one JSON text."""
+def attributes(trace: dict[str, Any], *, prefix: str = _PREFIX) -> Attributes:
+    """Return `<prefix><key>` for every key that is not ours; beyond 128 the rest is one JSON text."""
     found: Attributes = {}
     for key, value in trace.items():
         if key in OUR_KEYS:
             continue
         if type(value) is str:
-            found[_PREFIX + key] = value
+            found[prefix + key] = value
         else:
-            _flatten(found, _PREFIX + key, value, 1)
+            _flatten(found, prefix + key, value, 1)
     if len(found) <= _MAX_KEYS:
         return found
     names = list(found)
     kept: Attributes = {name: found[name] for name in names[: _MAX_KEYS - 1]}
-    kept[TRACE_METADATA] = as_json(
-        {name.removeprefix(_PREFIX): found[name] for name in names[_MAX_KEYS - 1 :]}
+    kept[prefix.removesuffix(".")] = as_json(
+        {name.removeprefix(prefix): found[name] for name in names[_MAX_KEYS - 1 :]}
     )
     return kept
 

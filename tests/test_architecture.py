@@ -158,7 +158,10 @@ DESTINATIONS_MAY = {
     "broadcast.receipt",
     "broadcast.span",
     "broadcast.trace_metadata",
+    "broadcast.vault",
 }
+# Of the vault only what is pure: a service account's token is signed where the request is built.
+FROM_THE_VAULT = {"sign_rs256"}
 WEB_HOLDS_NO = {"commit", "rollback"}
 
 
@@ -273,6 +276,20 @@ def may_a_destination_import(path: Path, name: str) -> bool:
     own = name.removeprefix("destinations.").split(".")[0]
     # The package's door finds the types by looking into its folder; a type may share underscore files only.
     return name.startswith("destinations") and (own.startswith("_") or path.name == "__init__.py")
+
+
+def test_a_destination_type_has_nothing_of_the_vault_but_a_signature() -> None:
+    none(
+        [
+            f"{shown(path)}:{node.lineno} imports {alias.name}"
+            for path in modules()
+            if shown(path).startswith("destinations/")
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+            if "vault" in f"{getattr(node, 'module', '')}.{alias.name}" and alias.name not in FROM_THE_VAULT
+        ]
+    )
 
 
 def test_destination_types_build_requests_and_never_send() -> None:
