@@ -19,12 +19,13 @@ _FLAGS: Final = (
     "broadcast_generation_cost",
     "broadcast_generation_identity",
     "broadcast_generation_request_context",
+    "broadcast_generation_cost_allocation",
 )
 _KEY_LISTS: Final = ("api_key_hashes", "excluded_api_key_hashes")
 _KNOWN: Final = frozenset(
     (
         "type", "name", "enabled", "config", "workspace_id", "sampling_rate", "privacy_mode", "privacy_level",
-        "filter_rules", *_KEY_LISTS, *_FLAGS,
+        "filter_rules", "regions", *_KEY_LISTS, *_FLAGS,
     )
 )  # fmt: skip
 _DEFAULTS: Final[Mapping[str, Any]] = {
@@ -34,6 +35,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "api_key_hashes": None,
     "excluded_api_key_hashes": None,
     "filter_rules": None,
+    "regions": ("global",),
     **dict.fromkeys(_FLAGS, False),
 }
 _T = TypeVar("_T", bound=Destination)
@@ -186,7 +188,17 @@ def _read_rules(value: Any) -> dict[str, Any] | None:
     found = filters.validate(dict(value))
     if found:
         raise ValueError("; ".join(f"{path}: {sentence}" for path, sentence in found.items()))
-    return dict(value)
+    # Whoever reads them, OpenRouter's SDK first of all, finds every group and what joins its rules.
+    groups = [{**group, "logic": group.get("logic", "and")} for group in value.get("groups", ())]
+    return {"enabled": value.get("enabled", True), "groups": groups}
+
+
+def _read_regions(value: Any) -> tuple[str, ...]:
+    known = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    found = tuple(dict.fromkeys(map(filters.region, value))) if known else ()
+    if not found or not set(found) <= set(filters.REGIONS):
+        raise ValueError("Enter one at least of " + ", ".join(filters.REGIONS) + ".")
+    return found
 
 
 def _read_privacy(body: Mapping[str, Any], found: dict[str, Any]) -> None:
@@ -206,6 +218,7 @@ _READERS: Final[Mapping[str, Any]] = {
     "sampling_rate": _read_rate,
     "privacy_level": _read_level,
     "filter_rules": _read_rules,
+    "regions": _read_regions,
     **dict.fromkeys(_KEY_LISTS, _read_hashes),
     **dict.fromkeys(_FLAGS, _read_flag),
 }

@@ -84,6 +84,9 @@ _NUMBER_OPERATORS: Final[Mapping[str, Callable[[Decimal, Decimal], bool]]] = {
     "lte": lambda found, wanted: found <= wanted,
 }
 _NEGATIVE: Final = {"not_equals": "equals", "not_contains": "contains"}
+REGIONS: Final = ("global", "europe", "us")
+"""Where a request may be kept to: a receipt of a region goes only where that region is asked for."""
+
 OPERATORS: Final = (
     "equals", "not_equals", "contains", "not_contains", "regex", "starts_with", "ends_with",
     "gt", "lt", "gte", "lte", "exists", "not_exists",
@@ -101,8 +104,11 @@ def decide(
     api_key_hashes: Collection[str] | None,
     excluded_api_key_hashes: Collection[str] | None,
     filter_rules: Mapping[str, Any] | None,
+    regions: Collection[str] = REGIONS,
 ) -> bool:
     """Return whether the destination wants the receipt; an excluded key wins over an included one."""
+    if region_of(receipt) not in regions:
+        return False
     key_hash = receipt.api_key.hash if receipt.api_key is not None else None
     if excluded_api_key_hashes and key_hash in excluded_api_key_hashes:
         return False
@@ -112,6 +118,17 @@ def decide(
         return True
     groups = filter_rules.get("groups") or ()
     return not groups or any(_group_holds(receipt, group) for group in groups)
+
+
+def region(name: str) -> str:
+    """Return a region by its own name; eu is another one for europe."""
+    return "europe" if name == "eu" else name
+
+
+def region_of(receipt: Receipt) -> str:
+    """Return the region that a receipt is kept to; any other place is global."""
+    named = region(receipt.region or "")
+    return named if named in REGIONS else "global"
 
 
 def needs_content(filter_rules: Mapping[str, Any] | None) -> bool:

@@ -1,4 +1,4 @@
-"""The opt-in groups of a destination: cost, identity and request context, by OpenRouter's names.
+"""The opt-in groups of a destination: cost, its allocation, identity, request context, by OpenRouter's names.
 
 Attributes are `trace.metadata.openrouter_generation.<name>`; the names are those of OpenRouter's own groups
 and of its generation record. What a receipt does not say is left out: missing is unknown, never zero.
@@ -22,11 +22,12 @@ class Groups:
     cost: bool = False
     identity: bool = False
     request_context: bool = False
+    cost_allocation: bool = False
 
     @property
     def any(self) -> bool:
         """Whether there is anything to send."""
-        return self.cost or self.identity or self.request_context
+        return self.cost or self.identity or self.request_context or self.cost_allocation
 
 
 def attributes(receipt: Receipt, groups: Groups) -> Attributes:
@@ -36,6 +37,7 @@ def attributes(receipt: Receipt, groups: Groups) -> Attributes:
         (groups.cost, _cost),
         (groups.identity, _identity),
         (groups.request_context, _context),
+        (groups.cost_allocation, _allocation),
     ):
         if chosen:
             found |= {f"{PREFIX}.{name}": value for name, value in read(receipt).items() if value is not None}
@@ -89,6 +91,23 @@ def _context(receipt: Receipt) -> dict[str, Any]:
         "native_tokens_cached": usage.cache_read_tokens if usage else None,
         "native_tokens_reasoning": usage.reasoning_tokens if usage else None,
     }
+
+
+def _allocation(receipt: Receipt) -> dict[str, Any]:
+    """Return tokens and cost by kind of token; nothing where the parts are not exactly what was charged."""
+    cost, usage = receipt.cost, receipt.usage
+    if cost is None or usage is None or cost.input_nano_usd is None or cost.output_nano_usd is None:
+        return {}
+    if cost.input_nano_usd + cost.output_nano_usd != cost.total_nano_usd:
+        return {}
+    parts = {
+        "input_tokens": usage.input_tokens,
+        "input_cost": _usd(cost.input_nano_usd),
+        "output_tokens": usage.output_tokens,
+        "output_cost": _usd(cost.output_nano_usd),
+        "total_cost": _usd(cost.total_nano_usd),
+    }
+    return {f"openrouter_cost_allocation.{name}": value for name, value in parts.items()}
 
 
 def _is_byok(receipt: Receipt) -> bool | None:

@@ -147,6 +147,7 @@ def _judged(
         api_key_hashes=stored.api_key_hashes,
         excluded_api_key_hashes=stored.excluded_api_key_hashes,
         filter_rules=None if filters.needs_content(rules) else rules,
+        regions=stored.regions,
     )
     if not wanted:
         return Fate.FILTERED

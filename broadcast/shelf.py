@@ -154,6 +154,8 @@ class Shelf:
             "broadcast_generation_cost": stored.broadcast_generation_cost,
             "broadcast_generation_identity": stored.broadcast_generation_identity,
             "broadcast_generation_request_context": stored.broadcast_generation_request_context,
+            "broadcast_generation_cost_allocation": stored.broadcast_generation_cost_allocation,
+            "regions": list(stored.regions),
             "api_key_hashes": _listed(stored.api_key_hashes),
             "excluded_api_key_hashes": _listed(stored.excluded_api_key_hashes),
             "filter_rules": stored.filter_rules,

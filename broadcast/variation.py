@@ -37,6 +37,7 @@ class Variation:
             cost=stored.broadcast_generation_cost,
             identity=stored.broadcast_generation_identity,
             request_context=stored.broadcast_generation_request_context,
+            cost_allocation=stored.broadcast_generation_cost_allocation,
         )
         self.full: Final = stored.privacy_level == "full"
         self.key: Final[tuple[object, ...]] = (
@@ -47,6 +48,8 @@ class Variation:
             destination.max_attribute_bytes,
             self._max_bytes,
             self._groups,
+            # A request that one of them sends whole leaves out what no other one may get.
+            stored.regions,
             # What is joined to one request is shared, too.
             destination.max_spans,
             destination.max_receipts(),

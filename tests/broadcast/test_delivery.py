@@ -9,7 +9,7 @@ from broadcast.recorder import Settlement, settle
 from broadcast.store import Store, dead_letters, leases
 from broadcast.store.leases import Counts
 from tests.broadcast.sending import World
-from tests.receiver import Receiver
+from tests.receiver import Receiver, spans_of
 
 
 @pytest.fixture
@@ -33,6 +33,28 @@ def test_nothing_is_sent_again_once_it_was_delivered(world: World) -> None:
     world.append()
     world.deliver(rounds=3)
     assert len(world.receiver.requests) == 1
+
+
+def test_a_receipt_of_a_region_goes_where_that_region_is_asked_for(world: World) -> None:
+    everywhere = world.destination("/ok/every", regions=["global", "europe", "us"])
+    worldwide = world.destination("/ok/global")
+    european = world.destination("/ok/europe", regions=["eu"])
+    for region in (None, "europe", "us", None, None):
+        world.append(region=region)
+
+    world.deliver(rounds=2)
+
+    arrived: dict[str, set[str]] = {}
+    for seen in world.receiver.requests:
+        ids = {str(span.resource["openrouter.trace.id"]) for span in spans_of(seen.otlp())}
+        arrived.setdefault(seen.path, set()).update(ids)
+    assert arrived == {
+        "/ok/every": {f"gen-{number}" for number in range(1, 6)},
+        "/ok/global": {"gen-1", "gen-4", "gen-5"},
+        "/ok/europe": {"gen-2"},
+    }
+    cursors = [world.cursor(stored) for stored in (everywhere, worldwide, european)]
+    assert [(each.delivered, each.filtered) for each in cursors] == [(5, 0), (3, 2), (1, 4)]
 
 
 def test_what_came_before_a_destination_is_not_sent_to_it(world: World) -> None:

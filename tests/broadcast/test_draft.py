@@ -42,6 +42,8 @@ def test_a_new_one_gets_defaults() -> None:
         "broadcast_generation_cost": False,
         "broadcast_generation_identity": False,
         "broadcast_generation_request_context": False,
+        "broadcast_generation_cost_allocation": False,
+        "regions": ("global",),
     }
 
 
@@ -69,6 +71,11 @@ def test_a_change_holds_only_what_it_names() -> None:
         ({"excluded_api_key_hashes": "all"}, "excluded_api_key_hashes"),
         ({"broadcast_generation_identity": 1}, "broadcast_generation_identity"),
         ({"filter_rules": []}, "filter_rules"),
+        ({"regions": []}, "regions"),
+        ({"regions": None}, "regions"),
+        ({"regions": "us"}, "regions"),
+        ({"regions": ["mars"]}, "regions"),
+        ({"regions": [7]}, "regions"),
         ({"filter_rules": {"groups": [{"rules": [{"field": "model", "operator": "like"}]}]}}, "filter_rules"),
         ({"type": "webhook"}, "type"),
         ({"colour": "red"}, "colour"),
@@ -78,6 +85,20 @@ def test_what_is_wrong_is_named(body: dict[str, Any], field: str) -> None:
     with pytest.raises(SettingsError) as caught:
         draft.changes(body, STORED)
     assert list(caught.value.problems) == [field]
+
+
+def test_eu_is_another_word_for_europe() -> None:
+    assert draft.changes({"regions": ["eu", "us", "europe"]}, STORED) == {"regions": ("europe", "us")}
+
+
+def test_rules_are_kept_with_all_that_goes_without_saying() -> None:
+    rule = {"field": "model", "operator": "exists"}
+    given = {"groups": [{"rules": [rule]}]}
+    assert draft.changes({"filter_rules": given}, STORED)["filter_rules"] == {
+        "enabled": True,
+        "groups": [{"rules": [rule], "logic": "and"}],
+    }
+    assert draft.changes({"filter_rules": {}}, STORED)["filter_rules"] == {"enabled": True, "groups": []}
 
 
 def test_a_wrong_rule_is_named_by_its_path() -> None:

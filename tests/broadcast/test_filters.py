@@ -19,6 +19,24 @@ def wants(rules: Any, *, included: Any = None, excluded: Any = None, **overrides
     )
 
 
+@pytest.mark.parametrize(
+    ("region", "goes_to"),
+    [
+        (None, {"global"}),
+        ("global", {"global"}),
+        ("eu-central-1", {"global"}),
+        ("europe", {"europe"}),
+        ("eu", {"europe"}),
+        ("us", {"us"}),
+    ],
+)
+def test_a_receipt_goes_only_where_its_region_is_asked_for(region: str | None, goes_to: set[str]) -> None:
+    receipt = factories.receipt(region=region)
+    rules: Any = {"api_key_hashes": None, "excluded_api_key_hashes": None, "filter_rules": None}
+    assert {each for each in filters.REGIONS if filters.decide(receipt, regions=(each,), **rules)} == goes_to
+    assert filters.decide(receipt, regions=filters.REGIONS, **rules)
+
+
 def one(field: str, operator: str, value: Any = None) -> dict[str, Any]:
     return {"groups": [{"rules": [{"field": field, "operator": operator, "value": value}]}]}
 

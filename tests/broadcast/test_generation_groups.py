@@ -8,7 +8,7 @@ from broadcast.generation_groups import PREFIX, Groups, attributes
 from broadcast.receipt import App, Cost, ProviderAttempt, Receipt, Usage
 from tests import factories
 
-EVERY = Groups(cost=True, identity=True, request_context=True)
+EVERY = Groups(**{field.name: True for field in fields(Groups)})
 
 
 def said(groups: Groups, **overrides: Any) -> dict[str, Any]:
@@ -54,6 +54,32 @@ def test_the_last_attempt_tells_whose_key_paid(
     )
     assert found["is_byok"] is is_byok
     assert found.get("byok_usage_inference") == (1.0 if is_byok else None)
+
+
+def test_an_allocation_is_told_when_its_parts_are_what_was_charged() -> None:
+    cost = Cost(total_nano_usd=387_000, input_nano_usd=180_000, output_nano_usd=207_000)
+    usage = Usage(input_tokens=1200, output_tokens=345)
+    assert said(Groups(cost_allocation=True), cost=cost, usage=usage) == {
+        "openrouter_cost_allocation.input_tokens": 1200,
+        "openrouter_cost_allocation.input_cost": 0.00018,
+        "openrouter_cost_allocation.output_tokens": 345,
+        "openrouter_cost_allocation.output_cost": 0.000207,
+        "openrouter_cost_allocation.total_cost": 0.000387,
+    }
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        None,
+        Cost(total_nano_usd=387_000),
+        Cost(total_nano_usd=387_000, input_nano_usd=180_000),
+        Cost(total_nano_usd=387_001, input_nano_usd=180_000, output_nano_usd=207_000),
+        Cost(input_nano_usd=180_000, output_nano_usd=207_000),
+    ],
+)
+def test_an_allocation_that_does_not_add_up_is_left_out(cost: Cost | None) -> None:
+    assert said(Groups(cost_allocation=True), cost=cost) == {}
 
 
 def test_identity_says_who_asked() -> None:

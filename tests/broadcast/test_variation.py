@@ -25,6 +25,8 @@ def variation(level: str = "full", destination: Destination = COLLECTOR) -> Vari
         broadcast_generation_cost=False,
         broadcast_generation_identity=False,
         broadcast_generation_request_context=False,
+        broadcast_generation_cost_allocation=False,
+        regions=("global",),
     )
     return Variation(cast(StoredDestination, stored), destination, NS)
 
