@@ -52,13 +52,11 @@ def address(text: str) -> str:
     """Return the address in a paste: the only one of a command, or a host that lacks `https://` alone."""
     text = plain(text)
     if is_command(text):
-        found = {plain(word) for word in _words(text) if re.match(r"[\"']?https?://", word)}
+        found = {word for word in _words(text) if re.match("https?://", word)}
         return found.pop() if len(found) == 1 else text
-    return (
-        f"https://{text}"
-        if re.fullmatch(r"(?!.*\.\d+(?:/|$))[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/\S*)?", text)
-        else text
-    )
+    if text.startswith("<") and text.endswith(">"):
+        text = text[1:-1]
+    return f"https://{text}" if _HOST.fullmatch(text) else text
 
 
 def secret(text: str) -> str:
