@@ -6,6 +6,7 @@ from broadcast import receipt_parser
 from broadcast.errors import NotFound
 from broadcast.receipt import Receipt
 from broadcast.store import Store, activity, receipts
+from broadcast.store.activity import Only
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339
@@ -90,11 +91,16 @@ def _provider_response(receipt: Receipt, index: int) -> dict[str, Any]:
 
 
 def request_page(
-    store: Store, workspace: Workspace, *, before: tuple[int, int] | None, limit: int
+    store: Store,
+    workspace: Workspace,
+    *,
+    before: tuple[int, int] | None,
+    limit: int,
+    only: Only = activity.EVERY,
 ) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
     """Return requests, newest first, and where the next page begins, None at the end."""
     with store.read() as conn:
-        found = activity.page(conn, workspace.id, before=before, limit=limit + 1)
+        found = activity.page(conn, workspace.id, before=before, limit=limit + 1, only=only)
         documents = {
             row.seq: receipt_parser.from_document(row.document)
             for row in receipts.by_seqs(conn, workspace.id, [row.seq for row in found[:limit]])

@@ -186,6 +186,7 @@ def _prepared(
         status=receipt.status,
         model=receipt.model,
         provider=receipt.provider,
+        provider_slug=receipt.provider_slug,
         streamed=receipt.streamed,
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,

@@ -111,6 +111,14 @@ class Workspaces(Keys):
         with self._store.read() as conn:
             return [found for found, role in workspaces.for_user(conn, user_id) if role in MANAGING]
 
+    def user_of(self, key: ApiKey) -> User:
+        """Return the user for whom a management key acts."""
+        with self._store.read() as conn:
+            found = users.by_id(conn, key.user_id)
+        if found is None:
+            raise NotFound("Whoever made this key is gone.")
+        return found
+
     def workspace_of(self, key: ApiKey, ref: str | None = None) -> Workspace:
         """Return the workspace a key acts in: its own, or with a management key another of its maker's.
 

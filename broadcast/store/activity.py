@@ -1,12 +1,13 @@
 """Reads for the Activity page and the usage API; a request's columns lie beside its document."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, Connection, func, select, tuple_
+from sqlalchemy import CTE, Connection, func, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
+from broadcast.store.documents import TraceText
 from broadcast.store.tables import receipts
 
 
@@ -59,15 +60,68 @@ class Place(NamedTuple):
 _COLUMNS: Final = tuple(receipts.c[name] for name in RequestRow.__slots__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Only:
+    """Which requests: those that began in `[from_us, to_us)`, and are equal in whatever else is given.
+
+    A provider is asked for as it is shown, by slug before name; a request without an id of its own has the
+    receipt's.
+    """
+
+    from_us: int | None = None
+    to_us: int | None = None
+    status: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    provider_name: str | None = None
+    session_id: str | None = None
+    user: str | None = None
+    api_key_name: str | None = None
+    api_key_hash: str | None = None
+    funding_source: str | None = None
+    request_id: str | None = None
+    streamed: bool | None = None
+    trace: tuple[str, str] | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return what is given as conditions."""
+        given = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}
+        return [_CONDITIONS[name](value) for name, value in given.items()]
+
+
+_CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
+    **{name: receipts.c[name].__eq__ for name in Only.__slots__ if name in receipts.c},
+    "from_us": lambda at_us: receipts.c.created_at_us >= at_us,
+    "to_us": lambda at_us: receipts.c.created_at_us < at_us,
+    "provider": lambda shown: func.coalesce(receipts.c.provider_slug, receipts.c.provider) == shown,
+    "provider_name": lambda shown: func.coalesce(receipts.c.provider, "") == shown,
+    "trace": lambda pair: TraceText(receipts.c.document, pair[0]) == pair[1],
+    "request_id": lambda shown: or_(receipts.c.request_id == shown, receipts.c.id == shown),
+}
+EVERY: Final = Only()
+
+
 def page(
-    conn: Connection, workspace_id: int, *, before: tuple[int, int] | None = None, limit: int = 50
+    conn: Connection,
+    workspace_id: int,
+    *,
+    before: tuple[int, int] | None = None,
+    limit: int = 50,
+    only: Only = EVERY,
 ) -> list[RequestRow]:
     """Return requests, newest first by their start, ties by number; a page stays valid while rows arrive."""
-    query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id)
+    query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id, *only.conditions())
     if before is not None:
         query = query.where(tuple_(receipts.c.created_at_us, receipts.c.seq) < tuple_(*before))
     query = query.order_by(receipts.c.created_at_us.desc(), receipts.c.seq.desc()).limit(limit)
     return [RequestRow(**row._asdict()) for row in conn.execute(query)]
+
+
+def documents(conn: Connection, workspace_id: int, only: Only, limit: int) -> list[bytes]:
+    """Return the documents of requests, newest first by their start."""
+    query = select(receipts.c.document).where(receipts.c.workspace_id == workspace_id, *only.conditions())
+    newest = query.order_by(receipts.c.created_at_us.desc(), receipts.c.seq.desc())
+    return list(conn.execute(newest.limit(limit)).scalars())
 
 
 def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  # noqa: A002

@@ -1,11 +1,12 @@
 """API keys and management keys: the public hash and a peppered verifier, never the key."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from broadcast.store.tables import api_keys
+from broadcast.store.tables import api_keys, users
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,23 @@ def list_for(conn: Connection, workspace_id: int) -> list[ApiKey]:
         .order_by(api_keys.c.id.desc())
     )
     return [_record(row) for row in conn.execute(query)]
+
+
+def hashes_made_by(conn: Connection, workspace_id: int, maker_uid: str) -> set[str]:
+    """Return the public hashes of the keys that a user made in a workspace, ended ones included."""
+    query = (
+        select(api_keys.c.hash)
+        .join(users, users.c.id == api_keys.c.user_id)
+        .where(api_keys.c.workspace_id == workspace_id, users.c.uid == maker_uid)
+    )
+    return set(conn.execute(query).scalars())
+
+
+def makers(conn: Connection, found: Iterable[ApiKey]) -> dict[int, str]:
+    """Return the outside ids of the users who made some keys, by inside id."""
+    wanted = {key.user_id for key in found}
+    rows = conn.execute(select(users.c.id, users.c.uid).where(users.c.id.in_(wanted)))
+    return {row.id: row.uid for row in rows}
 
 
 def revoke(conn: Connection, workspace_id: int, key_id: int, now_us: int) -> bool:

@@ -40,6 +40,7 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reasoning_tokens: int | None = None
     capabilities: str | None = None
     api_key_hash: str | None = None
+    provider_slug: str | None = None
     document: bytes
     content: bytes | None = None
     content_expires_at_us: int = 0

@@ -239,6 +239,7 @@ receipts = Table(
     # As a JSON array, so that one question groups by what a request was capable of.
     Column("capabilities", Text),
     Column("api_key_hash", Text),
+    Column("provider_slug", Text),
     # Last, so that a row's columns are read without walking over its document.
     Column("document", LargeBinary, nullable=False),
     UniqueConstraint("workspace_id", "id"),

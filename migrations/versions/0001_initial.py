@@ -135,6 +135,7 @@ def upgrade() -> None:
     sa.Column('reasoning_tokens', Int64, nullable=True),
     sa.Column('capabilities', sa.Text(), nullable=True),
     sa.Column('api_key_hash', sa.Text(), nullable=True),
+    sa.Column('provider_slug', sa.Text(), nullable=True),
     sa.Column('document', sa.LargeBinary(), nullable=False),
     sa.ForeignKeyConstraint(['workspace_id'], ['workspaces.id'], name=op.f('fk_receipts_workspace_id')),
     sa.PrimaryKeyConstraint('workspace_id', 'seq', name=op.f('pk_receipts')),

@@ -7,7 +7,9 @@ replays       .../replay, .../replays
 generation    GET /generation, OpenRouter's shape
 keys          GET /key, /keys
 notifications GET and PATCH /notifications
+workspaces    /workspaces
 requests      GET /requests, /requests/{id}
+usage         GET /usage, /activity
 otlp          POST /otlp/v1/traces
 health        /healthz, /readyz
 chat          the gateway
@@ -27,11 +29,14 @@ from web.api import (
     receipts,
     replays,
     requests,
+    usage,
+    workspaces,
 )
 
 
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
-    for module in (chat, destinations, replays, generation, keys, notifications, requests, otlp, health):
+    managing = (destinations, replays, keys, workspaces, notifications)
+    for module in (chat, generation, *managing, requests, usage, otlp, health):
         app.register_blueprint(module.blueprint(services))
     receipts.install(app, services)

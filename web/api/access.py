@@ -53,13 +53,19 @@ def scoped(services: Services, scope: str) -> tuple[ApiKey, Workspace]:
     return key, services.accounts.workspace_of(key, request.args.get("workspace_id"))
 
 
-def managed(services: Services) -> tuple[ApiKey, Workspace]:
-    """Return the management key and its workspace: `workspace_id` of the query, or of the body."""
+def management_key(services: Services) -> ApiKey:
+    """Return the key of this request; 403 for any but a management key."""
     key = asking(services)
     if key.kind != "management":
         raise ApiError(
             403, "Only management keys can perform this operation.", reason="management_key_required"
         )
+    return key
+
+
+def managed(services: Services) -> tuple[ApiKey, Workspace]:
+    """Return the management key and its workspace: `workspace_id` of the query, or of the body."""
+    key = management_key(services)
     wanted = request.args.get("workspace_id")
     if wanted is None and request.method in {"POST", "PATCH"}:
         wanted = body_object().get("workspace_id")

@@ -1,5 +1,6 @@
 """What a management route may be given: names that are unknown are refused by name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import request
@@ -37,6 +38,39 @@ def instant(name: str) -> int | None:
     if found is None:
         raise SettingsError({name: "Enter a time with its zone, such as 2026-11-20T02:00:00Z."})
     return found
+
+
+def span(now_us: int, length_us: int) -> tuple[int, int]:
+    """Return `[from, to)` of the query: up to now without an end, of a length without a beginning."""
+    begin_us, end_us = instant("from"), instant("to")
+    to_us = now_us if end_us is None else end_us
+    from_us = to_us - length_us if begin_us is None else begin_us
+    if from_us >= to_us:
+        at_fault = "to" if end_us is not None else "from"
+        ends = "now" if end_us is None else "`to`"
+        raise SettingsError(
+            {at_fault: f"Enter a beginning before {ends}: what begins at `to` is not counted."}
+        )
+    return from_us, to_us
+
+
+def flag(name: str) -> bool | None:
+    """Return true or false of the query, None where it is not given."""
+    text = request.args.get(name)
+    if text not in {None, "true", "false"}:
+        raise SettingsError({name: "Enter true or false."})
+    return None if text is None else text == "true"
+
+
+def require_neutral(body: dict[str, Any], neutral: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Return a body without fields that exist for OpenRouter's SDK alone; raise where one asks for something.
+
+    `neutral` holds what may be said of each, because it asks for what is so anyway.
+    """
+    asked = [name for name, values in neutral.items() if name in body and body[name] not in values]
+    if asked:
+        raise SettingsError(dict.fromkeys(asked, "This is not offered here: leave it out."))
+    return {name: value for name, value in body.items() if name not in neutral}
 
 
 def cursor() -> str | None:
