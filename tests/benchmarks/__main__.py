@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import encoding, fan_out, isolation, memory, path
+from tests.benchmarks import encoding, fan_out, gateway, isolation, memory, path
 from tests.benchmarks.table import Row, rendered
 
 RESULTS: Final = Path("bench-results/bench.json")
@@ -19,6 +19,7 @@ PARTS: Final[dict[str, Callable[[int, Path | None], list[Row]]]] = {
     "path": path.rows,
     "fan_out": fan_out.rows,
     "isolation": lambda _now_us, _: isolation.rows(),
+    "gateway": lambda _now_us, _: gateway.rows(),
     "memory": lambda now_us, _: memory.rows(now_us),
 }
 
