@@ -34,7 +34,7 @@ def fields_of(body: bytes) -> dict[str, Raw]:
         # Lone surrogates are the one thing that JSON allows and msgspec does not.
         document = _mended(body, constant=_refuse)
     if document is None:
-        raise ValueError("The body is not valid JSON.")
+        raise ValueError("The body is not valid JSON, or it is nested too deeply.")
     if not isinstance(document, dict):
         raise ValueError("The body must be a JSON object.")  # noqa: TRY004 - it is the client's value, not ours
     return {name: Raw(msgspec.json.encode(value)) for name, value in document.items()}
