@@ -21,10 +21,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from broadcast.errors import ConfigError, VaultError
 
@@ -69,6 +72,17 @@ def _strong_key(encoded: str) -> bytes:
     if len(key) != _KEY_BYTES or len(set(key)) < 8:
         raise ConfigError(_RULE)
     return key
+
+
+def sign_rs256(private_key_pem: str, message: bytes) -> bytes:
+    """Return a JWT's RS256 signature, the same for the same message; `ValueError` for what is no RSA key."""
+    try:
+        key = load_pem_private_key(private_key_pem.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("The private key cannot be read.") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("The private key is no RSA key.")  # noqa: TRY004 - the value is wrong, not its type
+    return key.sign(message, PKCS1v15(), SHA256())
 
 
 def new_key(key_id: str = "k1") -> str:

@@ -1,11 +1,13 @@
 import base64
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcast.errors import ConfigError, VaultError
-from broadcast.vault import KeyRing, Vault, derive, new_key, verifier
+from broadcast.vault import KeyRing, Vault, derive, new_key, sign_rs256, verifier
 
 OLD, NEW = new_key("old"), new_key("new")
 VAULT = Vault(KeyRing.parse(OLD))
@@ -208,3 +210,31 @@ def test_derived_keys_differ_by_purpose_and_verifiers_by_pepper() -> None:
     assert derive(secret, "pepper") != derive(secret, "cookies")
     assert verifier(b"a" * 32, "sk-1") != verifier(b"b" * 32, "sk-1")
     assert verifier(b"a" * 32, "sk-1") == verifier(b"a" * 32, "sk-1")
+
+
+# -- a signature for a service account ---------------------------------------------------------------
+
+
+def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> str:
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*form).decode()
+
+
+def test_an_rs256_signature_is_accepted_by_its_public_key_and_is_the_same_every_time() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    signature = sign_rs256(pem_of(key), b"header.claims")
+    key.public_key().verify(signature, b"header.claims", padding.PKCS1v15(), hashes.SHA256())
+    assert sign_rs256(pem_of(key), b"header.claims") == signature
+
+
+@pytest.mark.parametrize(
+    "pem", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"]
+)
+def test_what_is_no_private_key_signs_nothing(pem: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        sign_rs256(pem, b"x")
+
+
+def test_a_key_of_another_kind_signs_nothing() -> None:
+    with pytest.raises(ValueError, match="no RSA key"):
+        sign_rs256(pem_of(ed25519.Ed25519PrivateKey.generate()), b"x")

@@ -4,7 +4,6 @@ import inspect
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from broadcast.errors import SettingsError, VaultError
 from broadcast.fields import BULLETS
 from broadcast.receipt import Cost, Error, KeyRef, Receipt, Timing, Usage
 from broadcast.span import ResourceSpans, Span
-from broadcast.variation import Variation
 from broadcast.vault import KeyRing, Vault, new_key
+from tests.broadcast.test_variation import variation
 from tests.receiver import decode, spans_of
 
 OURS = {name for name in vars(genai_names).values() if isinstance(name, str) and "." in name}
@@ -250,16 +249,8 @@ def test_every_status_gives_a_verdict_with_a_reason(slug: str, status: int) -> N
 def test_what_must_not_leave_is_in_no_request(slug: str, level: str) -> None:
     destination = made(slug)
     told = structs.replace(RECEIPT, error=Error(type="upstream", message="the-error-text"), status="error")
-    stored: Any = SimpleNamespace(
-        id=1,
-        version=1,
-        privacy_level=level,
-        broadcast_generation_cost=True,
-        broadcast_generation_identity=True,
-        broadcast_generation_request_context=True,
-    )
     content = receipt_parser.content(told) if level == "full" else None
-    body, _ = Variation(stored, destination, "openrouter").encoded(told, content, had_content=True)
+    body, _ = variation(level, destination).encoded(told, content, had_content=True)
     sent = destination.request(Batch(id="b-1", at_us=AT_US, pieces=(body,)))
     leaves = level == "full"
     for text in ("the-prompt-text", "the-completion-text", "the-error-text"):
