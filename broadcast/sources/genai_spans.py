@@ -49,12 +49,9 @@ def first_of(attributes: Attributes, aliases: tuple[str, ...]) -> Any:
     return None
 
 
-def is_test(span: Span) -> bool:
+def is_test(span: Span, resource: Attributes) -> bool:
     """Return whether it is a connection test's span, OpenRouter's or ours: acknowledged, never stored."""
-    return span.name in _TESTS or any(
-        value is True and key.endswith(".test") and key.count(".") == 1
-        for key, value in span.attributes.items()
-    )
+    return span.name in _TESTS or span.attributes.get(f"{resource.get(names.SERVICE_NAME)}.test") is True
 
 
 def why_not(span: Span) -> str | None:

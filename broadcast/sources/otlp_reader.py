@@ -175,13 +175,23 @@ def _read_json(body: bytes) -> Export:
 
 
 def _request(body: bytes) -> _JsonRequest:
-    """Read the frame alone; the spans inside are read one by one."""
+    """Read the frame; the spans inside are read one by one. Half a character anywhere fails it whole."""
     try:
         return _REQUEST.decode(body)
     except msgspec.ValidationError as error:
-        raise ReceiptError(f"The body is not an OTLP trace request: {_where(error)}.") from None
+        raise _no_request(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return _REQUEST.decode(json_text.mend(body))
+    except msgspec.ValidationError as error:
+        raise _no_request(error) from None
+    except (ReceiptError, msgspec.DecodeError, RecursionError):
         raise ReceiptError("The body is not JSON: send an ExportTraceServiceRequest.") from None
+
+
+def _no_request(error: msgspec.ValidationError) -> ReceiptError:
+    return ReceiptError(f"The body is not an OTLP trace request: {_where(error)}.")
 
 
 def _where(error: msgspec.ValidationError) -> str:

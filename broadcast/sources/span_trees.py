@@ -26,7 +26,7 @@ from broadcast.span import FAILED, Span
 from broadcast.trace_context import trace_id_of
 
 ORPHAN: Final = "part of a request whose own span is not in this export"
-WRAPPER: Final = "it only holds several requests to a model, each of which is stored"
+WRAPPER: Final = "it only holds other requests to a model, each of which is stored"
 
 _MOST_LEVELS: Final = 32
 _FROM_BELOW: Final = ("response_model", "finish_reason", "usage", "cost", "timing", "input", "output")
@@ -115,10 +115,11 @@ class _Forest:
             part = wire.part_of(source.span, router) if router else None
             node = _Node(source=source, router=router, part=part)
             # The same span twice in one export is the same span.
-            if node.key in seen or genai_spans.is_test(node.span):
+            if node.key in seen or genai_spans.is_test(node.span, source.resource):
                 continue
             seen.add(node.key)
             self._place(node)
+        self._routed = {node.above for node in self.requests.values() if node.router is not None}
         for node in self.requests.values():
             top = self._top(node)
             if top.key != node.key:
@@ -136,7 +137,12 @@ class _Forest:
             self._others[node.key] = (node, reason)
 
     def _top(self, node: _Node) -> _Node:
-        """Return the outermost request around one; spans that stand in a ring have none around them."""
+        """Return the outermost request around one; spans that stand in a ring have none around them.
+
+        A router's request is one of its own, wherever its caller put it.
+        """
+        if node.router is not None:
+            return node
         top = node
         for _ in range(_MOST_LEVELS):
             around = self.requests.get(top.above)
@@ -154,12 +160,19 @@ class _Forest:
         inner = [below for below in self._below.get(node.key, ()) if below.key in self.requests]
         holding = {below.above for below in inner}
         last = [below for below in inner if below.key not in holding]
-        if len([below for below in last if _succeeded(below)]) > 1 and not genai_facts.has_usage(node.span):
+        if self._only_holds(node, last):
             refused[WRAPPER] += 1 + len(inner) - len(last)
             for below in last:
                 yield self._take(below, [], passed=0)
             return
         yield self._take(node, last, passed=len(inner) - len(last))
+
+    def _only_holds(self, node: _Node, last: list[_Node]) -> bool:
+        """Return whether a client's span says nothing of its own: what it holds is told better by others."""
+        if node.router is not None:
+            return False
+        several = sum(map(_succeeded, last)) > 1 and not genai_facts.has_usage(node.span)
+        return several or node.key in self._routed
 
     def _take(self, node: _Node, inner: list[_Node], *, passed: int) -> _Whole:
         below = self._below.get(node.key, ())
@@ -171,14 +184,18 @@ class _Forest:
         ]
         roots: list[_Node] = []
         above = node.above
-        while (root := self._parts.pop(above, None)) is not None:
-            roots.append(root)
+        while (root := self._parts.get(above)) is not None and _is_root_of(root, node):
+            roots.append(self._parts.pop(above))
             above = root.above
         return _Whole(node=node, roots=roots, parts=parts, inner=inner, calls=calls, passed=passed)
 
     def left(self) -> Counter[str]:
         """Return why what is left was not stored."""
         return Counter([ORPHAN] * len(self._parts) + [reason for _, reason in self._others.values()])
+
+
+def _is_root_of(root: _Node, node: _Node) -> bool:
+    return root.part in {"trace_name", "span_name"} and root.router == node.router
 
 
 def _succeeded(node: _Node) -> bool:

@@ -47,7 +47,7 @@ def event(name: str, after_ms: int = 0, **attributes: Any) -> dict[str, Any]:
     }
 
 
-def span(attributes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def span(attributes: dict[str, Any] | None = None, /, **more: Any) -> dict[str, Any]:
     """Return one span of a second; `parent` is a span id."""
     parent = more.pop("parent", None)
     return {
