@@ -1,0 +1,85 @@
+"""A receipt as OpenRouter writes it to object stores: a trace with its observations, one JSON object.
+
+https://openrouter.ai/docs/guides/features/broadcast/s3 (trace and observations) and
+https://openrouter.ai/docs/guides/features/broadcast (names of quantities and costs), read 2026-11-21.
+"""
+
+from typing import Any
+
+import msgspec
+
+from broadcast import genai_names as names
+from broadcast.span import ResourceSpans, Span
+from destinations import _rows
+
+
+class Line(msgspec.Struct, frozen=True, rename="camel"):
+    """What the name of an object is made of."""
+
+    id: str
+    timestamp: str
+    observations: list[dict[str, Any]]
+    api_key_name: str | None = None
+
+
+def encode(spans: ResourceSpans) -> bytes:
+    """Return the trace as one line."""
+    main = next((span for span in spans.spans if _rows.is_generation(span)), spans.spans[0])
+    said = main.attributes
+    trace = {
+        "id": main.trace_id,
+        "name": said.get(names.TRACE_NAME) or main.name,
+        "timestamp": _rows.instant(main.start_ns),
+        "userId": said.get(names.USER_ID),
+        "sessionId": said.get(names.SESSION_ID),
+        "apiKeyName": said.get(names.own(spans.scope).api_key_name),
+        "metadata": _rows.metadata(main),
+        "resource": spans.resource,
+        "observations": [_observation(spans, span) for span in (main, *_others(spans, main))],
+    }
+    return msgspec.json.encode(_known(trace))
+
+
+def decode(line: bytes) -> Line:
+    """Return what the name of an object is made of."""
+    return msgspec.json.decode(line, type=Line)
+
+
+def _others(spans: ResourceSpans, main: Span) -> tuple[Span, ...]:
+    return tuple(span for span in spans.spans if span is not main)
+
+
+def _observation(spans: ResourceSpans, span: Span) -> dict[str, Any]:
+    row = _rows.row(spans, span, cache_write=True)
+    prompt = {"cachedTokens": row["CACHED_TOKENS"], "cacheWriteTokens": row["CACHE_WRITE_TOKENS"]}
+    found = {
+        "id": span.span_id,
+        "parentObservationId": row["PARENT_SPAN_ID"],
+        "type": row["SPAN_TYPE"],
+        "name": span.name,
+        "startTime": row["START_TIME"],
+        "endTime": row["END_TIME"],
+        "level": row["LEVEL"],
+        "statusMessage": span.status_message or None,
+        "model": row["MODEL"],
+        "providerName": row["PROVIDER_NAME"],
+        "finishReason": row["FINISH_REASON"],
+        "promptTokens": row["PROMPT_TOKENS"],
+        "completionTokens": row["COMPLETION_TOKENS"],
+        "totalTokens": row["TOTAL_TOKENS"],
+        "promptTokensDetails": _known(prompt) or None,
+        "completionTokensDetails": _known({"reasoningTokens": row["REASONING_TOKENS"]}) or None,
+        "inputCost": row["INPUT_COST"],
+        "outputCost": row["OUTPUT_COST"],
+        "totalCost": row["TOTAL_COST"],
+        "modelParameters": row["MODEL_PARAMETERS"] or None,
+        "input": row["INPUT"],
+        "output": row["OUTPUT"],
+        "metadata": row["METADATA"],
+        "attributes": row["ATTRIBUTES"],
+    }
+    return _known(found)
+
+
+def _known(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if value is not None}
