@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from broadcast.gateway import PATHS
 from broadcast.receipt import Receipt
 from broadcast.trace_context import trace_id_of
 from tests.web.api.chat_app import Ingest, make
@@ -66,17 +67,21 @@ def sdk(server: str) -> Iterator[openai.OpenAI]:
         yield made
 
 
-def offered(server: str, generation_id: str, within_s: float = 3) -> Receipt:
+def offered(server: str, generation_id: str) -> Receipt:
+    return _offered(server, lambda receipt: receipt.id == generation_id)
+
+
+def _offered(server: str, is_it: Callable[[Receipt], bool], within_s: float = 10) -> Receipt:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         _, receipts = msgspec.json.decode(
             requests.get(f"{server}/offered", timeout=2).content, type=tuple[int, list[Receipt]]
         )
         for receipt in receipts:
-            if receipt.id == generation_id:
+            if is_it(receipt):
                 return receipt
         time.sleep(0.02)
-    raise AssertionError(f"No receipt for {generation_id} within {within_s} s.")
+    raise AssertionError(f"No such receipt within {within_s} s.")
 
 
 def error_of(answer: TestResponse) -> dict[str, Any]:
@@ -144,6 +149,34 @@ def test_a_client_that_goes_away_leaves_a_cancelled_receipt(server: str, sdk: op
     assert receipt.cost is None
 
 
+def test_a_client_that_goes_away_before_the_first_byte_leaves_one_too(server: str) -> None:
+    trace = f"left-{time.monotonic_ns()}"
+    _send_and_leave(server, _request(server, {**BODY, "model": "demo/slow", "stream": True, "user": trace}))
+    assert _offered(server, lambda receipt: receipt.user == trace).status == "cancelled"
+
+
+def test_a_client_that_goes_away_while_it_asks_leaves_one_too(server: str) -> None:
+    session = f"left-{time.monotonic_ns()}"
+    whole = _request(server, BODY, **{"X-Session-Id": session})
+    _send_and_leave(server, whole[:-10])
+    receipt = _offered(server, lambda receipt: receipt.session_id == session)
+    assert (receipt.status, receipt.model) == ("cancelled", "unknown")
+
+
+def _request(server: str, body: dict[str, Any], **more: str) -> bytes:
+    data = msgspec.json.encode(body)
+    headers = {"Host": server.removeprefix("http://"), **KEY, "Content-Length": str(len(data)), **more}
+    lines = [f"POST {CHAT} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+def _send_and_leave(server: str, request: bytes) -> None:
+    host, _, port = server.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(request)
+        time.sleep(0.3)
+
+
 def test_the_openai_sdk_understands_our_errors(server: str, sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="demo/none is not known"):
         sdk.chat.completions.create(model="demo/none", messages=[{"role": "user", "content": "Hi"}])
@@ -169,7 +202,10 @@ def test_models_have_the_fields_openrouter_requires(client: FlaskClient) -> None
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer sk-none"}, {"Authorization": "Basic sk-chat"}]
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/api/v1/models")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [*(("POST", f"/api/v1{path}") for path in PATHS.values()), ("GET", "/api/v1/models")],
+)
 def test_without_a_known_key_nothing_is_served(
     client: FlaskClient, headers: dict[str, str], method: str, path: str
 ) -> None:
@@ -180,6 +216,36 @@ def test_without_a_known_key_nothing_is_served(
 def test_a_key_without_the_scope_is_forbidden(client: FlaskClient) -> None:
     answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-receipts"})
     assert (answer.status_code, error_of(answer)["code"]) == (403, 403)
+
+
+@pytest.mark.parametrize("path", PATHS.values())
+def test_a_key_may_come_as_anthropics_sdk_sends_it(client: FlaskClient, path: str) -> None:
+    answer = client.post(f"/api/v1{path}", json={**BODY, "input": "Hi"}, headers={"x-api-key": "sk-chat"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("bearer", "refusal"),
+    [("sk-receipts", (403, "missing_scope")), ("sk-resting", (401, "key_not_active"))],
+)
+@pytest.mark.parametrize("path", PATHS.values())
+def test_a_denied_key_that_is_known_has_a_receipt(
+    client: FlaskClient, ingest: Ingest, path: str, bearer: str, refusal: tuple[int, str]
+) -> None:
+    body = {**BODY, "input": "Hi", "trace": {"trace_id": "ab" * 16}, "user": "u-1"}
+    answer = client.post(f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {bearer}"})
+    answer.close()
+    [(_, receipt)] = ingest.offered
+    assert (answer.status_code, error_of(answer)["metadata"]["reason"]) == refusal
+    assert answer.headers["X-Trace-Id"] == "ab" * 16 == trace_id_of(receipt)
+    assert (receipt.status, receipt.model, receipt.user, receipt.input) == (
+        "denied",
+        "demo/echo",
+        "u-1",
+        None,
+    )
+    assert receipt.error is not None
+    assert (receipt.error.code, receipt.error.type) == refusal
 
 
 def test_a_management_key_has_every_scope(client: FlaskClient) -> None:
@@ -201,9 +267,14 @@ def test_a_database_out_of_reach_is_told_with_when_to_come_back(client: FlaskCli
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
 
 
-def test_a_body_over_32_mib_is_refused(client: FlaskClient) -> None:
-    answer = client.post(CHAT, data=b" " * (32 * 2**20 + 1), headers=KEY)
+def test_a_body_over_32_mib_is_refused_and_recorded(client: FlaskClient, ingest: Ingest) -> None:
+    session = {"X-Session-Id": "s-1"}
+    answer = client.post(CHAT, data=b" " * (32 * 2**20 + 1), headers={**KEY, **session})
     assert (answer.status_code, error_of(answer)["code"]) == (413, 413)
+    answer.close()
+    [(_, receipt)] = ingest.offered
+    assert (receipt.status, receipt.model, receipt.session_id) == ("error", "unknown", "s-1")
+    assert answer.headers["X-Trace-Id"] == trace_id_of(receipt)
 
 
 def test_the_receipt_is_offered_only_after_the_last_byte(client: FlaskClient, ingest: Ingest) -> None:
