@@ -40,6 +40,12 @@ def is_generation(span: Span) -> bool:
     return names.OPERATION_NAME in span.attributes
 
 
+def parted(spans: ResourceSpans) -> tuple[Span, tuple[Span, ...]]:
+    """Return the generation, or the one span of a test, and the others."""
+    main = next(filter(is_generation, spans.spans), spans.spans[0])
+    return main, tuple(span for span in spans.spans if span is not main)
+
+
 def row(spans: ResourceSpans, span: Span, *, cache_write: bool) -> Row:
     """Return a span as a row; every column is there, so that a table without one is found out by the test."""
     said = span.attributes

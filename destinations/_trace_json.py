@@ -24,7 +24,7 @@ class Line(msgspec.Struct, frozen=True, rename="camel"):
 
 def encode(spans: ResourceSpans) -> bytes:
     """Return the trace as one line."""
-    main = next((span for span in spans.spans if _rows.is_generation(span)), spans.spans[0])
+    main, others = _rows.parted(spans)
     said = main.attributes
     trace = {
         "id": main.trace_id,
@@ -35,7 +35,7 @@ def encode(spans: ResourceSpans) -> bytes:
         "apiKeyName": said.get(names.own(spans.scope).api_key_name),
         "metadata": _rows.metadata(main),
         "resource": spans.resource,
-        "observations": [_observation(spans, span) for span in (main, *_others(spans, main))],
+        "observations": [_observation(spans, span) for span in (main, *others)],
     }
     return msgspec.json.encode(_known(trace))
 
@@ -43,10 +43,6 @@ def encode(spans: ResourceSpans) -> bytes:
 def decode(line: bytes) -> Line:
     """Return what the name of an object is made of."""
     return msgspec.json.decode(line, type=Line)
-
-
-def _others(spans: ResourceSpans, main: Span) -> tuple[Span, ...]:
-    return tuple(span for span in spans.spans if span is not main)
 
 
 def _observation(spans: ResourceSpans, span: Span) -> dict[str, Any]:
