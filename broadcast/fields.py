@@ -253,8 +253,8 @@ def _check_url(spec: Spec, value: Any) -> HttpsUrl:
     for url in spec.known.values():
         if parts.scheme == "https" and port in {None, 443} and parts.hostname == urlsplit(url).hostname:
             return HttpsUrl(url)
-    if parts.fragment or re.search(r"[\s\\%]", parts.netloc) or "\\" in text or " " in text:
-        raise ValueError("Leave fragments, spaces and backslashes out of the address.")
+    if re.search(r"[\s\\%]", parts.netloc) or "\\" in text or " " in text:
+        raise ValueError("Leave spaces and backslashes out of the address.")
     return HttpsUrl(text.removesuffix("/") if parts.path == "/" and not parts.query else text)
 
 

@@ -49,13 +49,15 @@ def is_command(text: str) -> bool:
 
 
 def address(text: str) -> str:
-    """Return the address in a paste: the only one of a command, or a host that lacks `https://` alone."""
+    """Return the address in a paste: the only one of a command, or what a browser shows."""
     text = plain(text)
     if is_command(text):
         found = {word for word in _words(text) if re.match("https?://", word)}
         return found.pop() if len(found) == 1 else text
     if text.startswith("<") and text.endswith(">"):
         text = text[1:-1]
+    # What follows a hash is for browsers: no server is ever told.
+    text = text.partition("#")[0]
     return f"https://{text}" if _HOST.fullmatch(text) else text
 
 

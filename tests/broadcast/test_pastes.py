@@ -65,6 +65,7 @@ def test_what_may_be_the_credential_itself_is_left_alone(secret: str) -> None:
     [
         "https://api.example/v1/traces",
         "api.example/v1/traces",
+        "https://api.example/v1/traces#/settings",
         " <https://api.example/v1/traces> ",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://api.example/v1/traces",
         CURL,
