@@ -22,11 +22,12 @@ from broadcast.batches import BATCH_BYTES, Ahead, Builder, Built, Prepared, Roun
 from broadcast.budget import Budget
 from broadcast.destination import Destination, Outcome, Verdict
 from broadcast.errors import Unavailable
+from broadcast.flights import Flights
 from broadcast.guests import AT_ONCE, drop_contents
 from broadcast.outcomes import Sent
 from broadcast.recorder import Recorder, Settlement
 from broadcast.sending import Courier, Sender
-from broadcast.store import Conn, Store, leases
+from broadcast.store import Conn, Store, leases, receipts
 from broadcast.store.leases import Claim
 from broadcast.vault import Vault
 
@@ -73,12 +74,11 @@ class Delivery:
         self._clock = clock
         self._wake = wake
         self._recorder = Recorder(store)
-        self._flying: dict[int, asyncio.Task[None]] = {}
+        self._flights = Flights()
         self._ahead: dict[int, Ahead] = {}
         self._small = Budget(OPEN_BYTES // 4)
         self._large = Budget(OPEN_BYTES * 3 // 4)
         self._served: set[int] = set()
-        self._ended: set[int] = set()
         self._stopping = False
         self._courier = Courier(
             sender,
@@ -91,12 +91,11 @@ class Delivery:
     @property
     def in_flight(self) -> int:
         """Return how many destinations have a batch under way."""
-        return len(self._flying)
+        return len(self._flights.tasks)
 
     def take_ended(self) -> set[int]:
-        """Return the workspaces where a batch has ended since the last call: more may be due there."""
-        ended, self._ended = self._ended, set()
-        return ended
+        """Return the workspaces where a batch has ended since the last call and more may be due."""
+        return self._flights.take_ended()
 
     # -- claiming ----------------------------------------------------------------------------------
 
@@ -108,6 +107,8 @@ class Delivery:
         It looks everywhere unless it is told in which workspaces something happened, and never waits for
         sends. On SQLite, where a claim takes the one writer's lock, it looks before it claims.
         """
+        # Where there is no memory for large batches, any batch that ends makes some.
+        self._flights.pass_by(workspace_ids if self._large.has_room(_RESERVED) else None)
         looks_first = self._store.dialect == "sqlite" and not look_for_dead
         if looks_first and await self.due_in_us() != 0:
             return 0
@@ -126,6 +127,7 @@ class Delivery:
                     left = left[len(made) :]
         finally:
             if left:
+                self._flights.pass_by()
                 await self._give_back(left)
         return len(claims)
 
@@ -175,14 +177,14 @@ class Delivery:
 
     def _start_all(self, claims: Sequence[Claim], made: Sequence[Built]) -> None:
         for claim, one in zip(claims, made, strict=True):
-            self._flying[claim.destination_id] = asyncio.create_task(self._carry(claim, one))
+            self._flights.begin(claim, asyncio.create_task(self._carry(claim, one)))
             self._served.add(claim.workspace_id)
 
     # -- keeping and ending --------------------------------------------------------------------------
 
     async def renew(self) -> None:
         """Prolong the leases of what is in flight; stop work on those that are no longer ours."""
-        flying = dict(self._flying)
+        flying = dict(self._flights.tasks)
         if not flying:
             return
         ours = await self._recorder.write(lambda conn: leases.renew(conn, self._holder, flying, LEASE_US))
@@ -194,12 +196,17 @@ class Delivery:
     async def drop_settled_contents(self) -> None:
         """Drop contents that no destination owes any more in workspaces served since the last call."""
         served, self._served = self._served, set()
-        for workspace_id in sorted(served):
+        for workspace_id in await asyncio.to_thread(self._with_contents, served):
             more = True
             while more:
                 dropped = await self._recorder.write(partial(drop_contents, workspace_id=workspace_id))
                 more = dropped == AT_ONCE
                 await asyncio.sleep(_BREATH_S if more else 0)
+
+    def _with_contents(self, workspace_ids: Collection[int]) -> list[int]:
+        """Most workspaces keep none: to find out what is owed in each of them would cost a query for each."""
+        with self._store.read() as conn:
+            return receipts.with_contents(conn, workspace_ids)
 
     async def write(self, change: Callable[[Conn], T]) -> T:
         """Run a small change in the same lane as every other write of this worker."""
@@ -208,9 +215,10 @@ class Delivery:
     async def stop(self, timeout_s: float) -> None:
         """Let what is in flight finish within the time, then give up; no lease stays behind."""
         self._stopping = True
-        if self._flying:
-            await asyncio.wait(list(self._flying.values()), timeout=timeout_s)
-        late = [task for task in self._flying.values() if not task.done()]
+        flying = list(self._flights.tasks.values())
+        if flying:
+            await asyncio.wait(flying, timeout=timeout_s)
+        late = [task for task in self._flights.tasks.values() if not task.done()]
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -243,10 +251,7 @@ class Delivery:
             _log.exception("action=not_recorded destination_id=%s", claim.destination_id)
         finally:
             budget.give(size)
-            # It may have been claimed again since its lease is free: that batch is not ours to forget.
-            if self._flying.get(claim.destination_id) is asyncio.current_task():
-                del self._flying[claim.destination_id]
-            self._ended.add(claim.workspace_id)
+            self._flights.end(claim, asyncio.current_task())
             self._wake()
 
     async def _next(self, claim: Claim) -> Built:
@@ -308,6 +313,9 @@ class Delivery:
 
     async def _record(self, settlement: Settlement) -> bool:
         kept = await self._recorder.record(settlement)
+        claim = settlement.claim
+        if settlement.advance_to < claim.head_seq or claim.replay_id is not None:
+            self._flights.leave_more(claim)
         _report(settlement, kept=kept)
         self._builder.went(settlement.claim.destination_id, well=kept and settlement.failures == 0)
         return kept

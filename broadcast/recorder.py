@@ -130,6 +130,7 @@ class Recorder:
         self._lane = asyncio.Lock()
         self._pause_s = _PAUSE_S if store.dialect == "sqlite" else 0.0
         self._free_at = 0.0
+        self._gathered_at = 0.0
         self._waiting: list[tuple[Settlement, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -157,7 +158,11 @@ class Recorder:
             await asyncio.wait((self._writer,))
 
     async def _drain(self) -> None:
+        """Record what waits, at most 50 times a second: a burst's outcomes come one soon after the other."""
+        loop = asyncio.get_running_loop()
         while self._waiting:
+            await asyncio.sleep(max(0.0, self._gathered_at + _PAUSE_S - loop.time()))
+            self._gathered_at = loop.time()
             group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
             await self._record_group(group)
 

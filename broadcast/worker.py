@@ -151,14 +151,16 @@ class _Worker:
                     await asyncio.wait_for(self._awake.wait(), wait_s)
 
     async def _round(self) -> float:
-        """Claim where something happened, and everywhere once a second; return how long to sleep then."""
+        """Claim where something happened, and everywhere when something is due; return how long to sleep."""
         loop = asyncio.get_running_loop()
         look, self._look_for_dead = self._look_for_dead, False
         happened = self._happened | self._delivery.take_ended()
         self._happened = set()
-        everywhere = look or not happened or loop.time() >= self._look_at
+        everywhere = look or loop.time() >= self._look_at
         if everywhere:
             self._look_at = loop.time() + _IDLE_S
+        elif not happened:
+            return self._look_at - loop.time()
         claimed = await self._delivery.round(
             look_for_dead=look, workspace_ids=None if everywhere else happened
         )
@@ -169,10 +171,12 @@ class _Worker:
         if self._awake.is_set():  # Whoever rang meanwhile is heard at once.
             return 0.0
         if not everywhere:
-            return max(0.0, self._look_at - loop.time())
+            return self._look_at - loop.time()
         # When nobody rings, until the next destination is due.
         due_us = await self._delivery.due_in_us()
-        return _IDLE_S if due_us is None else min(_IDLE_S, max(_SHORTEST_S, due_us / 1e6))
+        wait_s = _IDLE_S if due_us is None else min(_IDLE_S, max(_SHORTEST_S, due_us / 1e6))
+        self._look_at = loop.time() + wait_s
+        return wait_s
 
     async def _finish(self) -> None:
         """Let leases be renewed while the last sends end."""

@@ -219,6 +219,13 @@ def contents(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> dict[i
     return {row.seq: bytes(row.sealed) for row in conn.execute(query)}
 
 
+def with_contents(conn: Connection, workspace_ids: Iterable[int]) -> list[int]:
+    """Return those of some workspaces that keep any content."""
+    kept = select(_contents.c.seq).where(_contents.c.workspace_id == heads.c.workspace_id).exists()
+    query = select(heads.c.workspace_id).where(heads.c.workspace_id.in_(list(workspace_ids)), kept)
+    return list(conn.execute(query.order_by(heads.c.workspace_id)).scalars())
+
+
 def drop_contents(conn: Connection, workspace_id: int, upto_seq: int) -> int:
     """Delete the contents that no destination owes any more, up to and with `upto_seq`; return how many."""
     statement = delete(_contents).where(_contents.c.workspace_id == workspace_id, _contents.c.seq <= upto_seq)

@@ -124,6 +124,15 @@ def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
         assert receipts.read_after(conn, home.id, 0, 10) == []
 
 
+def test_workspaces_that_keep_content_are_told_from_those_that_keep_none(store: Store) -> None:
+    with store.write() as conn:
+        with_some, without, unasked = (a_workspace(conn, name) for name in ("One", "Two", "Three"))
+        append(conn, with_some.id, a_receipt("gen-1", content=b"x"))
+        append(conn, without.id, a_receipt("gen-1"))
+        append(conn, unasked.id, a_receipt("gen-1", content=b"x"))
+        assert receipts.with_contents(conn, {with_some.id, without.id}) == [with_some.id]
+
+
 def test_content_goes_when_nobody_owes_it_or_its_time_is_over(store: Store) -> None:
     with store.write() as conn:
         home = a_workspace(conn)

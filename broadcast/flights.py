@@ -1,0 +1,57 @@
+"""What is under way at a worker: a task for each destination, and where to look again when it has ended."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from broadcast.store.leases import Claim
+
+
+class Flights:
+    """Batches in the air, by destination.
+
+    A destination with a batch in the air is leased: whoever looked for work meanwhile has passed it by. So
+    it is looked at again when the batch has ended, and only then: most end with nothing more to send, and
+    a claim that finds nothing costs as much as one that finds fifty.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: Final[dict[int, asyncio.Task[None]]] = {}
+        self._of: dict[int, set[int]] = {}
+        self._passed_by: set[int] = set()
+        self._ended: set[int] = set()
+
+    def begin(self, claim: Claim, task: asyncio.Task[None]) -> None:
+        """Note that a claim's batch is under way."""
+        self.tasks[claim.destination_id] = task
+        self._of.setdefault(claim.workspace_id, set()).add(claim.destination_id)
+
+    def pass_by(self, workspace_ids: Collection[int] | None = None) -> None:
+        """Note that work is looked for, in some workspaces or everywhere, where a lease hides it."""
+        for workspace_id in self._of.keys() if workspace_ids is None else self._of.keys() & workspace_ids:
+            self._passed_by |= self._of[workspace_id]
+
+    def leave_more(self, claim: Claim) -> None:
+        """Note that a batch has not sent everything that the claim knew of."""
+        self._passed_by.add(claim.destination_id)
+
+    def end(self, claim: Claim, task: asyncio.Task[None] | None) -> None:
+        """Note that a claim's task has ended.
+
+        The destination may have been claimed again since its lease is free: that batch is not ours to forget.
+        """
+        if self.tasks.get(claim.destination_id) is not task:
+            return
+        del self.tasks[claim.destination_id]
+        if claim.destination_id in self._passed_by:
+            self._passed_by.discard(claim.destination_id)
+            self._ended.add(claim.workspace_id)
+        of = self._of[claim.workspace_id]
+        of.discard(claim.destination_id)
+        if not of:
+            del self._of[claim.workspace_id]
+
+    def take_ended(self) -> set[int]:
+        """Return the workspaces where something ended since the last call and more may be due."""
+        ended, self._ended = self._ended, set()
+        return ended
