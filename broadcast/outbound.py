@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
+from functools import lru_cache
 from typing import Any, Final
 
 import requests
@@ -89,13 +89,9 @@ class Outbound:
     """A pool of connections; no cookies, redirects, netrc or proxies from the environment, no retries."""
 
     def __init__(self, *, connections: int = 384) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_connections=32, pool_maxsize=connections, max_retries=0)
-        adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        # An adapter alone: a session would only add cookies, redirects and the environment.
+        self._adapter = HTTPAdapter(pool_connections=32, pool_maxsize=connections, max_retries=0)
+        self._adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def send(
         self,
@@ -108,28 +104,32 @@ class Outbound:
     ) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed` when there is none."""
         deadline_s = time.monotonic() + timeouts.whole_s
-        own = {"User-Agent": "llm-broadcast", "Accept-Encoding": "identity"}
-        request = requests.Request(method, url, headers={**own, **headers}, data=body)
         limits = (timeouts.connect_s, min(timeouts.headers_s, timeouts.whole_s))
         try:
-            prepared = request.prepare()
+            request = _prepared(method, url).copy()
+            request.headers.update(headers)
+            request.prepare_body(body, None)
             try:
-                response = self._once(prepared, limits)
+                response = self._adapter.send(request, stream=True, timeout=limits)
             except requests.ConnectionError as error:
                 if not any(isinstance(cause, _StaleError) for cause in _causes(error)):
                     raise
                 # The server closed an idle connection just as it was used again: nothing was answered.
-                response = self._once(prepared, limits)
+                response = self._adapter.send(request, stream=True, timeout=limits)
         except _READ_FAULTS as error:
             raise _unanswered(error, timeouts) from None
         return Reply(response, timeouts, deadline_s)
 
-    def _once(self, prepared: requests.PreparedRequest, limits: tuple[float, float]) -> requests.Response:
-        return self._session.send(prepared, timeout=limits, allow_redirects=False, stream=True)
-
     def close(self) -> None:
         """Close every pooled connection."""
-        self._session.close()
+        self._adapter.close()
+
+
+@lru_cache(maxsize=1024)
+def _prepared(method: str, url: str) -> requests.PreparedRequest:
+    """Return what every request to a URL has in common: taking a URL apart costs more than sending to it."""
+    own = {"User-Agent": "llm-broadcast", "Accept-Encoding": "identity"}
+    return requests.Request(method, url, headers=own).prepare()
 
 
 class _StaleError(ConnectionResetError):

@@ -15,13 +15,18 @@ from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, 
 from broadcast.trace_context import trace_id_of
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_ID_DIGITS: Final = 20
 _CONTENT_BYTES: Final = 900 * 1024
 _LONG_TEXT: Final = 32 * 1024
 
 
 def new_generation_id(now_us: int) -> str:
     """Return `gen-{unix seconds}-{20 base62}`."""
-    return f"gen-{now_us // 1_000_000}-" + "".join(secrets.choice(_BASE62) for _ in range(20))
+    number, digits = secrets.randbelow(len(_BASE62) ** _ID_DIGITS), []
+    for _ in range(_ID_DIGITS):
+        number, digit = divmod(number, len(_BASE62))
+        digits.append(_BASE62[digit])
+    return f"gen-{now_us // 1_000_000}-{''.join(digits)}"
 
 
 class Record:
