@@ -40,8 +40,7 @@ class Connections(Shelf):
         policy: Policy,
         config: Config,
     ) -> None:
-        super().__init__(store, vault, types, retention_us=config.retention_us)
-        self._namespace = config.service_name
+        super().__init__(store, vault, types, namespace=config.service_name, retention_us=config.retention_us)
         self._gate = Gate(store, vault, policy, config)
 
     # -- test --------------------------------------------------------------------------------------

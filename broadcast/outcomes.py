@@ -3,7 +3,7 @@
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,6 @@ from broadcast.fates import Fate
 from broadcast.filling import LEFT_OUT, Mark
 from broadcast.recorder import DeadOne, Entry, Replayed, Settlement
 from broadcast.report import scrub
-from broadcast.shared_log import Piece
 
 MAX_REJECTED: Final = 16
 """After so many rejected receipts in a row the destination is asked about, not the receipts."""
@@ -143,9 +142,9 @@ def ahead(settled_upto: int, *known: Mapping[int, Fate]) -> dict[int, Fate]:
     }
 
 
-def batch_id(made: Prepared, pieces: Sequence[Piece]) -> str:
+def batch_id(destination_uid: str, first_seq: int, last_seq: int) -> str:
     """Return an id that is the same when the same receipts are sent again."""
-    text = f"{made.stored.uid}:{pieces[0].seq}-{pieces[-1].seq}"
+    text = f"{destination_uid}:{first_seq}-{last_seq}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -210,7 +210,7 @@ class Courier:
         """Send one request; what it delivers is noted, what it does not is the caller's matter."""
         made = tally.made
         batch = Batch(
-            id=outcomes.batch_id(made, pieces),
+            id=outcomes.batch_id(made.stored.uid, pieces[0].seq, pieces[-1].seq),
             at_us=made.at_us,
             pieces=tuple(piece.body for piece in pieces) if chunk is None else chunk.bodies,
             joined=None if chunk is None else chunk.body.plain,

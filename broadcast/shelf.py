@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broadcast import history, ledger
+from broadcast import history, ledger, specimen
 from broadcast.destination import Destination
 from broadcast.errors import NotFound, SettingsError
 from broadcast.fate_words import fate_view
 from broadcast.gate import opened
 from broadcast.ledger import Owed, State
 from broadcast.receipt_parser import from_document
-from broadcast.store import Conn, Store, cursors, destinations, workspaces
+from broadcast.shared_log import Pages, SharedLog
+from broadcast.store import Conn, Store, cursors, destinations, receipts, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
@@ -34,11 +35,18 @@ class Shelf:
     """The reads of configured destinations."""
 
     def __init__(
-        self, store: Store, vault: Vault, types: Mapping[str, type[Destination]], *, retention_us: int
+        self,
+        store: Store,
+        vault: Vault,
+        types: Mapping[str, type[Destination]],
+        *,
+        namespace: str,
+        retention_us: int,
     ) -> None:
         self._store = store
         self._vault = vault
         self._types = types
+        self._namespace = namespace
         self._retention_us = retention_us
         self._uids: dict[int, str] = {}
 
@@ -138,6 +146,18 @@ class Shelf:
                 | {"trace_url": self._trace_url(stored, row)}
                 for stored in destinations.list_for(conn, workspace.id)
             ]
+
+    def specimen(self, workspace: Workspace, uid: str, receipt_id: str, *, now_us: int) -> dict[str, Any]:
+        """Return exactly what would be sent to a destination for a receipt; see `specimen.of`."""
+        stored = self.get(workspace, uid)
+        destination = self.opened(workspace, stored)
+        log = SharedLog(workspace, self._vault, Pages())
+        with self._store.read() as conn:
+            row = receipts.by_id(conn, workspace.id, receipt_id)
+            if row is None:
+                problem = "There is no such receipt in this workspace, or it is no longer kept."
+                raise SettingsError({"receipt_id": problem})
+            return specimen.of(conn, stored, destination, log, row, namespace=self._namespace, now_us=now_us)
 
     def view(self, stored: StoredDestination, workspace: Workspace | None = None) -> dict[str, Any]:
         """Return the API's object: OpenRouter's names and ours, secrets masked."""

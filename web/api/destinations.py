@@ -163,6 +163,16 @@ def _history(routes: Blueprint, services: Services) -> None:
         limit = number_of("limit", 50, low=1, high=100)
         return answer(connections.dead_letters(workspace, uid, limit=limit, cursor=cursor()))
 
+    @routes.get(f"{_BASE}/<uid>/preview")
+    def preview(uid: str) -> Response:
+        _, workspace = managed(services)
+        check_query("receipt_id")
+        wanted = request.args.get("receipt_id")
+        if not wanted:
+            raise SettingsError({"receipt_id": "Say which receipt: ?receipt_id=gen-..."})
+        found = connections.specimen(workspace, uid, wanted, now_us=services.clock())
+        return answer({"data": found})
+
     @routes.get(f"{_BASE}/<uid>/ledger")
     def ledger(uid: str) -> Response:
         _, workspace = managed(services)
