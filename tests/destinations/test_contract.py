@@ -352,7 +352,8 @@ def test_extra_attributes_hold_no_content_and_never_the_names_of_ours(slug: str)
 @every_type
 def test_a_trace_link_leads_to_https_or_nowhere(slug: str) -> None:
     link = made(slug).trace_url("4bf92f3577b34da6a3ce929d0e0e4736", 1_790_000_000_000_000)
-    assert link is None or (link.startswith("https://") and "4bf92f3577b34da6a3ce929d0e0e4736" in link)
+    assert link is None or link.startswith("https://")
+    assert link is None or "4bf92f3577b34da6a3ce929d0e0e4736" in link.replace("-", "")
 
 
 @every_type

@@ -1,6 +1,7 @@
 """A request as it reaches a vendor: production's bytes, sent to a scripted receiver in the vendor's place."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,6 +106,11 @@ def exchange(
         response = send_once(policy, lambda transport: transport.send(local))
         seen = receiver.requests[0]
     return Exchange(url=request.url, seen=seen, response=response, outcome=destination.judge(response))
+
+
+def sha256(body: bytes) -> str:
+    """Return the hash that a signature covers."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def generation(found: Exchange) -> Attributes:
