@@ -53,7 +53,12 @@ def _take(services: Services, *, is_json: bool) -> Outcome:
         return Outcome(rejected=0, message="")
     if request.mimetype not in {JSON, PROTOBUF}:
         raise ApiError(415, f"Send Content-Type: {JSON} or {PROTOBUF}.", reason="unknown_content_type")
-    body = sent_body(request.environ, services.config.max_body_bytes)
+    body = sent_body(
+        request.input_stream,
+        length=request.headers.get("Content-Length", ""),
+        encoding=request.headers.get("Content-Encoding", ""),
+        limit=services.config.max_body_bytes,
+    )
     try:
         return accept_export(
             services.ingest,

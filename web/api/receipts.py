@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 from flask import Flask
@@ -83,7 +83,12 @@ def _answer(
     try:
         key = key_of(services, environ.get("HTTP_AUTHORIZATION", ""))
         check_scope(key, "receipts:write")
-        body = sent_body(environ, services.config.max_body_bytes)
+        body = sent_body(
+            environ["wsgi.input"],
+            length=environ.get("CONTENT_LENGTH", ""),
+            encoding=environ.get("HTTP_CONTENT_ENCODING", ""),
+            limit=services.config.max_body_bytes,
+        )
         status, found = take(services, key, body, environ.get("CONTENT_TYPE"))
     except (BroadcastError, ApiError) as error:
         return explain(error)
@@ -93,10 +98,10 @@ def _answer(
     return status, found, {}
 
 
-def sent_body(environ: dict[str, Any], limit: int) -> bytes:
+def sent_body(stream: IO[bytes], *, length: str, encoding: str, limit: int) -> bytes:
     """Return what was sent, decompressed; at most `limit` bytes are held of either form."""
-    raw = _read(environ, limit)
-    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+    raw = _read(stream, length, limit)
+    encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return raw
     if encoding not in {"gzip", "x-gzip"}:
@@ -109,15 +114,13 @@ def sent_body(environ: dict[str, Any], limit: int) -> bytes:
         raise ApiError(400, str(error), reason="not_gzip") from None
 
 
-def _read(environ: dict[str, Any], limit: int) -> bytes:
+def _read(stream: IO[bytes], announced: str, limit: int) -> bytes:
     """Read up to the limit, whatever length was announced."""
-    announced = environ.get("CONTENT_LENGTH") or ""
     left = limit + 1
     if announced.isdigit():
         if int(announced) > limit:
             raise _too_large(limit)
         left = int(announced)
-    stream = environ["wsgi.input"]
     pieces: list[bytes] = []
     while left > 0 and (piece := stream.read(min(left, _PIECE_BYTES))):
         pieces.append(piece)

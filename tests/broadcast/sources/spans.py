@@ -39,10 +39,10 @@ def pairs(attributes: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value": value(given)} for key, given in attributes.items()]
 
 
-def event(name: str, after_ms: int = 0, **attributes: Any) -> dict[str, Any]:
+def event(name: str, after: float = 0, /, **attributes: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "timeUnixNano": str(START_NS + after_ms * 1_000_000),
+        "timeUnixNano": str(START_NS + round(after * 1_000_000)),
         "attributes": pairs(attributes),
     }
 
