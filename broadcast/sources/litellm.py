@@ -44,7 +44,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
     """One payload, with what joins the tries of a call."""
 
     place: int
-    item: bytes
+    id: str
     payload: dict[str, Any]
     start_us: int
     end_us: int
@@ -87,15 +87,14 @@ def _call(place: int, item: bytes) -> _Call:
     payload = loose.document(item)
     if not isinstance(payload, dict):
         raise ReceiptError("Send LiteLLM's standard logging payload: a JSON object.")
-    start_us, end_us = _times(payload)
-    return _Call(
-        place=place,
-        item=item,
-        payload=payload,
-        start_us=start_us,
-        end_us=end_us,
-        failed=_failed(payload),
-    )
+    own_id = _id(payload, item)
+    try:
+        start_us, end_us = _times(payload)
+        failed = _failed(payload)
+    except ReceiptError as error:
+        error.id = own_id
+        raise
+    return _Call(place=place, id=own_id, payload=payload, start_us=start_us, end_us=end_us, failed=failed)
 
 
 def _times(payload: dict[str, Any]) -> tuple[int, int]:
@@ -201,7 +200,7 @@ def _wire(tries: list[_Call]) -> dict[str, Any]:
         "api_type": api_type,
         "streamed": _streamed(payload),
         "metadata": facts.more(payload),
-        "id": _id(last),
+        "id": last.id,
         "model": loose.first_text(payload.get("model"), payload.get("model_group")) or _UNKNOWN_MODEL,
         **loose.told(
             (
@@ -232,16 +231,16 @@ def _wire(tries: list[_Call]) -> dict[str, Any]:
     }
 
 
-def _id(call: _Call) -> str:
+def _id(payload: dict[str, Any], item: bytes) -> str:
     """Return LiteLLM's id of the call, which its client has in a header; else one made of what there is.
 
     The id of the answer is no choice: providers repeat it, and LiteLLM repeats it from its cache.
     """
     for name in ("litellm_call_id", "id"):
-        found = loose.text(call.payload.get(name))
+        found = loose.text(payload.get(name))
         if found and found != "None":
             return found if _ID.fullmatch(found) else f"litellm-{sha256(found.encode()).hexdigest()[:32]}"
-    return f"litellm-{sha256(call.item).hexdigest()[:32]}"
+    return f"litellm-{sha256(item).hexdigest()[:32]}"
 
 
 def _streamed(payload: dict[str, Any]) -> bool:

@@ -12,9 +12,10 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _LONGEST: Final = 256
 _HEALTH_CHECK: Final = "litellm-internal-health-check"
-_NOT_FROM_CALLER: Final = frozenset(
-    {"headers", "used_client_oauth_token", "trace_id", "existing_trace_id", "session_id", "user_id"}
-    | {"trace_user_id", "tags", "trace", "trace_metadata", "parent_observation_id", "litellm"}
+_USERS: Final = ("trace_user_id", "user_id")
+_READ_BY_NAME: Final = frozenset(
+    {"headers", "used_client_oauth_token", "trace_id", "existing_trace_id", "session_id", "tags"}
+    | {"trace", "trace_metadata", "parent_observation_id"}
 )
 """Keys of the caller's metadata that are read by name, and those that the proxy adds to it."""
 
@@ -35,8 +36,7 @@ def user(payload: dict[str, Any]) -> str | None:
     found = first_text(
         payload.get("end_user"),
         metadata.get("user_api_key_end_user_id"),
-        asked.get("trace_user_id"),
-        asked.get("user_id"),
+        *(asked.get(name) for name in _USERS),
     )
     return found[:_LONGEST] if found else None
 
@@ -68,17 +68,22 @@ def trace_id(payload: dict[str, Any]) -> str | None:
 def trace(payload: dict[str, Any]) -> dict[str, Any]:
     """Return the caller's metadata as `trace`, with what LiteLLM itself knows under `litellm`."""
     asked = caller(payload)
-    own = {name: value for name, value in asked.items() if name not in _NOT_FROM_CALLER}
-    made = {**own, **members(asked.get("trace_metadata")), **members(asked.get("trace"))}
-    for name, value in (
-        ("trace_id", trace_id(payload)),
-        ("parent_span_id", text(asked.get("parent_observation_id"))),
-        ("tags", tags(payload)),
-        ("litellm", _litellm(payload)),
-    ):
-        if value and not (name in made and name in {"trace_id", "parent_span_id", "tags"}):
-            made[name] = value
-    return made
+    end_user = user(payload)
+    read = told(
+        (
+            ("trace_id", trace_id(payload)),
+            ("parent_span_id", text(asked.get("parent_observation_id"))),
+            ("tags", tags(payload)),
+        )
+    )
+    own = {
+        name: value
+        for name, value in asked.items()
+        if name not in _READ_BY_NAME and not (name in _USERS and value == end_user)
+    }
+    made = {**read, **own, **members(asked.get("trace_metadata")), **members(asked.get("trace"))}
+    known = _litellm(payload)
+    return {**made, "litellm": known} if known else made
 
 
 def tags(payload: dict[str, Any]) -> list[str]:

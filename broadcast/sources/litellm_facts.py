@@ -130,9 +130,9 @@ def usage(payload: dict[str, Any]) -> dict[str, Any]:
     found = members(members(payload.get("metadata")).get("usage_object"))
     if not found:
         found = members(members(payload.get("response")).get("usage"))
-    asked = first_count(payload, "prompt_tokens")
-    answered = first_count(payload, "completion_tokens")
-    total = first_count(payload, "total_tokens")
+    asked = _either(payload, "prompt_tokens", found, "prompt_tokens")
+    answered = _either(payload, "completion_tokens", found, "completion_tokens")
+    total = _either(payload, "total_tokens", found, "total_tokens")
     if not (asked or answered or total):
         return {}
     sent = members(found.get("prompt_tokens_details"))

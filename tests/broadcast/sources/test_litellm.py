@@ -134,11 +134,20 @@ def test_the_names_of_litellms_langfuse_users_count() -> None:
         "generation_name": "gen name",
         "parent_span_id": "pp",
         "generation_id": "gid",
+        "trace_user_id": "TU",
         "foo": "bar",
         "a": 1,
         "tags": ["x", "y"],
         "litellm": {"model_group": "gpt"},
     }
+
+
+def test_a_user_in_the_metadata_who_is_not_the_end_user_stays_there() -> None:
+    found = payload("answer")
+    found["metadata"]["requester_metadata"] |= {"user_id": "user-42", "trace_user_id": "someone"}
+    made = receipt(found)
+    assert made.trace is not None
+    assert (made.user, made.trace["trace_user_id"], "user_id" in made.trace) == ("user-42", "someone", False)
 
 
 def test_our_own_trace_object_inside_metadata_counts() -> None:
@@ -231,6 +240,11 @@ def test_a_response_with_a_long_id() -> None:
 def test_a_price_that_litellm_does_not_know_is_unknown_and_not_zero() -> None:
     assert receipt(payload("messages")).cost is None
     assert receipt(payload("image")).cost is None
+
+
+def test_counts_that_are_only_in_the_details_count() -> None:
+    bare = without("answer", "prompt_tokens", "completion_tokens", "total_tokens")
+    assert receipt(bare).usage == Usage(input_tokens=10, output_tokens=20, total_tokens=30)
 
 
 def test_an_image_is_without_counts_that_nobody_took() -> None:
@@ -390,6 +404,11 @@ def test_a_time_or_status_that_says_nothing_is_refused_by_name(changes: dict[str
     found, message = refusal(payload("answer", **changes))
     assert found == field
     assert message.startswith(field)
+
+
+def test_a_refusal_names_the_call() -> None:
+    _, (one,) = read(payload("answer", startTime="soon"))
+    assert one.error.id == payload("answer")["litellm_call_id"]
 
 
 def test_the_older_form_of_litellm_is_told_what_to_change() -> None:
