@@ -5,6 +5,7 @@ https://developers.google.com/identity/protocols/oauth2/service-account#jwt-auth
 
 import base64
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -30,8 +31,12 @@ def warning(key: Secret) -> str | None:
     return "This is not a service account's JSON key: paste the whole file, from { to }."
 
 
-def one_line(given: object) -> object:
-    """Return the file as it was pasted or read, without its line breaks: these are JSON's own spaces."""
+def with_one_line(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return settings with a key file as it was pasted or read, but without JSON's own line breaks."""
+    return {**config, name: _one_line(config[name])} if name in config else config
+
+
+def _one_line(given: object) -> object:
     if isinstance(given, dict):
         return json.dumps(given)
     return " ".join(given.split("\n")).replace("\r", "") if isinstance(given, str) else given

@@ -77,9 +77,9 @@ class BigQuery(Destination):
     @classmethod
     def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
         """Take the key file as it is, line breaks and all."""
-        key = "serviceAccountKey"
-        mended = {**config, key: _google.one_line(config[key])} if key in config else config
-        return super().parse(mended, secrets_required=secrets_required)
+        return super().parse(
+            _google.with_one_line(config, "serviceAccountKey"), secrets_required=secrets_required
+        )
 
     def endpoint(self) -> str:
         """Return the table's address for streamed rows."""

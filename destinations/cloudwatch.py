@@ -1,9 +1,9 @@
 """Amazon CloudWatch: spans for Transaction Search, through X-Ray's OTLP endpoint.
 
-Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-OTLPEndpoint.html (address by
-region, Signature 4, both encodings, gzip or none; 5 MB a request, 200 KB a span, 14 days, and 24 hours between
-the spans of a request), read 2026-11-21. The signature is of the body as it is sent, and it is the transport
-that compresses, so this goes uncompressed. The page of a trace is not documented.
+Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch-OTLPEndpoint.html (address
+by region, Signature 4, both encodings, gzip or none; 5 MB a request, 200 KB a span, 14 days, and 24 hours
+from the first to the last), read 2026-11-21. The signature is of the body as it is sent, and compression is
+the transport's, so this goes uncompressed. The page of a trace is not documented.
 """
 
 import dataclasses
