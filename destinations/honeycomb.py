@@ -2,7 +2,7 @@
 
 Sources: https://docs.honeycomb.io/send-data/opentelemetry and https://docs.honeycomb.io/api/auth (hosts,
 headers, what `/1/auth` answers), https://github.com/honeycombio/husky (exact content types, limits, key
-forms), read 2026-11-20.
+forms), https://docs.honeycomb.io/investigate/collaborate/share-trace/ (a trace's page), read 2026-11-20.
 """
 
 import json
@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination, Request, Response
-from broadcast.fields import Secret, SecretHeaders, field
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
 
 _HOSTS = {"us": "https://api.honeycomb.io", "eu": "https://api.eu1.honeycomb.io"}
+_LINK_MARGIN_S = 3600
 _KEY = re.compile(r"[a-f0-9]{32}|[a-zA-Z0-9]{20,23}|hc[a-z][a-z]{2}_[a-z0-9]{58}")
 
 
@@ -47,9 +48,13 @@ class Honeycomb(OTLPDestination):
         pattern=r"[ -~]+",
         help="Classic keys only; newer keys go by service name.",
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
+    dataset_url: HttpsUrl | None = field(
+        "Dataset URL",
+        default=None,
+        example="https://ui.honeycomb.io/acme/environments/prod/datasets/openrouter",
+        help="Where you open the dataset; links from a request to its trace use it.",
     )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the traces address of the region."""
@@ -80,6 +85,14 @@ class Honeycomb(OTLPDestination):
         if not events:
             return "This key may not send events; create an ingest key."
         return "This is a classic key: enter a dataset." if classic and not self.dataset else None
+
+    def trace_url(self, trace_id: str, at_us: int) -> str | None:
+        """Return the trace in its dataset, where that is known; without times only two hours are searched."""
+        if self.dataset_url is None:
+            return None
+        at_s = at_us // 1_000_000
+        span = f"trace_start_ts={at_s - _LINK_MARGIN_S}&trace_end_ts={at_s + _LINK_MARGIN_S}"
+        return f"{under(self.dataset_url, '/trace')}?trace_id={trace_id}&{span}"
 
     def warnings(self) -> Mapping[str, str]:
         """Return what looks wrong about the key's form."""

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from broadcast.destination import Headers, OTLPDestination, Request, basic_auth
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
-from broadcast.receipt import Cost, Receipt, Usage
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.receipt import Receipt, Usage
 from broadcast.span import Attributes
+from destinations import _facts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENVIRONMENT = re.compile(r"(?!langfuse)[a-z0-9_-]{1,40}")
@@ -48,15 +49,23 @@ class Langfuse(OTLPDestination):
         "Base URL",
         default=HttpsUrl("https://us.cloud.langfuse.com"),
         example="https://us.cloud.langfuse.com",
-        help="https://cloud.langfuse.com for the EU, or your own installation.",
+        known={
+            "US": "https://us.cloud.langfuse.com",
+            "EU": "https://cloud.langfuse.com",
+            "JP": "https://jp.cloud.langfuse.com",
+            "HIPAA": "https://hipaa.cloud.langfuse.com",
+        },
+        instead={
+            r"https://(?:www\.)?langfuse\.com.*": "This is Langfuse's web site; the base URL is where you "
+            "log in, such as https://cloud.langfuse.com."
+        },
+        help="US, EU, JP or HIPAA, where you log in, or your own installation.",
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the project's OTLP address."""
-        return f"{self.base_url.rstrip('/')}/api/public/otel/v1/traces"
+        return under(self._base(), "/api/public/otel/v1/traces")
 
     def auth(self) -> Headers:
         """Return Basic auth of the pair, and the version that shows spans at once."""
@@ -66,9 +75,7 @@ class Langfuse(OTLPDestination):
         """Ask for the project of the pair: ingestion answers before it looks at every right."""
         del at_us
         auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
-        return Request(
-            method="GET", url=f"{self.base_url.rstrip('/')}/api/public/projects", headers=auth, body=b""
-        )
+        return Request(method="GET", url=under(self._base(), "/api/public/projects"), headers=auth, body=b"")
 
     def warnings(self) -> Mapping[str, str]:
         """Return a pair that looks swapped."""
@@ -82,19 +89,29 @@ class Langfuse(OTLPDestination):
     def trace_url(self, trace_id: str, at_us: int) -> str:
         """Return the trace's page; Langfuse finds the project."""
         del at_us
-        return f"{self.base_url.rstrip('/')}/trace/{trace_id}"
+        base = self.endpoint().removesuffix("/api/public/otel/v1/traces")
+        return f"{base}/trace/{trace_id}"
+
+    def _base(self) -> str:
+        """Return the server alone, also when one of its pages was pasted."""
+        return self.base_url.partition("/project/")[0]
 
     def extra_attributes(self, receipt: Receipt) -> Attributes:
         """Return type, first token, usage and cost as Langfuse counts them."""
         kind = "embedding" if receipt.api_type == "embeddings" else "generation"
-        made: Attributes = {"langfuse.observation.type": kind}
+        made: Attributes = {
+            "langfuse.observation.type": kind,
+            **_facts.metadata(receipt, "langfuse.trace.metadata."),
+        }
+        if tags := _facts.tags(receipt):
+            made["langfuse.trace.tags"] = tags
         first_ms = receipt.timing.first_token_ms if receipt.timing else None
         if first_ms is not None:
             first = _EPOCH + timedelta(microseconds=receipt.created_at_us + round(first_ms * 1000))
             made["langfuse.observation.completion_start_time"] = first.isoformat().replace("+00:00", "Z")
         if receipt.usage and (usage := _usage(receipt.usage)):
             made["langfuse.observation.usage_details"] = json.dumps(usage)
-        if receipt.cost and (cost := _cost(receipt.cost)):
+        if cost := _facts.costs(receipt, total="total", parts=("input", "output")):
             made["langfuse.observation.cost_details"] = json.dumps(cost)
         environment = (receipt.trace or {}).get("environment")
         if isinstance(environment, str) and _ENVIRONMENT.fullmatch(environment):
@@ -118,8 +135,3 @@ def _usage(usage: Usage) -> dict[str, int]:
         known["output"] = max(0, usage.output_tokens - known.get("output_reasoning_tokens", 0))
     total = usage.total_tokens
     return known if total is None else {**known, "total": total}
-
-
-def _cost(cost: Cost) -> dict[str, float]:
-    kinds = {"input": cost.input_nano_usd, "output": cost.output_nano_usd, "total": cost.total_nano_usd}
-    return {kind: nano_usd / 1e9 for kind, nano_usd in kinds.items() if nano_usd is not None}

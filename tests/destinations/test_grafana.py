@@ -1,10 +1,13 @@
+import base64
 import json
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from broadcast.destination import Batch
 from broadcast.egress import Policy
+from broadcast.errors import SettingsError
 from broadcast.transport import send_once
 from destinations.grafana import GrafanaCloud
 from tests.receiver import Receiver
@@ -44,10 +47,44 @@ def test_tokens_that_cannot_send_are_warned_about(token: str) -> None:
     assert GrafanaCloud.parse({**CONFIG, "apiKey": token}).warnings().keys() == {"apiKey"}
 
 
-def test_a_dashboards_address_is_warned_about() -> None:
-    destination = GrafanaCloud.parse({**CONFIG, "baseUrl": "https://mystack.grafana.net"})
-    assert destination.warnings().keys() == {"baseUrl"}
-    assert GrafanaCloud.parse(CONFIG).warnings() == {}
+@pytest.mark.parametrize(
+    ("setting", "pasted", "words"),
+    [
+        ("baseUrl", "https://mystack.grafana.net/explore", "where you open Grafana"),
+        ("baseUrl", "https://tempo-prod-10-prod-eu-west-2.grafana.net:443", "Tempo"),
+        ("baseUrl", "https://grafana.com/orgs/acme", "a page of Grafana Cloud"),
+        ("instanceId", "glc_eyJvIjoiMSJ9", "the token"),
+    ],
+)
+def test_the_neighbours_are_refused_by_name(setting: str, pasted: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        GrafanaCloud.parse({**CONFIG, setting: pasted})
+    assert words in caught.value.problems[setting]
+
+
+def test_the_header_as_grafana_documents_it_is_taken_apart() -> None:
+    pasted = "Authorization=Basic%20MTIzNDU2OmdsY19leGFtcGxl"
+    assert GrafanaCloud.parse({**CONFIG, "apiKey": pasted}).api_key.reveal() == "glc_example"
+
+
+def token(**says: Any) -> str:
+    return "glc_" + base64.b64encode(json.dumps(says).encode()).decode().rstrip("=")
+
+
+def test_the_organisations_number_is_recognised_by_the_token() -> None:
+    made = GrafanaCloud.parse({**CONFIG, "apiKey": token(o="123456", n="n", k="k")})
+    assert made.warnings().keys() == {"instanceId"}
+
+
+@pytest.mark.parametrize(("zone", "wrong"), [("us-west-0", set()), ("eu-west-2", {"baseUrl"})])
+def test_a_token_of_another_zone_is_recognised(zone: str, wrong: set[str]) -> None:
+    says = {"o": "1", "n": "n", "k": "k", "m": {"r": zone}}
+    assert GrafanaCloud.parse({**CONFIG, "apiKey": token(**says)}).warnings().keys() == wrong
+
+
+@pytest.mark.parametrize("says", ["glc_example", "glc_W10=", "glc_eyJtIjoxfQ=="])
+def test_a_token_that_says_nothing_is_no_fault(says: str) -> None:
+    assert GrafanaCloud.parse({**CONFIG, "apiKey": says}).warnings() == {}
 
 
 def test_a_trace_opens_in_explore_where_the_stack_is_known() -> None:

@@ -82,3 +82,10 @@ def test_keys_of_another_kind_are_warned_about(key: str) -> None:
 @pytest.mark.parametrize("key", [KEY, "a" * 32, "hcaik_" + "a" * 58])
 def test_every_known_form_of_a_key_passes(key: str) -> None:
     assert honeycomb(apiKey=key).warnings() == {}
+
+
+def test_a_trace_has_a_page_where_the_dataset_is_known() -> None:
+    dataset = "https://ui.honeycomb.io/acme/environments/prod/datasets/openrouter"
+    link = honeycomb(datasetUrl=dataset).trace_url("ab", 10_000_000_000)
+    assert link == f"{dataset}/trace?trace_id=ab&trace_start_ts=6400&trace_end_ts=13600"
+    assert honeycomb().trace_url("ab", 0) is None

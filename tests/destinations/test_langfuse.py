@@ -97,7 +97,36 @@ def test_environment_and_release_are_passed_on_where_langfuse_takes_them() -> No
     made = extra(trace={"environment": "production", "release": "v1.2.3"})
     assert (made["langfuse.environment"], made["langfuse.release"]) == ("production", "v1.2.3")
     odd = extra(trace={"environment": "Langfuse Prod!", "release": 7})
-    assert odd.keys() == {"langfuse.observation.type"}
+    assert {"langfuse.environment", "langfuse.release"}.isdisjoint(odd)
+
+
+def test_metadata_and_tags_are_the_traces_own() -> None:
+    made = extra(trace={"trace_id": "a", "team": "search", "tags": ["a", "b"]})
+    assert made["langfuse.trace.metadata.team"] == "search"
+    assert made["langfuse.trace.tags"] == ("a", "b")
+    assert "langfuse.trace.metadata.trace_id" not in made
+
+
+@pytest.mark.parametrize(
+    ("pasted", "base"),
+    [
+        ("EU", "https://cloud.langfuse.com"),
+        ("hipaa", "https://hipaa.cloud.langfuse.com"),
+        ("https://cloud.langfuse.com/project/abc/traces", "https://cloud.langfuse.com"),
+        ("https://us.cloud.langfuse.com/api/public/otel/v1/traces", "https://us.cloud.langfuse.com"),
+        ("https://lf.example.com/project/abc/traces", "https://lf.example.com"),
+        ("https://lf.example.com/base/api/public/otel", "https://lf.example.com/base"),
+    ],
+)
+def test_a_region_or_any_page_of_it_is_enough(pasted: str, base: str) -> None:
+    destination = Langfuse.parse({**CONFIG, "baseUrl": pasted})
+    assert destination.endpoint() == f"{base}/api/public/otel/v1/traces"
+    assert destination.trace_url("ab", 0) == f"{base}/trace/ab"
+
+
+def test_the_pair_as_langfuse_documents_it_is_taken_apart() -> None:
+    pasted = "Authorization=Basic%20cGstbGYtZXhhbXBsZTpzay1sZi1leGFtcGxl"
+    assert Langfuse.parse({**CONFIG, "secretKey": pasted}).secret_key.reveal() == "sk-lf-example"
 
 
 def test_a_trace_has_a_page() -> None:
