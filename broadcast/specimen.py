@@ -66,13 +66,13 @@ def _view(
 def _request(request: Request, secrets: Iterable[str]) -> dict[str, Any]:
     hidden = tuple(secrets)
     try:
-        body: str | None = request.body.decode()
+        body: str | None = _without(request.body.decode(), hidden)
     except UnicodeDecodeError:
         body = None
     return {
         "method": request.method,
         "url": request.url,
-        "headers": {name: _without(value, hidden) for name, value in request.headers.items()},
+        "headers": {name: _header(name, value, hidden) for name, value in request.headers.items()},
         "compression": "gzip" if request.compress else None,
         "bytes": len(request.body),
         "body": body,
@@ -81,8 +81,15 @@ def _request(request: Request, secrets: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def _header(name: str, value: str, secrets: Iterable[str]) -> str:
+    """Return a header's value without secrets; a credential made for this request alone is one, too."""
+    shown = _without(value, secrets)
+    scheme, space, _ = shown.partition(" ")
+    return f"{scheme} {HIDDEN}" if name == "authorization" and space else shown
+
+
 def _without(text: str, secrets: Iterable[str]) -> str:
-    """Return a header's value with every secret hidden, the longest first."""
+    """Return a text with every secret hidden, the longest first: some vendors want their key in the body."""
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return text
