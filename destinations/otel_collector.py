@@ -2,13 +2,18 @@
 
 Sources: https://opentelemetry.io/docs/specs/otlp/ (OTLP/HTTP 1.11) and
 https://github.com/open-telemetry/opentelemetry-collector/tree/main/receiver/otlpreceiver, read 2026-11-20.
+The addresses of the receivers that `setup` names are from their own pages: Grafana Tempo, Jaeger, SigNoz,
+OpenObserve, VictoriaTraces (`/insert/opentelemetry`), the Datadog Agent.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, SecretHeaders, field
+
+_INSTEAD = "enter the address of traces over HTTP, usually on port 4318 and ending in /v1/traces."
 
 
 class OtelCollector(OTLPDestination):
@@ -20,8 +25,15 @@ class OtelCollector(OTLPDestination):
     docs = "https://opentelemetry.io/docs/collector/"
     setup = (
         "Enable the OTLP receiver with its HTTP protocol, and make it reachable over https.",
+        "A private address, or plain http, works where the operator permits it: BROADCAST_EGRESS_ALLOW.",
         "Enter the full address of its traces, usually https://host:4318/v1/traces; nothing is appended.",
         "Add the headers that it asks for, such as Authorization.",
+        "Grafana Tempo: https://<host>:4318/v1/traces; with several tenants the header X-Scope-OrgID.",
+        "Jaeger: https://<host>:4318/v1/traces; it has taken OTLP since 1.35.",
+        "SigNoz: https://ingest.<region>.signoz.cloud/v1/traces with the header signoz-ingestion-key.",
+        "OpenObserve: https://<host>/api/<organization>/v1/traces with the header Authorization (Basic).",
+        "VictoriaTraces: https://<host>:10428/insert/opentelemetry/v1/traces, encoding protobuf.",
+        "Datadog Agent: https://<host>:4318/v1/traces, once its OTLP receiver is enabled for HTTP.",
     )
     max_attribute_bytes = 1_000_000
     hints: ClassVar[Mapping[int, str]] = {
@@ -38,6 +50,10 @@ class OtelCollector(OTLPDestination):
         "Endpoint",
         outside="endpoint",
         example="https://otel.example.com/v1/traces",
+        instead={
+            r"https?://[^/]+:4317(?:/.*)?": "Port 4317 is gRPC; " + _INSTEAD,
+            r"https?://[^/]+(?:/.*)?/v1/(?:metrics|logs)/?": "This is for another signal; " + _INSTEAD,
+        },
         help="The full address of the traces, usually ending in /v1/traces.",
     )
     encoding: Literal["json", "protobuf"] = field(
@@ -53,3 +69,11 @@ class OtelCollector(OTLPDestination):
     def endpoint(self) -> str:
         """Return the address as given."""
         return self.endpoint_url
+
+    def warnings(self) -> Mapping[str, str]:
+        """Return an address that names a server alone: nothing is appended to it."""
+        if urlsplit(self.endpoint_url).path in {"", "/", "/otlp"}:
+            return {
+                "endpoint": "Nothing is appended to this address; most receivers want /v1/traces at its end."
+            }
+        return {}

@@ -4,6 +4,7 @@ import pytest
 
 from broadcast.destination import Batch, Verdict
 from broadcast.egress import Policy
+from broadcast.errors import SettingsError
 from broadcast.span import ResourceSpans, Span
 from broadcast.transport import send_once
 from destinations.otel_collector import OtelCollector
@@ -53,3 +54,38 @@ def test_the_address_is_called_endpoint_outside() -> None:
         "endpoint": "https://a.example/v1/traces",
         "encoding": "json",
     }
+
+
+@pytest.mark.parametrize(
+    "receiver", ["Tempo", "Jaeger", "SigNoz", "OpenObserve", "VictoriaTraces", "Datadog Agent"]
+)
+def test_the_setup_tells_how_to_point_it_at(receiver: str) -> None:
+    (step,) = [step for step in OtelCollector.setup if step.partition(":")[0].endswith(receiver)]
+    assert "/v1/traces" in step
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        ("https://otel.example.com:4317", "gRPC"),
+        ("https://otel.example.com/v1/metrics", "another signal"),
+        ("https://otel.example.com:4318/v1/logs/", "another signal"),
+    ],
+)
+def test_another_port_or_signal_is_refused(pasted: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        OtelCollector.parse({"endpoint": pasted})
+    assert words in caught.value.problems["endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "warned"),
+    [
+        ("https://otel.example.com:4318", {"endpoint"}),
+        ("https://otel.example.com/", {"endpoint"}),
+        ("https://otel.example.com/v1/traces", set()),
+        ("https://otel.example.com/v2/trace/otlp", set()),
+    ],
+)
+def test_a_server_alone_is_warned_about(endpoint: str, warned: set[str]) -> None:
+    assert OtelCollector.parse({"endpoint": endpoint}).warnings().keys() == warned
