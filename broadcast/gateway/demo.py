@@ -63,7 +63,7 @@ class DemoUpstream:
     apis: frozenset[Api] = field(default=frozenset(APIS), init=False)
     is_router: bool = field(default=False, init=False)
 
-    def send(self, api: Api, body: bytes) -> DemoReply:
+    def send(self, api: Api, body: bytes, _headers: Mapping[str, str]) -> DemoReply:
         """Return the answer at once; a slow one pauses while it is read."""
         if self.fails:
             error = {"message": "The demo provider is down on purpose.", "type": "server_error", "code": 503}

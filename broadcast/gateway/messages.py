@@ -45,6 +45,7 @@ class Messages(Shape):
     """`POST /messages`."""
 
     api: ClassVar[Api] = "messages"
+    headers: ClassVar[tuple[str, ...]] = ("anthropic-version", "anthropic-beta")
 
     def missing(self, fields: Fields) -> tuple[str, str] | None:
         """Return what is wrong with `messages`."""

@@ -41,10 +41,11 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request; `fields` is what the client sent, each value as it wrote it."""
+    """One request; `fields` is what the client sent, each value as it wrote it, `headers` what goes on."""
 
     shape: Shape
     fields: Fields
+    headers: Mapping[str, str]
     model: str
     streamed: bool
     trace: dict[str, Any] | None
@@ -105,6 +106,7 @@ def parse(shape: Shape, body: bytes, headers: Mapping[str, str]) -> Request:
     return Request(
         shape=shape,
         fields=read.fields,
+        headers={name: given[name] for name in shape.headers if given.get(name)},
         model=model,
         streamed=streamed,
         trace=trace,

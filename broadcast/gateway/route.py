@@ -173,7 +173,7 @@ def _one(record: Record, route: Route, attempt: Try, goes_on: frozenset[Failure]
         route.model, ask_usage=upstream.ask_usage, without=() if upstream.is_router else (FIELD,)
     )
     try:
-        reply = upstream.send(request.api, body)
+        reply = upstream.send(request.api, body, request.headers)
     except SendFailed as error:
         raise _Failed(of_send(error), error.reason, str(error), status=None) from None
     record.headers_ms = record.offset_ms()

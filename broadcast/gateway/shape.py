@@ -17,6 +17,8 @@ class Shape(ABC):
 
     api: ClassVar[Api]
     streams: ClassVar[bool] = True
+    headers: ClassVar[tuple[str, ...]] = ()
+    """The headers, in lower case, that say how a provider is to read the request, and so go with it."""
 
     @abstractmethod
     def missing(self, fields: Fields) -> tuple[str, str] | None:

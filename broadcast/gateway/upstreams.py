@@ -58,7 +58,7 @@ class Upstream(Protocol):
     def is_router(self) -> bool:
         """Whether it chooses among providers of its own, and so reads a request's `provider` itself."""
 
-    def send(self, api: Api, body: bytes) -> Reply:
+    def send(self, api: Api, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed`."""
 
 
@@ -76,12 +76,12 @@ class HttpUpstream:
     timeouts: Timeouts
     outbound: Outbound = field(repr=False)
 
-    def send(self, api: Api, body: bytes) -> Reply:
+    def send(self, api: Api, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed`."""
         return self.outbound.send(
             "POST",
             f"{self.base_url}{PATHS[api]}",
-            headers={**self.headers, "Content-Type": "application/json"},
+            headers={**self.headers, **headers, "Content-Type": "application/json"},
             body=body,
             timeouts=self.timeouts,
         )

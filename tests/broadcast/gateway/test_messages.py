@@ -156,6 +156,18 @@ def test_our_own_name_for_the_user_wins_and_other_metadata_goes_on(provider: Pro
     assert provider.bodies == [{**BODY, "model": "up", "metadata": {"odd": 1.5}}]
 
 
+def test_the_version_and_the_betas_of_the_request_go_with_it(provider: Provider, ask: Ask) -> None:
+    provider.answerer = lambda _, handler: handler.whole(MESSAGE)
+    ask(
+        "messages",
+        BODY,
+        {"Anthropic-Version": "2023-06-01", "anthropic-beta": "a-1,b-2", "x-api-key": "sk-x"},
+    )
+    [headers] = provider.headers
+    assert (headers["anthropic-version"], headers["anthropic-beta"]) == ("2023-06-01", "a-1,b-2")
+    assert "x-api-key" not in headers
+
+
 @pytest.mark.parametrize(
     ("native", "reason"),
     [
