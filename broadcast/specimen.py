@@ -13,6 +13,7 @@ from broadcast.store.destinations import StoredDestination
 from broadcast.store.receipts import ReceiptRow
 
 HIDDEN: Final = "[secret]"
+_LONG: Final = 8
 _REASONS: Final = {
     Fate.FILTERED: "Its keys, regions or filter rules leave this receipt out.",
     Fate.SAMPLED_OUT: "This receipt is not in its sample.",
@@ -66,7 +67,8 @@ def _view(
 def _request(request: Request, secrets: Iterable[str]) -> dict[str, Any]:
     hidden = tuple(secrets)
     try:
-        body: str | None = _without(request.body.decode(), hidden)
+        # A short secret may be any word: hidden here, it would change what is shown.
+        body: str | None = _without(request.body.decode(), [one for one in hidden if len(one) >= _LONG])
     except UnicodeDecodeError:
         body = None
     return {

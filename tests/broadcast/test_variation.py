@@ -17,9 +17,9 @@ NS = "openrouter"
 COLLECTOR = TYPES["otel-collector"].parse({"endpoint": "https://collector.example/v1/traces"})
 
 
-def variation(level: str = "full", destination: Destination = COLLECTOR) -> Variation:
+def variation(level: str = "full", destination: Destination = COLLECTOR, *, stored_id: int = 1) -> Variation:
     stored = SimpleNamespace(
-        id=1,
+        id=stored_id,
         version=1,
         privacy_level=level,
         broadcast_generation_cost=False,
@@ -29,6 +29,40 @@ def variation(level: str = "full", destination: Destination = COLLECTOR) -> Vari
         regions=("global",),
     )
     return Variation(cast(StoredDestination, stored), destination, NS)
+
+
+def key_of(slug: str, stored_id: int = 1, **config: Any) -> tuple[object, ...]:
+    return variation(destination=TYPES[slug].parse(config), stored_id=stored_id).key
+
+
+@pytest.mark.parametrize(
+    ("slug", "config"),
+    [
+        ("otel-collector", {"endpoint": "https://a.example/v1/traces"}),
+        ("webhook", {"url": "https://a.example"}),
+    ],
+)
+def test_destinations_of_a_type_that_sends_otlp_share_their_bytes(slug: str, config: dict[str, str]) -> None:
+    assert key_of(slug, 1, **config) == key_of(slug, 2, **config)
+
+
+@pytest.mark.parametrize(
+    ("slug", "config"),
+    [
+        ("posthog", {"apiKey": "phc_a"}),
+        ("clickhouse", {"host": "https://a.example", "database": "d", "username": "u", "password": "p"}),
+        ("langfuse", {"secretKey": "sk-lf-a", "publicKey": "pk-lf-a"}),
+    ],
+)
+def test_destinations_whose_bytes_depend_on_their_settings_share_nothing(
+    slug: str, config: dict[str, str]
+) -> None:
+    assert key_of(slug, 1, **config) == key_of(slug, 1, **config) != key_of(slug, 2, **config)
+
+
+def test_what_goes_one_by_one_is_not_taken_for_what_goes_together() -> None:
+    single = key_of("webhook", url="https://a.example", deliver="single")
+    assert single != key_of("webhook", url="https://a.example", deliver="batch")
 
 
 def generation(body: bytes) -> dict[str, Any]:
