@@ -117,7 +117,7 @@ class Outbound:
                 # The server closed an idle connection just as it was used again: nothing was answered.
                 response = self._adapter.send(request, stream=True, timeout=limits)
         except _READ_FAULTS as error:
-            raise _unanswered(error, timeouts) from None
+            raise _unanswered(error, limits[1]) from None
         return Reply(response, timeouts, deadline_s)
 
     def close(self) -> None:
@@ -193,9 +193,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(inner)
 
 
-def _unanswered(error: Exception, timeouts: Timeouts) -> SendFailed:
+def _unanswered(error: Exception, headers_s: float) -> SendFailed:
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return _too_late(f"No answer began within {timeouts.headers_s:g} s.")
+        return _too_late(f"No answer began within {headers_s:g} s.")
     if any(isinstance(cause, TimeoutError) for cause in _causes(error)):
         return _too_late("The request was not taken in time.")
     return _failure(error, stage="connect")

@@ -72,6 +72,32 @@ models:
 
 
 @pytest.fixture
+def build(provider: Provider, second: Provider, tmp_path: Path) -> Callable[..., Gateway]:
+    """Return what makes a gateway over the two providers, with settings of the first and of the model."""
+
+    def made(*, first: str = "{}", model: str = "", slots: Slots | None = None) -> Gateway:
+        path = tmp_path / "upstreams.yaml"
+        path.write_text(f"""
+providers:
+  first: {{<<: {first}, base_url: "{provider.url}"}}
+  second: {{base_url: "{second.url}"}}
+  claude: {{style: anthropic, base_url: "{second.url}", api_key: sk-ant}}
+  every: {{style: openrouter, base_url: "{second.url}"}}
+models:
+  acme/one:
+    {model}
+    providers:
+      - {{provider: first, usd_per_million: {{input: 10, output: 30}}}}
+      - {{provider: second, usd_per_million: {{input: 1, output: 3}}}}
+  acme/claude: {{providers: [{{provider: claude}}]}}
+  acme/every: {{providers: [{{provider: every}}]}}
+""")
+        return Gateway(load_upstreams(path, {}, with_demo=False), "openrouter", now_us, slots)
+
+    return made
+
+
+@pytest.fixture
 def ask(gateway: Gateway) -> Ask:
     def ask(api: Api, fields: Any, headers: dict[str, str] | None = None, workspace_id: int = 1) -> Answer:
         return gateway.serve(

@@ -18,6 +18,7 @@ class Provider:
         self.url = url
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.connections: set[tuple[str, int]] = set()
         self.answerer: Answerer = lambda _, handler: handler.whole(completion())
 
@@ -28,6 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.provider.connections.add(self.client_address)
+        self.provider.paths.append(self.path)
         self.provider.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.provider.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.provider.answerer(self.provider, self)
