@@ -127,5 +127,5 @@ def test_every_address_of_the_api_in_a_document_is_served(document: Path, tmp_pa
     served = {re.sub(r"<[^>]*>", "*", rule.rule) for rule in create_app(services).url_map.iter_rules()}
     served.update(receipts.PATHS)  # answered in front of the routes
     services.store.close()
-    for address in re.findall(r"/api/v1(?:/[a-z{$][A-Za-z}_-]*)+", document.read_text(encoding="utf-8")):
+    for address in re.findall(r"/api/v1(?:/[a-z{$][A-Za-z0-9}_-]*)+", document.read_text(encoding="utf-8")):
         assert re.sub(r"\$[A-Z]+|\{[a-z]+\}", "*", address) in served, address
