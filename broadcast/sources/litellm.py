@@ -132,7 +132,7 @@ def _seconds(payload: dict[str, Any], name: str) -> float | None:
 def _failed(payload: dict[str, Any]) -> bool:
     """Return whether the call failed; without a status, whether it tells of an error."""
     status = payload.get("status")
-    if status in {"success", "failure"}:
+    if status in ("success", "failure"):
         return bool(status == "failure")
     if status not in (None, ""):
         raise ReceiptError("status must be success or failure.", field="status")
@@ -253,15 +253,21 @@ def _timing(start_us: int, call: _Call) -> dict[str, Any]:
     """Return the first token of a stream, and what the proxy itself took."""
     hidden = loose.members(call.payload.get("hidden_params"))
     overhead_ms = loose.number(hidden.get("litellm_overhead_time_ms"))
-    first_s = loose.number(call.payload.get("completionStartTime")) if _streamed(call.payload) else None
-    first_us = round(first_s * 1_000_000) if first_s is not None and 0 <= first_s <= _LATEST_S else None
-    is_inside = first_us is not None and call.start_us <= first_us <= call.end_us and not call.failed
+    is_length = overhead_ms is not None and 0 <= overhead_ms <= _LATEST_S
     return loose.told(
         (
-            ("first_token_ms", (first_us - start_us) / 1000 if is_inside and first_us is not None else None),
-            ("router_ms", overhead_ms if overhead_ms is not None and overhead_ms >= 0 else None),
+            ("first_token_ms", _first_token_ms(start_us, call)),
+            ("router_ms", overhead_ms if is_length else None),
         )
     )
+
+
+def _first_token_ms(start_us: int, call: _Call) -> float | None:
+    seconds = loose.number(call.payload.get("completionStartTime"))
+    if seconds is None or not 0 <= seconds <= _LATEST_S or call.failed or not _streamed(call.payload):
+        return None
+    at_us = round(seconds * 1_000_000)
+    return (at_us - start_us) / 1000 if call.start_us <= at_us <= call.end_us else None
 
 
 def _attempts(tries: list[_Call]) -> list[dict[str, Any]]:

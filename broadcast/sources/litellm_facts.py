@@ -29,6 +29,7 @@ _TOLD_PARAMETERS: Final = (
 )
 _REDACTED: Final = "redacted-by-litellm"
 _FILLER: Final = "default-message-value"
+_MOST_USD: Final = 1e9
 
 
 # -- what was asked, and by what it was answered -----------------------------------------------------
@@ -167,15 +168,15 @@ def _both(sent: dict[str, Any], made: dict[str, Any], name: str) -> int | None:
 
 def cost(payload: dict[str, Any], *, failed: bool) -> dict[str, Any] | None:
     """Return the money, or None: LiteLLM writes 0 for a price it does not know, and for every failure."""
-    total = number(payload.get("response_cost"))
+    total = _usd(payload.get("response_cost"))
     unknown = failed or bool(payload.get("response_cost_failure_debug_info"))
-    if total is None or total < 0 or (total == 0 and unknown):
+    if total is None or (float(total) == 0 and unknown):
         return None
     parts = members(payload.get("cost_breakdown"))
     changed = bool(number(parts.get("discount_amount")) or number(parts.get("margin_total_amount")))
     return told(
         (
-            ("total_usd", repr(total)),
+            ("total_usd", total),
             ("input_usd", _usd(parts.get("input_cost"))),
             ("output_usd", _usd(parts.get("output_cost"))),
             ("upstream_usd", _usd(parts.get("original_cost")) if changed else None),
@@ -185,7 +186,7 @@ def cost(payload: dict[str, Any], *, failed: bool) -> dict[str, Any] | None:
 
 def _usd(value: Any) -> str | None:
     amount = number(value)
-    return None if amount is None or amount < 0 else repr(amount)
+    return repr(amount) if amount is not None and 0 <= amount <= _MOST_USD else None
 
 
 # -- what went wrong, and what else there is to know -------------------------------------------------

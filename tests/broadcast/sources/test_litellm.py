@@ -247,6 +247,11 @@ def test_counts_that_are_only_in_the_details_count() -> None:
     assert receipt(bare).usage == Usage(input_tokens=10, output_tokens=20, total_tokens=30)
 
 
+@pytest.mark.parametrize("amount", [-0.1, 2e9, "much", [], True, None])
+def test_an_amount_that_can_be_none_is_unknown(amount: Any) -> None:
+    assert receipt(payload("answer", response_cost=amount)).cost is None
+
+
 def test_an_image_is_without_counts_that_nobody_took() -> None:
     assert receipt(payload("image")).usage is None
 
@@ -394,7 +399,7 @@ def test_what_is_no_payload_is_refused_and_its_neighbour_is_not(item: Any) -> No
     ("changes", "field"),
     [({"startTime": "2026-11-20 23:29:16.521787"}, "startTime"), ({"startTime": [1]}, "startTime"),
      ({"startTime": 1_795_217_350_205}, "startTime"), ({"startTime": -1}, "startTime"),
-     ({"endTime": "soon"}, "endTime"), ({"status": "maybe"}, "status"),
+     ({"endTime": "soon"}, "endTime"), ({"status": "maybe"}, "status"), ({"status": []}, "status"),
      ({"startTime": 1_780_000_000}, "startTime"),
      ({"startTime": 1_795_999_999, "endTime": 1_795_999_999}, "startTime"),
      ({"startTime": None, "endTime": None}, "startTime")],
