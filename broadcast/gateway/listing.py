@@ -4,9 +4,24 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
+from broadcast.gateway.prices import Prices
 from broadcast.gateway.upstreams import Model
 
+_UNKNOWN: Final = "-1"
+"""What OpenRouter writes where a price is not fixed."""
 _PARAMETERS: Final = ("max_tokens", "temperature", "top_p", "seed", "stop", "tools", "response_format")
+
+
+_PRICES: Final = {
+    "input_cache_read": "cache_read",
+    "input_cache_write": "cache_write",
+    "input_cache_write_1h": "cache_write_1h",
+    "internal_reasoning": "reasoning",
+    "audio": "input_audio",
+    "audio_output": "output_audio",
+    "image_token": "input_image",
+}
+"""OpenRouter's names for prices of a token, and ours; its other prices are of another unit."""
 
 
 def listing(models: Iterable[Model], *, owner: str, created_s: int) -> dict[str, Any]:
@@ -17,6 +32,8 @@ def listing(models: Iterable[Model], *, owner: str, created_s: int) -> dict[str,
 
 def _entry(model: Model, owner: str, created_s: int) -> dict[str, Any]:
     prices = model.routes[0].prices
+    # What has a price for its input alone generates nothing.
+    makes = "embeddings" if prices and prices.output is None else "text"
     return {
         "id": model.id,
         "object": "model",
@@ -26,16 +43,13 @@ def _entry(model: Model, owner: str, created_s: int) -> dict[str, Any]:
         "name": model.name,
         "context_length": model.context_length,
         "architecture": {
-            "modality": "text->text",
+            "modality": f"text->{makes}",
             "input_modalities": ["text"],
-            "output_modalities": ["text"],
+            "output_modalities": [makes],
             "tokenizer": "Other",
             "instruct_type": None,
         },
-        "pricing": {
-            "prompt": _per_token(prices.input if prices else None),
-            "completion": _per_token(prices.output if prices else None),
-        },
+        "pricing": _pricing(prices),
         "top_provider": {"is_moderated": False, "context_length": model.context_length},
         "per_request_limits": None,
         "supported_parameters": list(_PARAMETERS),
@@ -45,8 +59,22 @@ def _entry(model: Model, owner: str, created_s: int) -> dict[str, Any]:
     }
 
 
-def _per_token(usd_per_million: Decimal | None) -> str:
-    """Return USD a token without an exponent; OpenRouter writes -1 where the price is not fixed."""
-    if usd_per_million is None:
-        return "-1"
-    return f"{(usd_per_million / 1_000_000).normalize():f}"
+def _pricing(prices: Prices | None) -> dict[str, str]:
+    if prices is None:
+        return {"prompt": _UNKNOWN, "completion": _UNKNOWN}
+    own = {theirs: getattr(prices, ours) for theirs, ours in _PRICES.items()}
+    return {
+        "prompt": _per_token(prices.input),
+        "completion": _per_token(prices.output or Decimal(0)),
+        "request": _plain(prices.request_usd),
+        **{name: _per_token(price) for name, price in own.items() if price is not None},
+    }
+
+
+def _per_token(usd_per_million: Decimal) -> str:
+    return _plain(usd_per_million / 1_000_000)
+
+
+def _plain(usd: Decimal) -> str:
+    """Return an amount without an exponent."""
+    return f"{usd.normalize():f}"

@@ -196,7 +196,8 @@ def test_the_openai_sdk_lists_models(sdk: openai.OpenAI) -> None:
 def test_models_have_the_fields_openrouter_requires(client: FlaskClient) -> None:
     answer = client.get("/api/v1/models", headers=KEY).get_json()
     assert (answer["total_count"], answer["links"]) == (4, {"next": None})
-    assert answer["data"][0]["pricing"] == {"prompt": "0.00000015", "completion": "0.0000006"}
+    pricing = answer["data"][0]["pricing"]
+    assert (pricing["prompt"], pricing["completion"]) == ("0.00000015", "0.0000006")
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,28 @@ def test_without_a_known_key_nothing_is_served(
 def test_a_key_without_the_scope_is_forbidden(client: FlaskClient) -> None:
     answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-receipts"})
     assert (answer.status_code, error_of(answer)["code"]) == (403, 403)
+
+
+@pytest.mark.parametrize(
+    ("query", "names", "following"),
+    [
+        ("?offset=0&limit=500", ["echo", "flaky", "fail", "slow"], None),
+        ("?limit=2", ["echo", "flaky"], "/api/v1/models?offset=2&limit=2"),
+        ("?offset=3&limit=2", ["slow"], None),
+        ("?offset=4", [], None),
+    ],
+)
+def test_models_come_in_pages(
+    client: FlaskClient, query: str, names: list[str], following: str | None
+) -> None:
+    answer = client.get(f"/api/v1/models{query}", headers=KEY).get_json()
+    assert [model["id"] for model in answer["data"]] == [f"demo/{name}" for name in names]
+    assert (answer["total_count"], answer["links"]["next"]) == (4, following)
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=1001", "?offset=-1", "?offset=x"])
+def test_a_page_that_cannot_be_is_refused(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/api/v1/models{query}", headers=KEY).status_code == 422
 
 
 @pytest.mark.parametrize("path", PATHS.values())
