@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ REACHED = ("yes", "otlp.example.com, TLS 1.3, 84 ms")
         (
             report(200, ("yes", "yes", "no"), "OK", rejected_spans=1),
             [REACHED, ("yes", "Not what 200 OK is about"), ("no", "200, 0 of 1 span accepted, 1 rejected")],
+        ),
+        (
+            replace(report(200, ("yes", "yes", "not_tried"), "OK"), ok=True),
+            [
+                REACHED,
+                ("yes", "Accepted by a call of its own"),
+                ("not_tried", "200 OK is the answer to anything: look for the span there"),
+            ],
+        ),
+        (
+            report(200, ("yes", "yes", "yes"), "OK", data_seen="yes"),
+            [REACHED, ("yes", "Accepted with the span"), ("yes", "200, and the span was read back")],
         ),
         (
             refused_report(HOST),

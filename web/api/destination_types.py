@@ -15,6 +15,7 @@ def describe(slug: str, kind: type[Destination]) -> dict[str, Any]:
         "category": kind.category,
         "docs": kind.docs,
         "setup": list(kind.setup),
+        "sql": kind.sql or None,
         "schema": {
             "type": "object",
             "additionalProperties": False,

@@ -129,6 +129,13 @@ def test_an_empty_form_names_what_is_missing_and_goes_to_the_first(pages: Pages,
     assert_well_made(answer.text)
 
 
+@pytest.mark.parametrize("slug", sorted(TYPES))
+def test_the_statement_of_a_table_is_on_the_page_of_its_type(pages: Pages, slug: str) -> None:
+    page = pages.get(f"/settings/observability/add/{slug}")
+    assert ("<h2>The table</h2>" in page) is bool(TYPES[slug].sql)
+    assert TYPES[slug].sql in html.unescape(page)
+
+
 def test_enter_in_a_field_tests_and_never_removes_a_row(pages: Pages) -> None:
     page = pages.get(ADD)
     form = page.partition('id="destination-form"')[2]
