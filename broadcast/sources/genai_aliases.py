@@ -1,7 +1,7 @@
 """Every attribute name that says one thing: today's first, then older ones and those of other conventions.
 
 GenAI conventions v1.41.1 and their head, OpenLLMetry (`llm.*`, `traceloop.*`), OpenInference
-(https://github.com/Arize-ai/openinference), LiteLLM, Langfuse, and OpenRouter Broadcast.
+(https://github.com/Arize-ai/openinference), LiteLLM, Langfuse, Vercel's AI SDK, and OpenRouter Broadcast.
 """
 
 from typing import Final
@@ -11,15 +11,20 @@ from broadcast import genai_names as names
 OPENROUTER: Final = f"{names.TRACE_METADATA}.openrouter."
 """What OpenRouter Broadcast says of its own; other receivers have met it without `trace.metadata.`, too."""
 
+LANGFUSE_USAGE: Final = "langfuse.observation.usage_details"
+LANGFUSE_COST: Final = "langfuse.observation.cost_details"
+PACKED: Final = (LANGFUSE_USAGE, LANGFUSE_COST)
+"""Attributes that hold several facts as one JSON text; each is read as `name.fact`."""
+
 MODEL: Final = (
     names.REQUEST_MODEL,
     "llm.request.model",
     "llm.model_name",
     "embedding.model_name",
     "llm.model",
+    "langfuse.observation.model.name",
     names.RESPONSE_MODEL,
     "llm.response.model",
-    "langfuse.observation.model.name",
 )
 RESPONSE_MODEL: Final = (names.RESPONSE_MODEL, "llm.response.model")
 RESPONSE_ID: Final = (names.RESPONSE_ID, "llm.response.id")
@@ -33,6 +38,7 @@ USER: Final = (
     "gen_ai.openai.request.user",
     "llm.user",
     "traceloop.association.properties.user_id",
+    "ai.telemetry.metadata.userId",
 )
 SESSION: Final = (
     names.SESSION_ID,
@@ -40,6 +46,7 @@ SESSION: Final = (
     "langfuse.session.id",
     "langsmith.trace.session_id",
     "traceloop.association.properties.session_id",
+    "ai.telemetry.metadata.sessionId",
 )
 STREAMED: Final = (
     "gen_ai.request.stream",
@@ -57,20 +64,29 @@ USAGE: Final = {
         "gen_ai.usage.prompt_tokens",
         "llm.usage.prompt_tokens",
         "llm.token_count.prompt",
+        f"{LANGFUSE_USAGE}.input",
     ),
     "output_tokens": (
         names.OUTPUT_TOKENS,
         "gen_ai.usage.completion_tokens",
         "llm.usage.completion_tokens",
         "llm.token_count.completion",
+        f"{LANGFUSE_USAGE}.output",
     ),
-    "total_tokens": (names.TOTAL_TOKENS, "llm.usage.total_tokens", "llm.token_count.total"),
+    "total_tokens": (
+        names.TOTAL_TOKENS,
+        "llm.usage.total_tokens",
+        "llm.token_count.total",
+        f"{LANGFUSE_USAGE}.total",
+    ),
     "cache_read_tokens": (
         names.CACHE_READ_TOKENS,
         "gen_ai.usage.input_tokens.cached",
         "gen_ai.usage.cache_read_input_tokens",
         "llm.usage.cache_read_input_tokens",
         "llm.token_count.prompt_details.cache_read",
+        f"{LANGFUSE_USAGE}.cache_read_input_tokens",
+        f"{LANGFUSE_USAGE}.input_cached_tokens",
     ),
     "cache_write_tokens": (
         names.CACHE_WRITE_TOKENS,
@@ -79,6 +95,7 @@ USAGE: Final = {
         "gen_ai.usage.cache_creation_input_tokens",
         "llm.usage.cache_creation_input_tokens",
         "llm.token_count.prompt_details.cache_write",
+        f"{LANGFUSE_USAGE}.cache_creation_input_tokens",
     ),
     "reasoning_tokens": (
         names.REASONING_TOKENS,
@@ -86,6 +103,7 @@ USAGE: Final = {
         "gen_ai.usage.reasoning_tokens",
         "llm.usage.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
+        f"{LANGFUSE_USAGE}.output_reasoning_tokens",
     ),
     "audio_tokens": (
         "gen_ai.usage.input_tokens.audio",
@@ -101,18 +119,21 @@ COST: Final = {
         "llm.cost.total",
         "gen_ai.cost.total_cost",
         "gen_ai.cost.total_tokens",
+        f"{LANGFUSE_COST}.total",
     ),
     "input_nano_usd": (
         names.INPUT_COST,
         "llm.cost.prompt",
         "gen_ai.cost.input_cost",
         "gen_ai.cost.input_tokens",
+        f"{LANGFUSE_COST}.input",
     ),
     "output_nano_usd": (
         names.OUTPUT_COST,
         "llm.cost.completion",
         "gen_ai.cost.output_cost",
         "gen_ai.cost.output_tokens",
+        f"{LANGFUSE_COST}.output",
     ),
 }
 FIRST_TOKEN_S: Final = (
@@ -146,5 +167,6 @@ METADATA_PREFIXES: Final = (
     "langfuse.trace.metadata.",
     "langsmith.metadata.",
     "traceloop.association.properties.",
+    "ai.telemetry.metadata.",
 )
 """What a caller said of the request in words of their own, under each convention's prefix."""

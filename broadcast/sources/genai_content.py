@@ -26,12 +26,22 @@ _EVENTS: Final = {
     "gen_ai.tool.message": "tool",
 }
 _CHOICE: Final = "gen_ai.choice"
-_INPUT_COPIES: Final = ("input.value", "span.input", "trace.input", "traceloop.entity.input", "llm.prompts")
+_INPUT_COPIES: Final = (
+    "input.value",
+    "span.input",
+    "trace.input",
+    "traceloop.entity.input",
+    "langfuse.observation.input",
+    "ai.prompt.messages",
+    "llm.prompts",
+)
 _OUTPUT_COPIES: Final = (
     "output.value",
     "span.output",
     "trace.output",
     "traceloop.entity.output",
+    "langfuse.observation.output",
+    "ai.response.text",
     "llm.completions",
 )
 

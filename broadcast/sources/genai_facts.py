@@ -31,7 +31,7 @@ _NO_PARAMETERS: Final = frozenset({"messages", "model", "input", "prompt", "tool
 def facts_of(source: SourceSpan, router: Router | None) -> Facts:
     """Return the facts of a generation, without its place in a tree and without the tries below it."""
     span = source.span
-    found = span.attributes
+    found = _unpacked(span.attributes)
     own = router.own if router else _GENERIC
     groups = wire.group_facts(found)
     extra = wire.from_groups(groups)
@@ -83,7 +83,15 @@ def default_name(facts: Facts) -> str:
 
 def has_usage(span: Span) -> bool:
     """Return whether a span tells tokens of its own."""
-    return bool(_usage(span.attributes))
+    return bool(_usage(_unpacked(span.attributes)))
+
+
+def _unpacked(attributes: Attributes) -> Attributes:
+    found = attributes
+    for name in aliases.PACKED:
+        facts = members(parsed(attributes.get(name)))
+        found = found | {f"{name}.{key}": value for key, value in facts.items()}
+    return found
 
 
 # -- who served it -----------------------------------------------------------------------------------

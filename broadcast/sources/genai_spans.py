@@ -15,6 +15,9 @@ NO_MODEL: Final = "no model is named (gen_ai.request.model)"
 
 _OPERATIONS: Final = {
     "chat": "chat",
+    "acompletion": "chat",
+    "atext_completion": "completions",
+    "aembedding": "embeddings",
     "text_completion": "completions",
     "completion": "completions",
     "embeddings": "embeddings",
@@ -28,7 +31,12 @@ _NO_REQUESTS: Final = {
     **dict.fromkeys(("tool", "execute_tool"), TOOL),
     **dict.fromkeys(("retriever", "retrieval", "reranker", "create_memory", "search_memory"), RETRIEVAL),
 }
-_KIND_NAMES: Final = ("openinference.span.kind", names.OPERATION_NAME, "traceloop.span.kind")
+_KIND_NAMES: Final = (
+    "openinference.span.kind",
+    names.OPERATION_NAME,
+    "traceloop.span.kind",
+    "langfuse.observation.type",
+)
 _TESTS: Final = frozenset({"openrouter-connection-test", "broadcast-connection-test"})
 
 
@@ -72,7 +80,8 @@ def why_not(span: Span) -> str | None:
 def api_type_of(span: Span) -> str:
     """Return which API was called."""
     found = span.attributes
-    if str(found.get("openinference.span.kind", "")).upper() == "EMBEDDING":
+    kinds = {str(found.get(name, "")).lower() for name in ("openinference.span.kind", _KIND_NAMES[-1])}
+    if "embedding" in kinds:
         return "embeddings"
     said = text_of(found, (names.OPERATION_NAME, "llm.request.type")) or "chat"
     return _OPERATIONS.get(said, said)

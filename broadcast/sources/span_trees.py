@@ -141,12 +141,10 @@ class _Forest:
 
         A router's request is one of its own, wherever its caller put it.
         """
-        if node.router is not None:
-            return node
         top = node
         for _ in range(_MOST_LEVELS):
             around = self.requests.get(top.above)
-            if around is None:
+            if around is None or top.router is not None:
                 return top
             top = around
         return node

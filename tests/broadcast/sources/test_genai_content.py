@@ -75,6 +75,8 @@ OPENAI_ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "co
         },
         {"input.value": json.dumps({"messages": OPENAI_ASKED}), "output.value": "Hi."},
         {"span.input": json.dumps({"messages": OPENAI_ASKED}), "span.output": "Hi."},
+        {"langfuse.observation.input": json.dumps(OPENAI_ASKED), "langfuse.observation.output": "Hi."},
+        {"ai.prompt.messages": json.dumps(OPENAI_ASKED), "ai.response.text": "Hi."},
         {"traceloop.entity.input": json.dumps(OPENAI_ASKED), "traceloop.entity.output": "Hi."},
     ],
     ids=[
@@ -87,6 +89,8 @@ OPENAI_ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "co
         "openinference",
         "input.value",
         "span.input",
+        "langfuse",
+        "vercel",
         "traceloop",
     ],
 )

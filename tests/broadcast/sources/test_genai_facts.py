@@ -88,11 +88,39 @@ OPEN_INFERENCE = {
     "session.id": "s1",
 }
 
+LANGFUSE = {
+    "langfuse.observation.type": "generation",
+    "llm.provider": "openai",
+    "langfuse.observation.model.name": "gpt-4o",
+    "gen_ai.response.model": "gpt-4o-2024-08-06",
+    "langfuse.observation.usage_details": json.dumps(
+        {
+            "input": 100,
+            "output": 20,
+            "total": 120,
+            "cache_read_input_tokens": 60,
+            "cache_creation_input_tokens": 10,
+            "output_reasoning_tokens": 5,
+        }
+    ),
+    "gen_ai.response.finish_reason": "stop",
+    "langfuse.user.id": "u1",
+    "langfuse.session.id": "s1",
+}
+VERCEL = {
+    **TODAY,
+    "ai.operationId": "ai.generateText.doGenerate",
+    "user.id": "",
+    "session.id": "",
+    "ai.telemetry.metadata.userId": "u1",
+    "ai.telemetry.metadata.sessionId": "s1",
+}
+
 
 @pytest.mark.parametrize(
     "attributes",
-    [TODAY, HEAD, OPEN_LLMETRY, OLDEST, OPEN_INFERENCE],
-    ids=["today", "head", "openllmetry", "oldest", "openinference"],
+    [TODAY, HEAD, OPEN_LLMETRY, OLDEST, OPEN_INFERENCE, LANGFUSE, VERCEL],
+    ids=["today", "head", "openllmetry", "oldest", "openinference", "langfuse", "vercel"],
 )
 def test_every_convention_says_the_same_request(attributes: dict[str, Any]) -> None:
     receipt = read(attributes)
@@ -110,7 +138,9 @@ def test_every_convention_says_the_same_request(attributes: dict[str, Any]) -> N
         ({"gen_ai.operation.name": "generate_content"}, "generate_content"),
         ({"llm.request.type": "completion"}, "completions"),
         ({"llm.request.type": "embedding"}, "embeddings"),
+        ({"llm.request.type": "acompletion"}, "chat"),
         ({"openinference.span.kind": "EMBEDDING"}, "embeddings"),
+        ({"langfuse.observation.type": "embedding"}, "embeddings"),
         ({}, "chat"),
     ],
 )
@@ -168,6 +198,13 @@ def test_a_cost_is_exact(name: str, usd: Any, nano_usd: int) -> None:
 @pytest.mark.parametrize("nonsense", [-0.1, 1e10, "free"])
 def test_a_cost_that_cannot_be_is_unknown(nonsense: Any) -> None:
     assert read({**BARE, "gen_ai.usage.cost": nonsense}).cost is None
+
+
+def test_a_cost_of_langfuse_is_one_json_text() -> None:
+    said = json.dumps({"total": 0.75, "input": 0.25, "output": 0.5})
+    assert read({**BARE, "langfuse.observation.cost_details": said}).cost == Cost(
+        total_nano_usd=750_000_000, input_nano_usd=250_000_000, output_nano_usd=500_000_000
+    )
 
 
 def test_a_cost_in_two_parts_has_a_sum_and_one_part_has_none() -> None:
@@ -245,6 +282,7 @@ def test_open_inferences_parameters_are_one_json_text() -> None:
         ({"langfuse.trace.metadata.feature": "search"}, {"feature": "search"}),
         ({"langsmith.metadata.feature": "search"}, {"feature": "search"}),
         ({"traceloop.association.properties.feature": "search"}, {"feature": "search"}),
+        ({"ai.telemetry.metadata.feature": "search"}, {"feature": "search"}),
         ({"metadata": '{"feature": "search", "deep": {"a": 1}}'}, {"feature": "search", "deep": {"a": 1}}),
         ({"tag.tags": ["a", "b"]}, {"tags": ["a", "b"]}),
         ({"trace.metadata": '{"many": 1}'}, {"many": 1}),

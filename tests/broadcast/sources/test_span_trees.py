@@ -176,6 +176,14 @@ def test_requests_of_a_router_that_a_caller_hung_below_another_stay_apart() -> N
     assert found.refused == {}
 
 
+def test_a_request_of_a_client_below_a_routers_is_a_try_of_the_router() -> None:
+    routed = factories.receipt(attempts=(), trace={"trace_id": TRACE, "parent_span_id": SPAN})
+    [generation] = genai.whole_spans(routed, namespace="router").spans
+    found = harvest_of(_merged(joined(routed), span(), span(spanId=TWO, parent=generation.span_id)))
+    [tree] = found.trees
+    assert (tree.receipt.id, len(tree.receipt.attempts), found.refused) == (routed.id, 1, {WRAPPER: 1})
+
+
 def test_parts_without_their_request_are_refused() -> None:
     made = genai.whole_spans(factories.full_receipt(), namespace="router")
     kept = tuple(one for one in made.spans if "gen_ai.operation.name" not in one.attributes)
