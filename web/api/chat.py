@@ -11,10 +11,12 @@ from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import PATHS, SHAPES, Answer, Api, Refusal
 from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
-from web.api.access import bearer_of
+from web.api.access import bearer_of, number_of
+from web.responses import explain_errors
 
 _log: Final = logging.getLogger(__name__)
 _BODY_BYTES: Final = 32 * 2**20
+_MODELS: Final = 500
 _NO_KEY: Final = Refusal(
     status=401,
     reason="unauthorized",
@@ -45,6 +47,7 @@ _LEFT: Final = Refusal(
 def blueprint(services: Services) -> Blueprint:
     """Return the routes of the gateway."""
     routes = Blueprint("chat", __name__)
+    explain_errors(routes)
     for api, path in PATHS.items():
         routes.add_url_rule(
             f"/api/v1{path}", endpoint=api, view_func=partial(_ask, services, api), methods=["POST"]
@@ -56,9 +59,20 @@ def blueprint(services: Services) -> Blueprint:
             _, refusal = _asking(services)
         except Unavailable as error:
             refusal = _unavailable(error)
-        return services.gateway.models() if refusal is None else _refused("chat", refusal)
+        return _models(services) if refusal is None else _refused("chat", refusal)
 
     return routes
+
+
+def _models(services: Services) -> dict[str, Any]:
+    """Return every model, or one page where the query asks for pages, as OpenRouter has it."""
+    found = services.gateway.models()
+    if not {"offset", "limit"} & request.args.keys():
+        return found
+    offset = number_of("offset", 0, low=0, high=10**6)
+    end = offset + number_of("limit", _MODELS, low=1, high=1000)
+    more = f"/api/v1/models?offset={end}&limit={end - offset}" if end < found["total_count"] else None
+    return {**found, "data": found["data"][offset:end], "links": {"next": more}}
 
 
 def _ask(services: Services, api: Api) -> Response:
