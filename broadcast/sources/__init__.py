@@ -10,6 +10,7 @@ genai_content   its messages, from attributes or events
 openrouter_wire the tree of spans that OpenRouter Broadcast sends, and we do
 loose           values of strangers' JSON, read as what they should be
 litellm         LiteLLM's payloads -> receipts, the tries of one call together
+litellm_call    one payload: whose call, when, and whether it failed
 litellm_facts   the parts of LiteLLM's payload -> the parts of a receipt
 litellm_caller  who asked through LiteLLM, in which session and trace
 span_trees      all spans of one export -> receipts, and why the rest is refused

@@ -4,9 +4,7 @@ LiteLLM sends a payload for each try and reads no answer: so nothing is refused 
 done without, and the tries of one call that come together become one receipt.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -14,15 +12,13 @@ import msgspec
 from broadcast import receipt_parser
 from broadcast.errors import ReceiptError
 from broadcast.receipt import Receipt
+from broadcast.sources import litellm_call, loose
 from broadcast.sources import litellm_caller as caller
 from broadcast.sources import litellm_facts as facts
-from broadcast.sources import loose
+from broadcast.sources.litellm_call import LATEST_S, Call
 
-_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _UNKNOWN_MODEL: Final = "unknown"
-_NO_VECTORS: Final = frozenset({"embeddings"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_S: Final = 32_503_680_000.0
 _THEIR_NAMES: Final = {"created_at": "startTime", "duration_ms": "endTime", "api_type": "call_type"}
 
 
@@ -40,32 +36,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     error: ReceiptError
 
 
-class _Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One payload, with what joins the tries of a call."""
-
-    place: int
-    id: str
-    payload: dict[str, Any]
-    start_us: int
-    end_us: int
-    failed: bool
-
-    @property
-    def whose(self) -> tuple[str, str] | None:
-        """Return what the tries of one call share; the trace id tells apart clients that repeat a call id."""
-        call_id = loose.text(self.payload.get("litellm_call_id"))
-        return (call_id, loose.text(self.payload.get("trace_id")) or "") if call_id else None
-
-
 def read(
     body: bytes, content_type: str | None, *, now_us: int, retention_us: int
 ) -> tuple[list[Read], list[Refused]]:
     """Return the receipts of a body, in order, and what is refused; raise when it is not JSON at all."""
-    calls: list[_Call] = []
+    calls: list[Call] = []
     refused: list[Refused] = []
     for place, item in enumerate(receipt_parser.split(body, content_type)):
         try:
-            calls.append(_call(place, item))
+            calls.append(litellm_call.read(place, item))
         except ReceiptError as error:
             refused.append(Refused(place=place, error=error))
     made: list[Read] = []
@@ -80,73 +59,13 @@ def read(
     return made, refused
 
 
-# -- one payload -------------------------------------------------------------------------------------
-
-
-def _call(place: int, item: bytes) -> _Call:
-    payload = loose.document(item)
-    if not isinstance(payload, dict):
-        raise ReceiptError("Send LiteLLM's standard logging payload: a JSON object.")
-    own_id = _id(payload, item)
-    try:
-        start_us, end_us = _times(payload)
-        failed = _failed(payload)
-    except ReceiptError as error:
-        error.id = own_id
-        raise
-    return _Call(place=place, id=own_id, payload=payload, start_us=start_us, end_us=end_us, failed=failed)
-
-
-def _times(payload: dict[str, Any]) -> tuple[int, int]:
-    """Return start and end, one made of the other and the length where it is missing."""
-    start, end = _seconds(payload, "startTime"), _seconds(payload, "endTime")
-    length = loose.number(payload.get("response_time"))
-    length = length if length is not None and 0 <= length <= _LATEST_S else 0.0
-    if start is None and end is None:
-        raise ReceiptError(
-            "startTime is required: the seconds since 1970 at which the request began.", field="startTime"
-        )
-    if start is None:
-        start = max((end or 0.0) - length, 0.0)
-    if end is None:
-        end = start + length
-    return round(start * 1_000_000), round(max(start, end) * 1_000_000)
-
-
-def _seconds(payload: dict[str, Any], name: str) -> float | None:
-    value = payload.get(name)
-    if value is None or value == "":
-        return None
-    seconds = loose.number(value)
-    if seconds is None:
-        raise ReceiptError(
-            f"{name} must be seconds since 1970, as LiteLLM's standard logging payload has it: "
-            "its older form, generic_api_use_v1, is not read.",
-            field=name,
-        )
-    if not 0 <= seconds <= _LATEST_S:
-        raise ReceiptError(f"{name} must be seconds since 1970, not another unit of time.", field=name)
-    return seconds
-
-
-def _failed(payload: dict[str, Any]) -> bool:
-    """Return whether the call failed; without a status, whether it tells of an error."""
-    status = payload.get("status")
-    if status in ("success", "failure"):
-        return bool(status == "failure")
-    if status not in (None, ""):
-        raise ReceiptError("status must be success or failure.", field="status")
-    told = loose.members(payload.get("error_information"))
-    return bool(payload.get("error_str") or told.get("error_class") or told.get("error_message"))
-
-
 # -- the tries of one call ---------------------------------------------------------------------------
 
 
-def _joined(calls: list[_Call]) -> list[list[_Call]]:
+def _joined(calls: list[Call]) -> list[list[Call]]:
     """Return the calls, each with the failed tries before it, in the order of the calls that ended them."""
-    made: list[list[_Call]] = []
-    open_tries: dict[tuple[str, str], list[_Call]] = {}
+    made: list[list[Call]] = []
+    open_tries: dict[tuple[str, str], list[Call]] = {}
     for one in sorted(calls, key=lambda call: (call.start_us, call.place)):
         if one.whose is None:
             made.append([one])
@@ -162,7 +81,7 @@ def _joined(calls: list[_Call]) -> list[list[_Call]]:
     return sorted(made, key=lambda tries: tries[-1].place)
 
 
-def _receipt(tries: list[_Call], *, now_us: int, retention_us: int) -> Receipt:
+def _receipt(tries: list[Call], *, now_us: int, retention_us: int) -> Receipt:
     """Return the receipt; content that cannot be kept is left out, and the receipt says so."""
     wire = _wire(tries)
     has_content = "input" in wire or "output" in wire
@@ -187,18 +106,16 @@ def _parsed(wire: dict[str, Any], *, now_us: int, retention_us: int) -> Receipt:
         raise ReceiptError(message, field=theirs, id=wire["id"]) from None
 
 
-def _wire(tries: list[_Call]) -> dict[str, Any]:
+def _wire(tries: list[Call]) -> dict[str, Any]:
     """Return the posted form of the receipt: the last try tells the facts, all of them the time."""
     first, last = tries[0], tries[-1]
     payload = last.payload
-    api_type = facts.api_type(payload)
-    output = None if api_type in _NO_VECTORS else facts.content(payload.get("response"))
     return {
         "created_at": (_EPOCH + timedelta(microseconds=first.start_us)).isoformat(),
         "duration_ms": (last.end_us - first.start_us) / 1000,
         "status": facts.status(payload, failed=last.failed),
-        "api_type": api_type,
-        "streamed": _streamed(payload),
+        "api_type": facts.api_type(payload),
+        "streamed": last.streamed,
         "metadata": facts.more(payload),
         "id": last.id,
         "model": loose.first_text(payload.get("model"), payload.get("model_group")) or _UNKNOWN_MODEL,
@@ -224,36 +141,18 @@ def _wire(tries: list[_Call]) -> dict[str, Any]:
                 ("api_key", caller.api_key(payload)),
                 ("app", caller.app(payload)),
                 ("user_agent", loose.text(payload.get("user_agent"))),
-                ("input", facts.content(payload.get("messages"))),
-                ("output", output),
+                ("input", facts.asked(payload)),
+                ("output", facts.output(payload)),
             )
         ),
     }
 
 
-def _id(payload: dict[str, Any], item: bytes) -> str:
-    """Return LiteLLM's id of the call, which its client has in a header; else one made of what there is.
-
-    The id of the answer is no choice: providers repeat it, and LiteLLM repeats it from its cache.
-    """
-    for name in ("litellm_call_id", "id"):
-        found = loose.text(payload.get(name))
-        if found and found != "None":
-            return found if _ID.fullmatch(found) else f"litellm-{sha256(found.encode()).hexdigest()[:32]}"
-    return f"litellm-{sha256(item).hexdigest()[:32]}"
-
-
-def _streamed(payload: dict[str, Any]) -> bool:
-    return payload.get("stream") is True or (
-        loose.members(payload.get("model_parameters")).get("stream") is True
-    )
-
-
-def _timing(start_us: int, call: _Call) -> dict[str, Any]:
+def _timing(start_us: int, call: Call) -> dict[str, Any]:
     """Return the first token of a stream, and what the proxy itself took."""
     hidden = loose.members(call.payload.get("hidden_params"))
     overhead_ms = loose.number(hidden.get("litellm_overhead_time_ms"))
-    is_length = overhead_ms is not None and 0 <= overhead_ms <= _LATEST_S
+    is_length = overhead_ms is not None and 0 <= overhead_ms <= LATEST_S
     return loose.told(
         (
             ("first_token_ms", _first_token_ms(start_us, call)),
@@ -262,15 +161,15 @@ def _timing(start_us: int, call: _Call) -> dict[str, Any]:
     )
 
 
-def _first_token_ms(start_us: int, call: _Call) -> float | None:
+def _first_token_ms(start_us: int, call: Call) -> float | None:
     seconds = loose.number(call.payload.get("completionStartTime"))
-    if seconds is None or not 0 <= seconds <= _LATEST_S or call.failed or not _streamed(call.payload):
+    if seconds is None or not 0 <= seconds <= LATEST_S or call.failed or not call.streamed:
         return None
     at_us = round(seconds * 1_000_000)
     return (at_us - start_us) / 1000 if call.start_us <= at_us <= call.end_us else None
 
 
-def _attempts(tries: list[_Call]) -> list[dict[str, Any]]:
+def _attempts(tries: list[Call]) -> list[dict[str, Any]]:
     """Return the tries that reached a provider: none when the cache or the proxy itself answered."""
     return [
         _attempt(one, tries[0].start_us)
@@ -281,7 +180,7 @@ def _attempts(tries: list[_Call]) -> list[dict[str, Any]]:
     ]
 
 
-def _attempt(call: _Call, start_us: int) -> dict[str, Any]:
+def _attempt(call: Call, start_us: int) -> dict[str, Any]:
     payload = call.payload
     error = facts.error(payload) if call.failed else {}
     code = error.get("code")

@@ -99,7 +99,18 @@ def capabilities(payload: dict[str, Any]) -> list[str]:
     return [name for name, has in (("tools", has_tools), ("structured_outputs", is_structured)) if has]
 
 
-def content(value: Any) -> Any:
+def asked(payload: dict[str, Any]) -> Any:
+    """Return what was asked, where LiteLLM tells it."""
+    return _content(payload.get("messages"))
+
+
+def output(payload: dict[str, Any]) -> Any:
+    """Return what was answered, where it is words: `data` is a list of vectors or images."""
+    response = payload.get("response")
+    return None if items(members(response).get("data")) else _content(response)
+
+
+def _content(value: Any) -> Any:
     """Return content, or None when LiteLLM took it out on its operator's wish, or never had any."""
     return None if value in (None, "", [], {}) or _says(value, (_REDACTED, _FILLER)) else value
 

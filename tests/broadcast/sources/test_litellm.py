@@ -252,8 +252,9 @@ def test_an_amount_that_can_be_none_is_unknown(amount: Any) -> None:
     assert receipt(payload("answer", response_cost=amount)).cost is None
 
 
-def test_an_image_is_without_counts_that_nobody_took() -> None:
-    assert receipt(payload("image")).usage is None
+def test_an_image_is_without_counts_that_nobody_took_and_without_itself() -> None:
+    made = receipt(payload("image"))
+    assert (made.usage, made.output) == (None, None)
 
 
 def test_a_hit_in_the_cache_cost_nothing_and_reached_nobody() -> None:
