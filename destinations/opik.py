@@ -70,8 +70,4 @@ class Opik(OTLPDestination):
 
     def extra_attributes(self, receipt: Receipt) -> Attributes:
         """Return the thread; model, tokens and messages are read from `gen_ai.*`, cost is Opik's estimate."""
-        found: Attributes = {
-            _facts.CONVERSATION: receipt.session_id,
-            "opik.tags": _facts.tags(receipt) or None,
-        }
-        return _facts.known(found)
+        return _facts.known({_facts.CONVERSATION: receipt.session_id})

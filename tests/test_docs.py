@@ -13,7 +13,14 @@ from broadcast.gateway import upstream_file
 from broadcast.outbound import Outbound
 from broadcast.runtime import build
 from destinations import TYPES
-from tests.write_docs import DELIVERY, README, delivery_written, written
+from tests.write_docs import (
+    DELIVERY,
+    README,
+    VOCABULARY,
+    delivery_written,
+    vocabulary_written,
+    written,
+)
 from web import create_app
 from web.api import receipts
 
@@ -64,6 +71,11 @@ def test_the_example_receipt_is_one() -> None:
 def test_the_table_of_answers_is_what_the_code_does() -> None:
     text = DELIVERY.read_text(encoding="utf-8")
     assert text == delivery_written(text), "run: make docs"
+
+
+def test_the_tables_of_vocabulary_are_what_the_destinations_make() -> None:
+    text = VOCABULARY.read_text(encoding="utf-8")
+    assert text == vocabulary_written(text, TYPES), "run: make docs"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,19 +1,24 @@
 """Write what the documents say of the code from the code itself: `make docs`.
 
-The README's table of destinations comes from their declarations, the table of answers in docs/delivery.md
-from the functions that judge answers and time the next try.
+The README's table of destinations comes from their declarations, the tables of docs/vocabulary.md from what
+they make of a receipt, the table of answers in docs/delivery.md from the functions that judge answers and
+time the next try.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from broadcast import retry
+from broadcast import genai_names, messages, retry
 from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict, judge_otlp
+from broadcast.span import Attributes
+from tests.destinations.wire import RECEIPT
 
 README = Path(__file__).parents[1] / "README.md"
 DELIVERY = README.parent / "docs" / "delivery.md"
+VOCABULARY = DELIVERY.with_name("vocabulary.md")
 
 
 def table(types: Mapping[str, type[Destination]]) -> str:
@@ -45,6 +50,47 @@ def _settings(kind: type[Destination]) -> str:
 def _wire(kind: type[Destination]) -> str:
     encoding = kind.sent_as or {"json": "OTLP/JSON", "protobuf": "OTLP protobuf"}[kind.encoding]
     return f"{encoding}, gzip" if kind.compress else encoding
+
+
+# -- what a type adds to a receipt's spans -----------------------------------------------------------------
+
+
+def vocabulary(types: Mapping[str, type[Destination]]) -> str:
+    """Return a table for every type with words of its own: each attribute, and its value for one receipt."""
+    told, silent = [], []
+    for _, kind in _sorted(types):
+        if kind.has_own_api():
+            continue
+        rows = list(_vocabulary_rows(kind.parse({spec.outside: spec.example for spec in kind.specs()})))
+        if rows:
+            head = [f"### {kind.title}", "", "| attribute | where | for example |", "| --- | --- | --- |"]
+            told += [*head, *(f"| `{name}` | {where} | {value} |" for name, where, value in rows), ""]
+        else:
+            silent.append(kind.title)
+    return "\n".join([*told, f"These get the base profile alone: {', '.join(silent)}.", ""])
+
+
+def _vocabulary_rows(destination: Destination) -> Iterable[tuple[str, str, str]]:
+    asked = messages.input_messages(RECEIPT.input)
+    answered = messages.output_messages(RECEIPT.output, "stop")
+    own: Attributes = dict(destination.content_attributes(asked, answered))
+    if destination.prompt_attributes:
+        messages.add_content(own, RECEIPT, prompt_attributes=True)
+        own = {name: own[name] for name in own if name not in _IN_THE_PROFILE}
+    for where, found in (
+        ("resource", destination.resource_attributes()),
+        ("generation", destination.extra_attributes(RECEIPT)),
+        ("generation, with content", own),
+    ):
+        yield from ((name, where, _shown(value)) for name, value in found.items())
+
+
+_IN_THE_PROFILE: Final = (genai_names.INPUT_MESSAGES, genai_names.OUTPUT_MESSAGES)
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"`{text}`".replace("|", "\\|")
 
 
 # -- what each answer means ------------------------------------------------------------------------------
@@ -142,6 +188,11 @@ def delivery_written(text: str) -> str:
     return _between("waits", _between("answers", text, answers()), waits())
 
 
+def vocabulary_written(text: str, types: Mapping[str, type[Destination]]) -> str:
+    """Return docs/vocabulary.md with today's tables in their place."""
+    return _between("vocabulary", text, vocabulary(types))
+
+
 def _between(name: str, text: str, new: str) -> str:
     """Return a text with what stands between two comments of this name replaced."""
     place = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
@@ -149,10 +200,11 @@ def _between(name: str, text: str, new: str) -> str:
 
 
 def main() -> None:
-    """Rewrite README.md and docs/delivery.md."""
+    """Rewrite README.md, docs/delivery.md and docs/vocabulary.md."""
     from destinations import TYPES  # noqa: PLC0415 - found by looking into a folder
 
     README.write_text(written(README.read_text(encoding="utf-8"), TYPES), encoding="utf-8")
+    VOCABULARY.write_text(vocabulary_written(VOCABULARY.read_text(encoding="utf-8"), TYPES), encoding="utf-8")
     DELIVERY.write_text(delivery_written(DELIVERY.read_text(encoding="utf-8")), encoding="utf-8")
 
 
