@@ -23,7 +23,7 @@ from broadcast.store import (
     workspaces,
 )
 from broadcast.store import activity as reads
-from broadcast.store.activity import RequestRow, Totals
+from broadcast.store.activity import Only, RequestRow
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
@@ -43,9 +43,9 @@ class Requests:
     """One page of the request log; `fates` holds one word a destination, in the order of `destinations`."""
 
     rows: tuple[RequestRow, ...]
+    receipts: dict[int, Receipt]
     destinations: tuple[StoredDestination, ...]
     fates: dict[int, tuple[str, ...]]
-    totals: Totals
     older: tuple[int, int] | None
 
 
@@ -82,11 +82,11 @@ def remember_workspace(store: Store, user: User, workspace: Workspace) -> None:
 
 
 def requests_page(
-    store: Store, workspace: Workspace, *, before: tuple[int, int] | None, since_us: int
+    store: Store, workspace: Workspace, *, before: tuple[int, int] | None, only: Only
 ) -> Requests:
-    """Return one page of requests with what became of each at every destination."""
+    """Return one page of the requests that a filter lets through, with what became of each everywhere."""
     with store.read() as conn:
-        found = reads.page(conn, workspace.id, before=before, limit=PAGE + 1)
+        found = reads.page(conn, workspace.id, before=before, limit=PAGE + 1, only=only)
         rows = tuple(found[:PAGE])
         listed = tuple(
             sorted(destinations.list_for(conn, workspace.id), key=lambda item: item.name.casefold())
@@ -94,13 +94,20 @@ def requests_page(
         places = {cursor.destination_id: cursor for cursor in cursors.list_for(conn, workspace.id)}
         words = _words(conn, rows, listed, places)
         older = (rows[-1].created_at_us, rows[-1].seq) if len(found) > PAGE else None
+        documents = receipts.by_seqs(conn, workspace.id, [row.seq for row in rows])
         return Requests(
             rows=rows,
+            receipts={row.seq: receipt_parser.from_document(row.document) for row in documents},
             destinations=listed,
             fates=words,
-            totals=reads.totals(conn, workspace.id, since_us),
             older=older,
         )
+
+
+def documents(store: Store, workspace: Workspace, only: Only, limit: int) -> list[bytes]:
+    """Return the receipts of the requests that a filter lets through, newest first."""
+    with store.read() as conn:
+        return reads.documents(conn, workspace.id, only, limit)
 
 
 def count_newer(store: Store, workspace: Workspace, after_seq: int) -> int:

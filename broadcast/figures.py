@@ -5,13 +5,18 @@ the receipts themselves, all in one read transaction: cards, charts, usage API a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
 from broadcast import tally
-from broadcast.store import Conn, rollups
+from broadcast.store import Conn, activity, rollups
+from broadcast.store.activity import Only
 from broadcast.store.rollups import Stretch
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
+
+AT_MOST: Final = 20_000
+"""Requests that are counted one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,27 +37,30 @@ class Window:
         return self.from_us <= at_us < self.to_us
 
 
+class Kind(NamedTuple):
+    """What requests are told apart by over time."""
+
+    model: str
+    status: str
+
+
 @dataclass(kw_only=True)
 class Figures:
-    """Sums of a window: by group, and by step and status."""
+    """Sums of a window: by group, and by step, model and status."""
 
     window: Window
     by_group: defaultdict[Group, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    by_step: defaultdict[tuple[int, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
+    by_step: defaultdict[tuple[int, Kind], Tally] = field(default_factory=lambda: defaultdict(Tally))
 
     def add(self, at_us: int, group: Group, sums: Tally) -> None:
         """Count what a group came to in the period that begins at an instant."""
         step = at_us - (at_us - self.window.from_us) % self.window.step_us
         self.by_group[group].add(sums)
-        self.by_step[step, group.status].add(sums)
+        self.by_step[step, Kind(group.model, group.status)].add(sums)
 
     def total(self) -> Tally:
         """Return the sums of everything."""
         return _sum(self.by_group.values())
-
-    def errors(self) -> int:
-        """Return how many requests failed."""
-        return sum(sums.requests for group, sums in self.by_group.items() if group.status in tally.FAILED)
 
     def by(self, name: str) -> dict[str, Tally]:
         """Return the sums by a field of the groups; a request counts for each of its `capabilities`."""
@@ -63,13 +71,16 @@ class Figures:
                 found[each].add(sums)
         return dict(found)
 
-    def steps(self) -> Iterator[tuple[int, Mapping[str, Tally]]]:
-        """Yield every step of the window with its sums by status, those without a request too."""
-        of_step: defaultdict[int, dict[str, Tally]] = defaultdict(dict)
-        for (at_us, status), sums in self.by_step.items():
-            of_step[at_us][status] = sums
-        for at_us in range(self.window.from_us, self.window.to_us, self.window.step_us):
-            yield at_us, of_step.get(at_us, {})
+    def steps(self) -> list[int]:
+        """Return the beginning of every step, of those without a request too."""
+        return list(range(self.window.from_us, self.window.to_us, self.window.step_us))
+
+    def over_time(self, name: Callable[[Kind], str]) -> dict[str, dict[int, Tally]]:
+        """Return the sums by step, under a name for each kind of request."""
+        found: defaultdict[str, defaultdict[int, Tally]] = defaultdict(lambda: defaultdict(Tally))
+        for (at_us, kind), sums in self.by_step.items():
+            found[name(kind)][at_us].add(sums)
+        return {name: dict(sums) for name, sums in found.items()}
 
 
 def _sum(found: Iterable[Tally]) -> Tally:
@@ -95,6 +106,21 @@ def read(conn: Conn, workspace_id: int, window: Window, only: Mapping[str, str] 
     return found
 
 
+def read_some(conn: Conn, workspace_id: int, window: Window, only: Only) -> tuple[Figures, bool]:
+    """Return the figures of some requests, counted one by one, and whether that were all of them.
+
+    For what no sums are kept of; the newest `AT_MOST` of a window are counted.
+    """
+    found = Figures(window=window)
+    inside = replace(only, from_us=window.from_us, to_us=window.to_us)
+    documents = activity.documents(conn, workspace_id, inside, AT_MOST)
+    for facts in tally.facts_of(documents):
+        sums = Tally()
+        sums.count(facts)
+        found.add(facts.created_at_us, tally.group_of(facts), sums)
+    return found, len(documents) < AT_MOST
+
+
 def by_facet(conn: Conn, workspace_id: int, window: Window, name: str) -> dict[str, FacetSums]:
     """Return the sums of a window by user, or by a key of `trace`."""
     found: dict[str, FacetSums] = {}
@@ -110,6 +136,12 @@ def by_facet(conn: Conn, workspace_id: int, window: Window, name: str) -> dict[s
             if its_name == name:
                 add(value, tally.sums_of(facts))
     return found
+
+
+def facet_names(conn: Conn, workspace_id: int) -> list[str]:
+    """Return what requests can be told apart by beyond their groups: `user`, and keys of `trace`."""
+    fresh = {name for facts in _fresh(conn, workspace_id) for name, _ in tally.facets_of(facts)}
+    return sorted(fresh.union(rollups.facet_names(conn, workspace_id)))
 
 
 def sessions(

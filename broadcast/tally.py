@@ -91,6 +91,7 @@ class Tally:
 
     __slots__ = (
         "cached_tokens",
+        "errors",
         "first_token",
         "input_tokens",
         "latency",
@@ -103,6 +104,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.errors = 0
         self.unpriced = 0
         self.spend_nano_usd = 0
         self.input_tokens = 0
@@ -115,6 +117,7 @@ class Tally:
     def count(self, facts: Facts) -> None:
         """Count one request."""
         self.requests += 1
+        self.errors += facts.status in FAILED
         total = facts.cost.total_nano_usd if facts.cost else None
         if total is None:
             self.unpriced += 1

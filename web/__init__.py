@@ -39,6 +39,7 @@ from web.pages import (
     workspace,
 )
 from web.pages import receiver as receiver_page
+from web.pages import request as request_page
 
 _log: Final = logging.getLogger(__name__)
 _YEAR_S: Final = 31_536_000
@@ -74,7 +75,7 @@ def create_app(services: Services) -> Flask:
     _words(app, services)
     _static(app)
     pages = (login, observability, destination_form, destination, keys, workspace, activity, times)
-    for module in (*pages, replay, destination_receipts, receiver_page, receiver):
+    for module in (*pages, request_page, replay, destination_receipts, receiver_page, receiver):
         app.register_blueprint(module.blueprint)
     _errors(app)
     register_api = getattr(importlib.import_module("web.api"), "register", None)

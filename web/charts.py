@@ -14,6 +14,7 @@ _PLOT: Final = HEIGHT - TOP
 _GRID: Final = 4
 _GAP: Final = 0.12
 _MOST_MARKS: Final = 5
+_LINE_HEIGHT: Final = 13
 
 Words = Callable[[float], str]
 
@@ -86,6 +87,15 @@ class Chart:
         return not any(column.parts for column in self.columns) and not any(
             line.pieces for line in self.lines
         )
+
+    @property
+    def ends(self) -> tuple[tuple[float, str], ...]:
+        """The lines' last values with their heights, moved apart where they would cover each other."""
+        placed: list[tuple[float, str]] = []
+        for line in sorted((line for line in self.lines if line.end), key=lambda line: -line.end_y):
+            y = min(line.end_y, placed[-1][0] - _LINE_HEIGHT) if placed else line.end_y
+            placed.append((y, line.end))
+        return tuple(placed)
 
 
 def stacked(title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words) -> Chart:
@@ -186,7 +196,7 @@ def _marks(steps: Sequence[Step]) -> tuple[tuple[float, str, str], ...]:
         return ()
     every = max(1, math.ceil(len(steps) / _MOST_MARKS))
     width = 100 / len(steps)
-    chosen = [at for at in range(0, len(steps), every) if len(steps) - at > every / 2]
+    chosen = [at for at in range(0, len(steps), every) if len(steps) - at >= every]
     marks = [(round(at * width, 3), steps[at].mark, "start") for at in chosen]
     return (*marks, (100.0, "now" if steps[-1].unfinished else "", "end"))
 

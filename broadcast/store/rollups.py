@@ -11,7 +11,7 @@ from sqlalchemy.sql import ColumnElement
 from broadcast import sketch
 from broadcast.store.rollup_tables import facets, rollup_places, rollups, sessions
 from broadcast.store.tables import heads, receipts
-from broadcast.tally import FacetSums, Group, SessionSums, Tally
+from broadcast.tally import FAILED, FacetSums, Group, SessionSums, Tally
 
 _SUMS: Final = (
     *("requests", "unpriced", "spend_nano_usd"),
@@ -215,7 +215,10 @@ def read(
         query = query.where(rollups.c[name] == value)
     width = 1 + len(Group._fields)
     for row in conn.execute(query):
-        yield row[0], Group(*row[1:width]), _tally(row[width:])
+        group, sums = Group(*row[1:width]), _tally(row[width:])
+        # A group has one status, so this is kept with it.
+        sums.errors = sums.requests if group.status in FAILED else 0
+        yield row[0], group, sums
 
 
 def _of(table: Table, workspace_id: int, stretch: Stretch) -> tuple[ColumnElement[bool], ...]:
@@ -228,12 +231,13 @@ def _of(table: Table, workspace_id: int, stretch: Stretch) -> tuple[ColumnElemen
 
 
 def first_at_us(conn: Connection, workspace_id: int) -> int | None:
-    """Return the first day that has sums."""
-    query = select(func.min(rollups.c.at_us)).where(
+    """Return when the first request began that is counted, or the day it was on."""
+    summed = select(func.min(rollups.c.at_us)).where(
         rollups.c.workspace_id == workspace_id, rollups.c.hours == 24
     )
-    found: int | None = conn.execute(query).scalar()
-    return found
+    single = select(func.min(receipts.c.created_at_us)).where(receipts.c.workspace_id == workspace_id)
+    found = [at_us for query in (summed, single) if (at_us := conn.execute(query).scalar()) is not None]
+    return min(found, default=None)
 
 
 # -- sums of facets ------------------------------------------------------------------------------------------

@@ -16,7 +16,16 @@ from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
 from tests.factories import AT_US, receipt
 
 DAY_ONE_US = AT_US - AT_US % DAY_US
-SUMS = ("requests", "unpriced", "spend_nano_usd", "input_tokens", "output_tokens", "cached_tokens", "latency")
+SUMS = (
+    "requests",
+    "errors",
+    "unpriced",
+    "spend_nano_usd",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "latency",
+)
 FACETS = ("user", "trace.environment", "trace.beta")
 
 
@@ -102,10 +111,11 @@ def test_sums_by_step_and_by_group_add_up_to_the_total(store: Store) -> None:
     by_model = found.by("model")
     assert set(by_model) == {"a/small", "a/large", "b/other"}
     assert sum(sums.requests for sums in by_model.values()) == found.total().requests
-    steps = list(found.steps())
-    assert [at_us for at_us, _ in steps] == [DAY_ONE_US, DAY_ONE_US + DAY_US]
+    assert found.steps() == [DAY_ONE_US, DAY_ONE_US + DAY_US]
+    by_status = found.over_time(lambda kind: kind.status)
+    assert set(by_status) == {"succeeded", "error", "denied", "cancelled"}
     assert (
-        sum(sums.spend_nano_usd for _, by_status in steps for sums in by_status.values())
+        sum(sums.spend_nano_usd for steps in by_status.values() for sums in steps.values())
         == found.total().spend_nano_usd
     )
 

@@ -77,3 +77,10 @@ def test_a_column_says_its_step_and_its_parts() -> None:
     chart = stacked("Spend", HOURS, [series(1, 0, 3, 4), series(2, 0, 0, 0, name="b")], words=plain)
     assert chart.columns[0].words == "0:00 to 1:00: a 1, b 2"
     assert chart.columns[1].words == "1:00 to 2:00: none"
+
+
+def test_last_values_never_cover_each_other() -> None:
+    chart = lines("Latency", HOURS, [series(1, 1, 1, value) for value in (4, 3.99, 0.01, 0)], words=plain)
+    heights = [y for y, _ in chart.ends]
+    assert [words for _, words in chart.ends] == ["0", "0.01", "3.99", "4"]
+    assert all(lower - higher >= 13 for lower, higher in zip(heights, heights[1:], strict=False))

@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from broadcast import activity
 from broadcast.errors import NotFound
 from web import security
-from web.pages.activity import bars_of
 from web.receiver import Trace, inbox, type_word
+from web.waterfall import bars_of
 
 blueprint: Final = Blueprint("receiver", __name__)
 

@@ -59,7 +59,7 @@ function step(by) {
 }
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    for (const menu of all("details.workspace[open], .more details[open], .phone-bar details[open]")) {
+    for (const menu of all("details.workspace[open], .more details[open], .phone-bar details[open], details.filter[open]")) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }
@@ -73,7 +73,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?") byId("keys-help")?.showModal();
 });
 document.addEventListener("click", (event) => {
-  for (const menu of all("details.workspace[open], .more details[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of all("details.workspace[open], .more details[open], details.filter[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
 // -- live lists: they wait while focused or scrolled ---------------------------------------------------

@@ -1,0 +1,95 @@
+"""What the Activity page asks: a window, some filters, and what the requests in it come to."""
+
+from dataclasses import dataclass, fields
+from typing import Final, Literal
+
+from broadcast import figures
+from broadcast.figures import Figures, Window
+from broadcast.store import Conn, Store, rollups
+from broadcast.store.activity import Only
+from broadcast.store.workspaces import Workspace
+from broadcast.tally import DAY_US, HOUR_US, FacetSums, SessionSums, Tally
+
+Length = Literal["day", "week", "month", "all"]
+LENGTHS: Final[tuple[Length, ...]] = ("day", "week", "month", "all")
+_WEEK_STEP_US: Final = 6 * HOUR_US
+_MOST_DAYS: Final = 92
+_SUMMED: Final = {
+    "model": "model",
+    "provider_name": "provider",
+    "api_key_name": "api_key_name",
+    "status": "status",
+}
+"""The filters that sums are kept by, as the groups call them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A window's figures; `before` those of as long a time before, `whole` whether everything was counted."""
+
+    figures: Figures
+    before: Tally | None
+    whole: bool
+    facets: tuple[str, ...]
+    by_facet: dict[str, FacetSums]
+
+
+def window_of(length: Length, now_us: int, first_us: int | None) -> Window:
+    """Return the window that ends with the step that goes on now; all time begins with the first day."""
+    if length == "day":
+        return _ending(now_us, HOUR_US, 24)
+    if length == "week":
+        return _ending(now_us, _WEEK_STEP_US, 28)
+    if length == "month":
+        return _ending(now_us, DAY_US, 30)
+    days = 1 + (now_us // DAY_US - first_us // DAY_US if first_us is not None else 0)
+    step_days = -(-days // _MOST_DAYS)
+    return _ending(now_us, step_days * DAY_US, -(-days // step_days))
+
+
+def _ending(now_us: int, step_us: int, steps: int) -> Window:
+    # Days begin where days of UTC do, whatever the step, so that the sums of days can be used.
+    unit_us = min(step_us, DAY_US)
+    to_us = now_us - now_us % unit_us + unit_us
+    return Window(from_us=to_us - steps * step_us, to_us=to_us, step_us=step_us)
+
+
+def look(
+    store: Store, workspace: Workspace, length: Length, only: Only, *, facet: str | None, now_us: int
+) -> Overview:
+    """Return the overview of a window, of the requests that a filter lets through."""
+    with store.read() as conn:
+        window = window_of(length, now_us, rollups.first_at_us(conn, workspace.id))
+        found, whole = _read(conn, workspace.id, window, only)
+        # As much of the time before as has passed of this window: a day so far against a day so far.
+        passed_us = min(now_us, window.to_us) - window.from_us
+        earlier = Window(from_us=window.before.from_us, to_us=window.before.from_us + passed_us)
+        before = None if length == "all" else _read(conn, workspace.id, earlier, only)[0]
+        return Overview(
+            figures=found,
+            before=before.total() if before else None,
+            whole=whole,
+            facets=tuple(figures.facet_names(conn, workspace.id)),
+            by_facet=figures.by_facet(conn, workspace.id, window, facet) if facet else {},
+        )
+
+
+def _read(conn: Conn, workspace_id: int, window: Window, only: Only) -> tuple[Figures, bool]:
+    """Return a window's figures and whether they are whole: from sums where these tell the requests apart."""
+    given = {item.name: getattr(only, item.name) for item in fields(only)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.keys() <= _SUMMED.keys():
+        wanted = {_SUMMED[name]: value for name, value in given.items()}
+        return figures.read(conn, workspace_id, window, wanted), True
+    return figures.read_some(conn, workspace_id, window, only)
+
+
+def sessions_page(
+    store: Store, workspace: Workspace, before: tuple[int, str] | None, limit: int
+) -> tuple[list[tuple[str, SessionSums]], tuple[int, str] | None]:
+    """Return sessions, the one that was last in use first, and where older ones begin."""
+    with store.read() as conn:
+        found = figures.sessions(conn, workspace.id, before, limit + 1)
+    shown = found[:limit]
+    older = (shown[-1][1].last_at_us, shown[-1][0]) if len(found) > limit else None
+    return shown, older

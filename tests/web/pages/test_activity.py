@@ -1,0 +1,183 @@
+"""Activity: cards, charts, breakdowns, filters, sessions and CSV say the same numbers."""
+
+import csv
+import io
+import re
+from typing import Any
+
+import pytest
+
+from broadcast import rollup
+from tests.web.pages.conftest import Pages
+from tests.web.pages.well_made import faults
+from web.asked import METRICS
+from web.formats import iso
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
+
+@pytest.fixture
+def busy(pages: Pages) -> Pages:
+    """Requests of three days: some failed, one without a price."""
+    now = pages.services.clock()
+    made: list[tuple[int, dict[str, Any]]] = [
+        (60_000_000, {"model": "a/large", "cost": {"total_usd": "1.5"}, "user": "ada"}),
+        (2 * HOUR_US, {"model": "a/small", "cost": {"total_usd": "0.25"}, "status": "error"}),
+        (3 * HOUR_US, {"model": "a/small", "cost": None, "session_id": "chat-9", "trace": {"feature": "x"}}),
+        (DAY_US + HOUR_US, {"model": "b/old", "cost": {"total_usd": "4"}, "user": "grace"}),
+        (3 * DAY_US, {"model": "b/old", "cost": {"total_usd": "8"}, "provider": None}),
+    ]
+    for number, (age_us, fields) in enumerate(made):
+        pages.send(id=f"req-{number}", created_at=iso(now - age_us), **fields)
+    return pages
+
+
+def card(page: str, label: str) -> str:
+    found = re.search(rf'class="label">{label}</span><span class="value">([^<]*)<', page)
+    assert found, label
+    return found[1]
+
+
+def rows(page: str) -> list[str]:
+    """The ids of the requests that the log shows."""
+    return re.findall(r'href="/w/[^/]+/activity/(req-\d+)"', page)
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+@pytest.mark.parametrize(
+    ("window", "spend", "requests"),
+    [("day", "$1.75", "3"), ("week", "$13.75", "5"), ("month", "$13.75", "5"), ("all", "$13.75", "5")],
+)
+def test_cards_say_what_a_window_came_to(
+    busy: Pages, window: str, spend: str, requests: str, rolled: bool
+) -> None:
+    if rolled:
+        with busy.services.store.write() as conn:
+            rollup.step(conn)
+
+    page = busy.get(f"/activity?window={window}")
+
+    assert card(page, "Spend") == spend
+    assert card(page, "Requests") == requests
+    assert len(rows(page)) == int(requests)
+
+
+def test_a_card_says_its_change_against_the_time_before(busy: Pages) -> None:
+    assert "-56.2% on the day before" in busy.get("/activity")
+    assert "since the first request" in busy.get("/activity?window=all")
+
+
+def test_an_unknown_price_is_said_and_never_counted_as_nothing(busy: Pages) -> None:
+    page = busy.get("/activity")
+    assert "1 request has no known price and is not in Spend." in page
+    assert card(busy.get("/activity?session=chat-9"), "Spend") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("model=a/small", ["req-1", "req-2"]),
+        ("status=error", ["req-1"]),
+        ("user=ada", ["req-0"]),
+        ("session=chat-9", ["req-2"]),
+        ("trace.feature=x", ["req-2"]),
+        ("window=week&provider=", ["req-4"]),
+        ("window=week&model=b/old&user=grace", ["req-3"]),
+        ("key=nobody", []),
+    ],
+)
+def test_a_filter_holds_for_cards_and_log_alike(busy: Pages, question: str, shown: list[str]) -> None:
+    page = busy.get(f"/activity?{question}")
+    assert rows(page) == shown
+    assert card(page, "Requests") == str(len(shown))
+    assert "Clear filters" in page
+
+
+def test_a_filter_stays_in_every_address_of_the_page(busy: Pages) -> None:
+    page = busy.get("/activity?model=a/small&metric=tokens")
+    windows = re.search(r'<nav class="choices".*?</nav>', page, re.DOTALL)
+    assert windows
+    links = re.findall(r'href="([^"]+)"', windows[0])
+    assert all("model=a/small" in link and "metric=tokens" in link for link in links)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("window", ["day", "week", "month", "all"])
+def test_every_chart_is_well_made_and_stands_beside_its_table(busy: Pages, metric: str, window: str) -> None:
+    page = busy.get(f"/activity?metric={metric}&window={window}")
+    assert faults(page) == []
+    assert "<caption>" in page
+    assert page.count("<figure") == (1 if metric == "latency" else 2)
+
+
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        ("model", "a/large"), ("provider", "OpenAI"), ("key", "backend"), ("status", "error"),
+        ("user", "ada"), ("capability", "none"), ("trace.feature", "x"),
+    ],
+)  # fmt: skip
+def test_requests_are_told_apart_by(busy: Pages, by: str, name: str) -> None:
+    page = busy.get(f"/activity?by={by}")
+    table = re.search(r'<table class="log breakdown">.*?</table>', page, re.DOTALL)
+    assert table
+    assert f">{name}<" in table[0]
+
+
+def test_a_column_leads_to_its_requests(busy: Pages) -> None:
+    page = busy.get("/activity?window=week&metric=requests")
+    column = re.search(r'<a href="([^"]+)" tabindex="-1"><title>[^<]*error 1', page)
+    assert column
+    path = column[1].replace("&amp;", "&").split("/activity", 1)[1]
+    assert "req-1" in rows(busy.get("/activity" + path))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "window=century&metric=joy&by=nothing",
+        "from=yesterday&to=1",
+        "before=%00&user=" + "x" * 999,
+        "trace.=1",
+        "trace.a b=1",
+    ],
+)
+def test_what_does_not_exist_is_left_out(busy: Pages, question: str) -> None:
+    assert card(busy.get(f"/activity?{question}"), "Requests") == "3"
+
+
+def test_more_facts_are_shown_when_asked_for(busy: Pages) -> None:
+    assert "first token 413 ms" in busy.get("/activity?more=1")
+    assert "first token 413 ms" not in busy.get("/activity")
+
+
+# -- sessions ----------------------------------------------------------------------------------------
+
+
+def test_sessions_say_what_they_came_to(busy: Pages) -> None:
+    page = busy.get("/sessions")
+    assert faults(page) == []
+    assert re.findall(r'class="row-link" href="[^"]+">([^<]+)<', page) == ["session-42", "chat-9"]
+
+
+def test_without_sessions_the_page_says_how_to_name_one(pages: Pages) -> None:
+    assert "x-session-id" in pages.get("/sessions")
+
+
+# -- CSV ---------------------------------------------------------------------------------------------
+
+
+def table(pages: Pages, question: str = "") -> list[dict[str, Any]]:
+    return list(csv.DictReader(io.StringIO(pages.get(f"/requests.csv{question}"))))
+
+
+def test_csv_holds_the_requests_of_the_view(busy: Pages) -> None:
+    assert [row["id"] for row in table(busy, "?model=a/small")] == ["req-1", "req-2"]
+    assert [row["final_charge_micro_usd"] for row in table(busy)] == ["1500000", "250000", ""]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_no_spreadsheet_takes_a_cell_for_a_formula(pages: Pages, start: str) -> None:
+    pages.send(user=f"{start}HYPERLINK(1)")
+    assert table(pages)[0]["user"] == f"'{start}HYPERLINK(1)"
