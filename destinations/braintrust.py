@@ -28,7 +28,6 @@ class Braintrust(OTLPDestination):
         "Change the base URL only for the EU, or for your own data plane.",
     )
     encoding = "protobuf"
-    max_bytes = 8_000_000
     max_attribute_bytes = 1_000_000
     hints: ClassVar[Mapping[int, str]] = {
         401: "The API key is unknown: create one in Braintrust under Settings > API keys.",

@@ -34,7 +34,6 @@ class Datadog(OTLPDestination):
     )
     encoding = "protobuf"
     max_age_s = 86_400
-    max_bytes = 3_000_000
     hints: ClassVar[Mapping[int, str]] = {
         401: "The API key is missing.",
         403: "The key is unknown at this site, or OTLP intake is not enabled: check site and API key.",
