@@ -110,10 +110,11 @@ def _wire(tries: list[Call]) -> dict[str, Any]:
     """Return the posted form of the receipt: the last try tells the facts, all of them the time."""
     first, last = tries[0], tries[-1]
     payload = last.payload
+    status = facts.status(payload, failed=last.failed)
     return {
         "created_at": (_EPOCH + timedelta(microseconds=first.start_us)).isoformat(),
         "duration_ms": (last.end_us - first.start_us) / 1000,
-        "status": facts.status(payload, failed=last.failed),
+        "status": status,
         "api_type": facts.api_type(payload),
         "streamed": last.streamed,
         "metadata": facts.more(payload),
@@ -126,10 +127,10 @@ def _wire(tries: list[Call]) -> dict[str, Any]:
                 ("provider", facts.served_by(payload)),
                 ("provider_slug", facts.provider(payload)),
                 ("system", facts.maker(payload)),
-                ("finish_reason", facts.finish_reason(payload)),
-                ("error", facts.error(payload) if last.failed else None),
+                ("finish_reason", None if status == "cancelled" else facts.finish_reason(payload)),
+                ("error", None if status == "succeeded" else facts.error(payload)),
                 ("usage", facts.usage(payload)),
-                ("cost", facts.cost(payload, failed=last.failed)),
+                ("cost", facts.cost(payload)),
                 ("timing", _timing(first.start_us, last)),
                 ("attempts", _attempts(tries)),
                 ("parameters", facts.parameters(payload)),

@@ -177,11 +177,10 @@ def _both(sent: dict[str, Any], made: dict[str, Any], name: str) -> int | None:
     return (count(sent.get(name)) or 0) + (count(made.get(name)) or 0) or None
 
 
-def cost(payload: dict[str, Any], *, failed: bool) -> dict[str, Any] | None:
+def cost(payload: dict[str, Any]) -> dict[str, Any] | None:
     """Return the money, or None: LiteLLM writes 0 for a price it does not know, and for every failure."""
     total = _usd(payload.get("response_cost"))
-    unknown = failed or bool(payload.get("response_cost_failure_debug_info"))
-    if total is None or (float(total) == 0 and unknown):
+    if total is None or (float(total) == 0 and not _is_free(payload)):
         return None
     parts = members(payload.get("cost_breakdown"))
     changed = bool(number(parts.get("discount_amount")) or number(parts.get("margin_total_amount")))
@@ -193,6 +192,12 @@ def cost(payload: dict[str, Any], *, failed: bool) -> dict[str, Any] | None:
             ("upstream_usd", _usd(parts.get("original_cost")) if changed else None),
         )
     )
+
+
+def _is_free(payload: dict[str, Any]) -> bool:
+    """Return whether somebody says so: the cache answered, or the provider's own bill is 0."""
+    told_usage = members(members(payload.get("metadata")).get("usage_object"))
+    return payload.get("cache_hit") is True or number(told_usage.get("cost")) == 0
 
 
 def _usd(value: Any) -> str | None:
@@ -218,16 +223,18 @@ def error(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def status(payload: dict[str, Any], *, failed: bool) -> str:
-    """Return the receipt's status: what the proxy itself refused is denied, not failed."""
+    """Return the receipt's status: what the proxy itself refused is denied, not failed.
+
+    A stream whose client went away is a success to LiteLLM, with an error beside it.
+    """
+    found = members(payload.get("error_information"))
+    code = text(found.get("error_code")) if is_refusal(payload) else None
+    if code == "499":
+        return "cancelled"
     if not failed:
         return "succeeded"
-    found = members(payload.get("error_information"))
-    if is_refusal(payload):
-        if found.get("error_budget_entity_type") or text(found.get("error_code")) in {"401", "403"}:
-            return "denied"
-        if text(found.get("error_code")) == "499":
-            return "cancelled"
-    return "error"
+    is_denied = code in {"401", "403"} or (is_refusal(payload) and found.get("error_budget_entity_type"))
+    return "denied" if is_denied else "error"
 
 
 def is_refusal(payload: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ _ALL: Final[dict[str, dict[str, Any]]] = json.loads(
     Path(__file__).with_name("litellm_payloads.json").read_text(encoding="utf-8")
 )
 NAMES: Final = tuple(_ALL)
-NOW_US: Final = 1_795_289_000_000_000
+NOW_US: Final = 1_795_292_000_000_000
 """A little after the last of them."""
 
 

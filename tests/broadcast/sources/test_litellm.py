@@ -43,7 +43,7 @@ def test_every_real_payload_becomes_a_receipt_of_its_call(name: str) -> None:
     assert made.id == made.request_id == found["litellm_call_id"]
     assert made.created_at_us == round(found["startTime"] * 1_000_000)
     assert made.duration_us == round(found["endTime"] * 1_000_000) - made.created_at_us
-    assert (made.status == "succeeded") is (found["status"] == "success")
+    assert (made.status == "succeeded") is (found["status"] == "success" and name != "client_gone")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,6 +104,24 @@ def test_what_the_proxy_itself_refuses_reached_no_provider(name: str, model: str
 def test_who_refused_says_whether_it_is_denied(code: str, provider: str, status: str) -> None:
     told = {"error_code": code, "error_class": "Refused", "llm_provider": provider}
     assert receipt(payload("refused_key", error_information=told)).status == status
+
+
+def test_a_client_that_left_its_stream_cancelled_what_litellm_calls_a_success() -> None:
+    made = receipt(payload("client_gone"))
+    assert (made.status, made.finish_reason, made.streamed) == ("cancelled", None, True)
+    assert made.error == Error(type="ClientDisconnected", message="Client disconnected the request", code=499)
+
+
+@pytest.mark.parametrize(
+    ("name", "api_type"), [("messages_stream", "messages"), ("responses_stream", "responses")]
+)
+def test_streams_of_the_other_apis(name: str, api_type: str) -> None:
+    made = receipt(payload(name))
+    assert (made.api_type, made.streamed, made.status) == (api_type, True, "succeeded")
+    assert made.timing is not None
+    assert made.timing.first_token_ms
+    assert made.usage is not None
+    assert made.usage.output_tokens
 
 
 def test_a_budget_that_is_used_up_is_denied() -> None:
@@ -238,8 +256,14 @@ def test_a_response_with_a_long_id() -> None:
 
 
 def test_a_price_that_litellm_does_not_know_is_unknown_and_not_zero() -> None:
-    assert receipt(payload("messages")).cost is None
-    assert receipt(payload("image")).cost is None
+    for name in ("messages", "image", "unpriced"):
+        assert receipt(payload(name)).cost is None
+
+
+def test_a_provider_that_says_it_asks_for_nothing_is_free() -> None:
+    found = payload("openrouter", response_cost=0.0)
+    found["metadata"]["usage_object"]["cost"] = 0
+    assert receipt(found).cost == Cost(total_nano_usd=0)
 
 
 def test_counts_that_are_only_in_the_details_count() -> None:
