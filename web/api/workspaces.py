@@ -106,13 +106,16 @@ def _one(routes: Blueprint, services: Services) -> None:
 
 
 def _not_offered(routes: Blueprint, services: Services) -> None:
-    """Say clearly of the SDK's other routes that they are not offered, to whoever may see the workspace."""
+    """Say clearly of the SDK's other routes that they are not offered, to whoever may see the workspace.
+
+    404, because the SDK tries whatever begins with 5 again for an hour.
+    """
 
     def refuse(ref: str, interval: str | None = None) -> Response:
         del interval
         services.accounts.workspace_of(management_key(services), ref)
         raise ApiError(
-            501,
+            404,
             "Members and budgets are not offered in the API. Members are on the workspace's settings page.",
             reason="not_offered",
         )

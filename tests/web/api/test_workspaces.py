@@ -151,4 +151,4 @@ def test_a_foreign_workspace_does_not_exist_here(http: Api, method: str) -> None
     ],
 )
 def test_what_the_sdk_knows_and_we_do_not_offer_says_so(http: Api, method: str, path: str) -> None:
-    assert refused(call(http, method, f"/team/{path}", {})) == (501, "not_offered", None)
+    assert refused(call(http, method, f"/team/{path}", {})) == (404, "not_offered", None)
