@@ -30,7 +30,9 @@ SINGLE_REQUESTS: Final = 16
 BATCH_BYTES: Final = 4_000_000
 _SUSPECT_RECEIPTS: Final = 64
 _SUSPECT_BYTES: Final = 128_000
-_OPENED: Final = 2_048
+_OPENED: Final = 16_384
+"""Destinations that are kept open: to open one costs more than to send to it."""
+
 _LONGEST_STREAK: Final = 8
 _log: Final = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Builder:
         self.types: Final = types
         self.namespace: Final = namespace
         self.pages: Final = Pages()
+        self._stored: dict[int, StoredDestination] = {}
         self._opened: dict[tuple[int, int], Destination] = {}
         self._fits: dict[tuple[int, int], int] = {}
         self._streaks: dict[int, int] = {}
@@ -92,6 +95,14 @@ class Builder:
     def round(self, claims: Sequence[Claim]) -> Iterator["Round"]:
         """Begin a round; what its destinations share is forgotten at its end."""
         yield Round(self, claims)
+
+    def stored(self, conn: Conn, destination_ids: Sequence[int]) -> dict[int, StoredDestination]:
+        """Return the settings of destinations as they are now; what has not changed is not read again."""
+        found = destinations.by_ids(conn, destination_ids, self._stored)
+        if len(self._stored) >= _OPENED:
+            self._stored.clear()
+        self._stored |= found
+        return found
 
     def open(self, workspace: Workspace, stored: StoredDestination) -> Destination:
         """Return a configured destination with its secrets; raise what opening or parsing raises."""
@@ -260,7 +271,7 @@ class Round:
         """Read once what all claims of the round need: settings, workspaces, and each log's next receipts."""
         if self._stored is not None:
             return
-        self._stored = destinations.by_ids(conn, [claim.destination_id for claim in self._claims])
+        self._stored = self._builder.stored(conn, [claim.destination_id for claim in self._claims])
         places: dict[int, int] = {}
         for claim in self._claims:
             if claim.cursor_seq < claim.head_seq:

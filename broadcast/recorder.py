@@ -5,7 +5,6 @@ Attempt, cursor, counters and dead letters of an outcome change in one transacti
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -99,18 +98,18 @@ class Settlement:
 
     def settled(self, moved: int) -> Settled:
         """Return what the cursor is told; `moved` dead letters have arrived after all."""
-        counts = Counter(self.fates)
+        count = self.fates.count
         tried = self.sent or self.attention is not None
         return Settled(
             destination_id=self.claim.destination_id,
             token=self.claim.token,
             advance_to=self.advance_to,
             counts=Counts(
-                delivered=counts[Fate.DELIVERED] + moved,
-                sampled_out=counts[Fate.SAMPLED_OUT],
-                filtered=counts[Fate.FILTERED],
-                rejected=counts[Fate.REJECTED] - moved,
-                expired=counts[Fate.EXPIRED],
+                delivered=count(Fate.DELIVERED) + moved,
+                sampled_out=count(Fate.SAMPLED_OUT),
+                filtered=count(Fate.FILTERED),
+                rejected=count(Fate.REJECTED) - moved,
+                expired=count(Fate.EXPIRED),
             ),
             due_in_us=self.due_in_us,
             failures=self.failures,
@@ -266,8 +265,7 @@ def _rows(conn: Conn, item: Settlement) -> list[dict[str, Any]]:
 
 
 def _row(item: Settlement, entry: Entry) -> dict[str, Any]:
-    counts = Counter(fate for fate in entry.fates if fate is not None)
-    delivered, rejected = counts[Fate.DELIVERED], counts[Fate.REJECTED]
+    delivered, rejected = entry.fates.count(Fate.DELIVERED), entry.fates.count(Fate.REJECTED)
     return {
         "destination_id": item.claim.destination_id,
         "at_us": entry.at_us,
@@ -278,7 +276,7 @@ def _row(item: Settlement, entry: Entry) -> dict[str, Any]:
         "config_version": entry.config_version,
         "delivered": delivered,
         "rejected": rejected,
-        "skipped": counts.total() - delivered - rejected,
+        "skipped": len(entry.fates) - entry.fates.count(None) - delivered - rejected,
         "status_code": entry.outcome.status_code,
         "duration_ms": round(entry.duration_ms, 1),
         "bytes": entry.sent_bytes,

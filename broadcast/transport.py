@@ -58,7 +58,7 @@ _FAULTS: Final[tuple[tuple[type[Exception], str, str, str], ...]] = (
     (aiohttp.ClientPayloadError, "data", "connection_lost", "The answer broke off."),
     (OSError, "data", "connection_lost", "The connection was lost before the answer was complete."),
 )
-_KNOWN: Final = 4_096
+_KNOWN: Final = 16_384
 _T = TypeVar("_T")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import insert as _insert
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import fates
+from broadcast.store import bulk
 from broadcast.store.tables import attempts, replays
 
 Packed = bytes
@@ -87,13 +88,15 @@ def insert(
 def insert_all(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Record several attempts at once; each row has the arguments of `insert`, all of them."""
     if rows:
-        conn.execute(
-            _INSERT,
-            [{**row, "uid": str(uuid.uuid4()), "settled": len(row["fates"]) > 0} for row in rows],
+        bulk.insert_rows(
+            conn,
+            attempts,
+            ("uid", "settled", *_GIVEN),
+            [(str(uuid.uuid4()), len(row["fates"]) > 0, *(row[name] for name in _GIVEN)) for row in rows],
         )
 
 
-_INSERT: Final = _insert(attempts)
+_GIVEN: Final = tuple(name for name in Attempt.__slots__ if name not in {"id", "uid"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """Configured destinations: plain settings, masks to show, and secrets as the vault sealed them."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from broadcast import filters
 from broadcast.errors import Conflict
+from broadcast.store.among import among
 from broadcast.store.tables import destinations, workspaces
 
 
@@ -200,10 +201,28 @@ def by_id(conn: Connection, destination_id: int) -> StoredDestination | None:
     return _one(conn, destinations.c.id == destination_id)
 
 
-def by_ids(conn: Connection, destination_ids: Iterable[int]) -> dict[int, StoredDestination]:
-    """Return several destinations by their inside ids."""
-    query = select(*_COLUMNS).where(destinations.c.id.in_(list(destination_ids)), _ALIVE)
-    return {row.id: _record(row) for row in conn.execute(query)}
+def by_ids(
+    conn: Connection, destination_ids: Iterable[int], known: Mapping[int, StoredDestination] | None = None
+) -> dict[int, StoredDestination]:
+    """Return several destinations by their inside ids; what is `known` is read again once it has changed."""
+    before = known or {}
+    found: dict[int, StoredDestination] = {}
+    changed: list[int] = []
+    for id_, version, paused_by in conn.execute(_STANDING, {"ids": list(destination_ids)}).all():
+        one = before.get(id_)
+        if one is not None and (one.version, one.paused_by) == (version, paused_by):
+            found[id_] = one
+        else:
+            changed.append(id_)
+    if changed:
+        found |= {row.id: _record(row) for row in conn.execute(_BY_IDS, {"ids": changed}).all()}
+    return found
+
+
+_STANDING: Final = select(destinations.c.id, destinations.c.version, destinations.c.paused_by).where(
+    among(destinations.c.id, "ids"), _ALIVE
+)
+_BY_IDS: Final = select(*_COLUMNS).where(among(destinations.c.id, "ids"), _ALIVE)
 
 
 def list_for(conn: Connection, workspace_id: int) -> list[StoredDestination]:

@@ -5,9 +5,11 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from select import POLLIN, poll
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_S: Final = 5
@@ -105,15 +107,27 @@ def _begin(statement: str) -> Callable[[Connection], None]:
     return begin
 
 
+def _refuse_a_dead_one(raw: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+    """Have a connection replaced that its server has closed: that is all an idle one ever has to say.
+
+    A ping would find out as much, and cost a round trip for every transaction.
+    """
+    del record, proxy
+    waiting = poll()
+    waiting.register(raw.fileno(), POLLIN)
+    if waiting.poll(0):
+        raise DisconnectionError
+
+
 def _postgresql(url: str) -> tuple[Engine, Engine]:
     writers = create_engine(
         url,
         pool_size=10,
         max_overflow=20,
         pool_timeout=BUSY_S,
-        pool_pre_ping=True,
         connect_args={"options": _POSTGRESQL_OPTIONS, **POSTGRESQL_PATIENCE},
     )
+    event.listen(writers, "checkout", _refuse_a_dead_one)
     # A page reads several tables: a snapshot keeps its figures consistent, as SQLite's readers have anyway.
     readers = writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return readers, writers

@@ -1,13 +1,16 @@
 """Leases: who works at which destination, and how its outcome is written under the lease's token."""
 
+import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, case, func, or_, select, text, update
+import msgspec
+from sqlalchemy import Connection, bindparam, case, func, or_, select, text, update
 from sqlalchemy.sql import ColumnElement
 
+from broadcast.store.among import among
 from broadcast.store.clock import NowUs
 from broadcast.store.tables import cursors, destinations, heads, workspaces
 
@@ -66,9 +69,9 @@ def claim(
     token = token or new_token()
     wanted = {"dead": list(dead_holders) or [""], "count": limit, "most": most}
     if workspace_ids is None or conn.dialect.name == "sqlite":
-        found = conn.execute(_CLAIMABLE, wanted)
+        found = conn.execute(_CLAIMABLE, wanted).all()
     else:
-        found = conn.execute(_CLAIMABLE_THERE, {**wanted, "there": list(workspace_ids)})
+        found = conn.execute(_CLAIMABLE_THERE, {**wanted, "there": workspace_ids}).all()
     claims = [Claim(**row._asdict(), token=token) for row in found]
     if claims:
         conn.execute(
@@ -121,12 +124,10 @@ _CLAIMABLE: Final = (
     .limit(bindparam("count"))
     .with_for_update(of=cursors, skip_locked=True)
 )
-_CLAIMABLE_THERE: Final = _CLAIMABLE.where(
-    cursors.c.workspace_id == any_(bindparam("there", type_=ARRAY(BigInteger)))
-)
+_CLAIMABLE_THERE: Final = _CLAIMABLE.where(among(cursors.c.workspace_id, "there"))
 _LEASE: Final = (
     update(cursors)
-    .where(cursors.c.destination_id.in_(bindparam("ids", expanding=True)))
+    .where(among(cursors.c.destination_id, "ids"))
     .values(
         lease_token=bindparam("token"),
         lease_holder=bindparam("holder"),
@@ -240,16 +241,20 @@ def lock_held(conn: Connection, wanted: Mapping[Lease, int]) -> dict[Lease, Held
     ids = sorted({destination_id for destination_id, _ in wanted})
     return {
         lease: Held(since_seq=row.since_seq, now_us=row.now_us)
-        for row in conn.execute(_LOCK, {"ids": ids})
+        for row in conn.execute(_LOCK, {"ids": ids}).all()
         if row.cursor_seq <= wanted.get(lease := (row.destination_id, row.lease_token), -1)
     }
 
 
 def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[Lease, Held]) -> None:
     """Write several outcomes, all of them under leases that `lock_held` found."""
-    if items:
-        rows = [_settled_row(item, held[item.destination_id, item.token]) for item in items]
-        conn.execute(_SETTLE, rows)
+    rows = [_settled_row(item, held[item.destination_id, item.token]) for item in items]
+    if not rows:
+        return
+    if conn.dialect.name == "sqlite":
+        conn.execute(_SETTLE_ONE, rows)
+    else:
+        conn.execute(_SETTLE_ALL, {"rows": msgspec.json.encode(rows).decode()})
 
 
 _LOCK: Final = (
@@ -260,14 +265,15 @@ _LOCK: Final = (
         cursors.c.since_seq,
         NowUs().label("now_us"),
     )
-    .where(cursors.c.destination_id.in_(bindparam("ids", expanding=True)))
+    .where(among(cursors.c.destination_id, "ids"))
     .order_by(cursors.c.destination_id)
     .with_for_update()
 )
-_SETTLE: Final = text(
-    "UPDATE cursors SET cursor_seq = :advance_to, due_at_us = :due_at_us, failures = :failures,"
-    " doubts = :doubts, delivered = delivered + :delivered, sampled_out = sampled_out + :sampled_out,"
-    " filtered = filtered + :filtered, rejected = rejected + :rejected, expired = expired + :expired"
+_CHANGES: Final = (
+    "cursor_seq = :advance_to, due_at_us = :due_at_us, failures = :failures, doubts = :doubts"
+    ", delivered = cursors.delivered + :delivered, sampled_out = cursors.sampled_out + :sampled_out"
+    ", filtered = cursors.filtered + :filtered, rejected = cursors.rejected + :rejected"
+    ", expired = cursors.expired + :expired"
     ", lease_token = CASE WHEN :release THEN 0 ELSE lease_token END"
     ", lease_holder = CASE WHEN :release THEN NULL ELSE lease_holder END"
     ", lease_until_us = CASE WHEN :release THEN 0 ELSE lease_until_us END"
@@ -276,7 +282,16 @@ _SETTLE: Final = text(
     ", last_status_code = CASE WHEN :sent THEN :status_code ELSE last_status_code END"
     ", last_reason = CASE WHEN :sent THEN :reason ELSE last_reason END"
     ", last_delivered_at_us = CASE WHEN :arrived THEN :now_us ELSE last_delivered_at_us END"
-    " WHERE destination_id = :of"
+)
+_SETTLE_ONE: Final = text(f"UPDATE cursors SET {_CHANGES} WHERE destination_id = :of")  # noqa: S608 - our own text
+_NEW: Final = re.sub(":([a-z_]+)", r"new.\1", _CHANGES)
+# All in one statement; one text of JSON is the cheapest way in for many values of many kinds.
+_SETTLE_ALL: Final = text(
+    f"UPDATE cursors SET {_NEW}"  # noqa: S608 - likewise
+    ' FROM json_to_recordset(CAST(:rows AS json)) AS new ("of" bigint, advance_to bigint, due_at_us bigint,'
+    " failures bigint, doubts integer, delivered bigint, sampled_out bigint, filtered bigint,"
+    " rejected bigint, expired bigint, release boolean, sent boolean, now_us bigint, verdict text,"
+    ' status_code integer, reason text, arrived boolean) WHERE destination_id = new."of"'
 )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broadcast.errors import Conflict
+from broadcast.store.among import among
 from broadcast.store.tables import heads, memberships, workspaces
 
 
@@ -79,8 +80,11 @@ def by_id(conn: Connection, workspace_id: int) -> Workspace | None:
 
 def by_ids(conn: Connection, workspace_ids: Iterable[int]) -> list[Workspace]:
     """Return several workspaces by their inside ids."""
-    query = select(*_COLUMNS).where(workspaces.c.id.in_(list(workspace_ids)), _ALIVE)
-    return [Workspace(**row._asdict()) for row in conn.execute(query)]
+    found = conn.execute(_BY_IDS, {"ids": list(workspace_ids)}).all()
+    return [Workspace(**row._asdict()) for row in found]
+
+
+_BY_IDS: Final = select(*_COLUMNS).where(among(workspaces.c.id, "ids"), _ALIVE)
 
 
 def by_uid(conn: Connection, uid: str) -> Workspace | None:
@@ -169,7 +173,7 @@ def lock_heads(conn: Connection, workspace_ids: Iterable[int]) -> dict[int, int]
 
 _LOCK_HEADS: Final = (
     select(heads.c.workspace_id, heads.c.head_seq)
-    .where(heads.c.workspace_id.in_(bindparam("ids", expanding=True)))
+    .where(among(heads.c.workspace_id, "ids"))
     .order_by(heads.c.workspace_id)
     .with_for_update()
 )

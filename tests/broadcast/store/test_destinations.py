@@ -30,6 +30,23 @@ def test_a_destination_comes_back_as_it_was_stored(store: Store) -> None:
     assert (found.filter_rules, found.sealed, found.version) == (rules, b"sealed", 1)
 
 
+def test_what_is_known_is_read_again_once_it_has_changed(store: Store) -> None:
+    with store.write() as conn:
+        home = a_workspace(conn)
+        same, edited, paused, deleted = (
+            a_destination(conn, home.id, name) for name in ("Same", "Edited", "Paused", "Deleted")
+        )
+        known = destinations.by_ids(conn, [same, edited, paused, deleted])
+        destinations.update(conn, edited, 1, sampling_rate=0.5, now_us=NOW_US)
+        destinations.pause(conn, paused, by="person", reason=None, now_us=NOW_US)
+        destinations.delete(conn, deleted, now_us=NOW_US)
+        found = destinations.by_ids(conn, known, known)
+        assert found == destinations.by_ids(conn, known)
+    assert found[same] is known[same]
+    assert (found[edited].sampling_rate, found[paused].paused_by) == (0.5, "person")
+    assert found.keys() == {same, edited, paused}
+
+
 def test_sealed_secrets_never_print(store: Store) -> None:
     with store.write() as conn:
         found = destinations.by_id(conn, a_destination(conn, a_workspace(conn).id))

@@ -43,3 +43,14 @@ def test_who_lives_through_a_restart_is_never_taken_for_dead(server: OwnPostgres
         assert leases.claim(conn, holder="other")
     mine.close()
     other.close()
+
+
+def test_connections_that_a_restart_has_ended_are_replaced_unseen(server: OwnPostgres) -> None:
+    store = Store.open(server.url)
+    with store.read() as one, store.write() as other:
+        before = {store.now_us(one), store.now_us(other)}
+    server.kill()
+    server.start()
+    with store.read() as one, store.write() as other:
+        assert min(store.now_us(one), store.now_us(other)) > max(before)
+    store.close()
