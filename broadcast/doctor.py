@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from broadcast import sums_proof
 from broadcast.config import Config
 from broadcast.destination import Destination
 from broadcast.errors import BroadcastError
@@ -46,7 +47,7 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
             *findings,
             Finding(subject="database", ok=False, message="Not at this version's schema.", fix=fix),
         ]
-    for look in (_database, _clock, _keys, _ledgers, _egress):
+    for look in (_database, _clock, _keys, _ledgers, _sums, _egress):
         findings.extend(_guarded(look, services))
     services.store.close()
     return findings
@@ -117,6 +118,15 @@ def _ledgers(services: Services) -> Iterator[Finding]:
         yield Finding(subject="contents", ok=True, message="None is kept that no destination is owed.")
     if "lease" not in wrong:
         yield Finding(subject="leases", ok=True, message="None is held by a worker that has died.")
+
+
+def _sums(services: Services) -> Iterator[Finding]:
+    found = sums_proof.prove(services.store, retention_us=services.config.retention_us)
+    for fault in found.faults:
+        yield Finding(subject=fault.subject, ok=False, message=fault.message, fix=fault.fix)
+    if not found.faults:
+        message = f"{found.days} days counted again from their receipts come to the same."
+        yield Finding(subject="sums", ok=True, message=message)
 
 
 def _egress(services: Services) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ _COUNTED: Final = 1_000
 _DROPPED_WITHIN_US: Final = 300_000_000
 """Contents that nobody owes any more may lie there this long: a worker comes by every minute."""
 
-_REPORT: Final = (
+REPORT: Final = (
     "Keep a copy of the database and report this with the output of: broadcast doctor --json. "
     "Delivery goes on meanwhile."
 )
@@ -118,7 +118,7 @@ def _ledger_faults(store: Store, workspace: Workspace, destination_id: int) -> I
         ]
         name = checks.names(conn, workspace.id).get(destination_id, "?")
     for message in wrong:
-        yield _fault("ledger", f"{workspace.slug}/{name}", message, _REPORT)
+        yield _fault("ledger", f"{workspace.slug}/{name}", message, REPORT)
 
 
 def _unbalanced(cursor: Cursor, head: int) -> Iterator[str]:

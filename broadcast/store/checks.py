@@ -1,12 +1,15 @@
-"""Reads that prove what the database holds: the log without gaps, contents owed, leases of the living."""
+"""Reads that prove what the database holds: logs without gaps, contents owed, living leases, true sums."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, Select, bindparam, func, select, text
 
+from broadcast.store import rollups
 from broadcast.store.clock import NowUs
+from broadcast.store.rollup_tables import rollups as summed
 from broadcast.store.tables import contents, cursors, destinations, receipts, workers, workspaces
+from broadcast.tally import DAY_US
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,3 +109,54 @@ def names(conn: Connection, workspace_id: int) -> dict[int, str]:
     """Return the names of a workspace's destinations, deleted ones included, by inside id."""
     query = select(destinations.c.id, destinations.c.name).where(destinations.c.workspace_id == workspace_id)
     return {row.id: row.name for row in conn.execute(query)}
+
+
+# -- sums ----------------------------------------------------------------------------------------------
+
+
+class DaySums(NamedTuple):
+    """A day in figures that any database adds up exactly."""
+
+    requests: int
+    unpriced: int
+    spend_nano_usd: int
+    input_tokens: int
+    output_tokens: int
+
+
+def summed_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int, DaySums]:
+    """Return the sums of every day from one on."""
+    query = (
+        select(summed.c.at_us, *(func.sum(rollups.c[name]) for name in DaySums._fields))
+        .where(summed.c.workspace_id == workspace_id, summed.c.hours == 24, summed.c.at_us >= from_us)
+        .group_by(summed.c.at_us)
+    )
+    return _days(conn, query)
+
+
+def counted_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int, DaySums]:
+    """Return the same, counted from the receipts that have been added up."""
+    day = receipts.c.created_at_us - receipts.c.created_at_us % DAY_US
+    cost = receipts.c.cost_nano_usd
+    parts = (
+        func.count(),
+        func.count().filter(cost.is_(None)),
+        *(
+            func.coalesce(func.sum(part), 0)
+            for part in (cost, receipts.c.input_tokens, receipts.c.output_tokens)
+        ),
+    )
+    query = (
+        select(day, *parts)
+        .where(
+            receipts.c.workspace_id == workspace_id,
+            receipts.c.created_at_us >= from_us,
+            receipts.c.seq <= rollups.place(conn, workspace_id),
+        )
+        .group_by(day)
+    )
+    return _days(conn, query)
+
+
+def _days(conn: Connection, query: Select[Any]) -> dict[int, DaySums]:
+    return {int(row[0]): DaySums(*map(int, row[1:])) for row in conn.execute(query)}

@@ -55,7 +55,15 @@ def some_receipts(count: int, seed: int) -> list[Receipt]:
 
 def stored(conn: Conn, workspace_id: int, found: Iterable[Receipt]) -> None:
     rows = [
-        a_receipt(one.id, at_us=one.created_at_us, document=receipt_parser.document(one)) for one in found
+        a_receipt(
+            one.id,
+            at_us=one.created_at_us,
+            document=receipt_parser.document(one),
+            cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
+            input_tokens=one.usage.input_tokens if one.usage else None,
+            output_tokens=one.usage.output_tokens if one.usage else None,
+        )
+        for one in found
     ]
     append(conn, workspace_id, *rows)
 
