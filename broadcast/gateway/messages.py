@@ -99,6 +99,7 @@ class MessagesReading(Reading):
     def __init__(self) -> None:
         super().__init__()
         self._blocks: dict[int, dict[str, Any]] = {}
+        self._begun: dict[str, Any] = {}
 
     @property
     def usage(self) -> Usage | None:
@@ -123,7 +124,7 @@ class MessagesReading(Reading):
         event = members(document)
         match event.get("type"):
             case "message_start":
-                self._message(members(event.get("message")))
+                self._begin(members(event.get("message")))
             case "content_block_start":
                 block = members(event.get("content_block"))
                 self._blocks[self._place(event)] = {**block}
@@ -134,10 +135,17 @@ class MessagesReading(Reading):
                 self.note({"usage": event.get("usage")})
                 self._note_reason(members(event.get("delta")))
             case "message_stop":
+                self.note({"usage": {**self._begun, **self.raw_usage}})
                 self.ended = True
             case "error":
                 self.note({"error": event.get("error") or "The provider reported an error."})
         return False
+
+    def _begin(self, message: dict[str, Any]) -> None:
+        """Take in the beginning, whose count of what was written holds only if no later one is told."""
+        told = {**members(message.get("usage"))}
+        self._begun = {name: told.pop(name) for name in ("output_tokens",) if name in told}
+        self._message({**message, "usage": told})
 
     def _message(self, message: dict[str, Any]) -> None:
         self.note(message)

@@ -18,11 +18,12 @@ def plain(raw: Raw | bytes | None) -> Any:
     if raw is None:
         return None
     data = bytes(raw)
+    if b"\\u0000" in data:
+        return _mended(data)
     try:
-        value = msgspec.json.decode(data)
+        return msgspec.json.decode(data)
     except _FAULTS:
         return _mended(data)
-    return _clean(value) if b"\\u0000" in data else value
 
 
 def fields_of(body: bytes) -> dict[str, Raw]:

@@ -94,6 +94,7 @@ class Record:
     def receipt(self) -> Receipt:
         """Return the receipt as of now."""
         request, reading = self.request, self.reading
+        asked = request.asked
         last = self.attempts[-1] if self.attempts else None
         usage = reading.usage
         return Receipt(
@@ -116,7 +117,7 @@ class Record:
             timing=self._timing(last),
             attempts=tuple(self.attempts),
             routing=self.routing,
-            capabilities=request.capabilities,
+            capabilities=request.capabilities(asked),
             app=request.app,
             user_agent=request.user_agent,
             origin=request.origin,
@@ -126,7 +127,7 @@ class Record:
             trace=request.trace,
             traceparent=request.traceparent,
             api_key=self._api_key,
-            input=bounded(request.asked),
+            input=bounded(asked),
             output=bounded(reading.output),
         )
 

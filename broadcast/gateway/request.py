@@ -84,10 +84,9 @@ class Request:
         """The parameters worth telling."""
         return parameters_of(self.fields)
 
-    @property
-    def capabilities(self) -> tuple[str, ...]:
-        """What the request needed of a model beyond text."""
-        return capabilities_of(self.fields, self.asked)
+    def capabilities(self, asked: Any) -> tuple[str, ...]:
+        """Return what the request needed of a model beyond text; `asked` is read once for all."""
+        return capabilities_of(self.fields, asked)
 
     def without_content(self) -> "Request":
         """Return what may be kept of a request that was denied: nothing of it was to be read."""

@@ -200,6 +200,32 @@ def test_a_client_that_leaves_after_the_last_event_has_its_answer(provider: Prov
     assert receipt_of(answer).status == "succeeded"
 
 
+def test_a_client_that_leaves_in_the_middle_leaves_the_cost_unknown(provider: Provider, ask: Ask) -> None:
+    provider.answerer = lambda _, handler: handler.stream(STREAM, pause_s=0.02)
+    answer = ask("messages", {**BODY, "stream": True})
+    assert not isinstance(answer.body, bytes)
+    next(iter(answer.body))
+    answer.body.close()
+    receipt = receipt_of(answer)
+    assert receipt.usage is not None
+    assert (receipt.status, receipt.usage.input_tokens, receipt.usage.output_tokens, receipt.cost) == (
+        "cancelled",
+        330,
+        None,
+        None,
+    )
+
+
+def test_the_first_count_holds_where_no_later_one_is_told(provider: Provider, ask: Ask) -> None:
+    ending = named("message_delta", delta={"stop_reason": "end_turn"})
+    provider.answerer = lambda _, handler: handler.stream([START, ending, STREAM[-1]])
+    answer = ask("messages", {**BODY, "stream": True})
+    read(answer)
+    usage = receipt_of(answer).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (330, 1)
+
+
 def test_an_error_within_a_stream_makes_the_request_fail(provider: Provider, ask: Ask) -> None:
     overloaded = named("error", error={"type": "overloaded_error", "message": "Overloaded"})
     provider.answerer = lambda _, handler: handler.stream([*STREAM[:6], overloaded])
