@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from broadcast import trace_metadata
+from broadcast.destination import Response
 from broadcast.genai_attributes import operation
 from broadcast.receipt import Receipt
 from broadcast.span import Attributes
@@ -59,6 +60,11 @@ def tags(receipt: Receipt) -> tuple[str, ...]:
 def is_embedding(receipt: Receipt) -> bool:
     """Return whether the request made vectors and no text."""
     return operation(receipt) == "embeddings"
+
+
+def is_there(response: Response) -> bool | None:
+    """Return whether what was asked for by its id is there; None where the answer is neither yes nor no."""
+    return {200: True, 404: False}.get(response.status)
 
 
 def as_json(values: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from broadcast.destination import Headers, OTLPDestination, Request, basic_auth
+from broadcast.destination import Headers, OTLPDestination, Request, Response, basic_auth
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
 from broadcast.receipt import Receipt, Usage
 from broadcast.span import Attributes
@@ -74,8 +74,16 @@ class Langfuse(OTLPDestination):
     def credential_check(self, at_us: int) -> Request:
         """Ask for the project of the pair: ingestion answers before it looks at every right."""
         del at_us
-        auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
-        return Request(method="GET", url=under(self._base(), "/api/public/projects"), headers=auth, body=b"")
+        return self._asked("/api/public/projects")
+
+    def data_check(self, trace_id: str, at_us: int) -> Request:
+        """Ask for the trace: ingestion is done later than its answer."""
+        del at_us
+        return self._asked(f"/api/public/traces/{trace_id}")
+
+    def judge_data(self, response: Response) -> bool | None:
+        """Return whether the trace is there."""
+        return _facts.is_there(response)
 
     def warnings(self) -> Mapping[str, str]:
         """Return a pair that looks swapped."""
@@ -91,6 +99,10 @@ class Langfuse(OTLPDestination):
         del at_us
         base = self.endpoint().removesuffix("/api/public/otel/v1/traces")
         return f"{base}/trace/{trace_id}"
+
+    def _asked(self, path: str) -> Request:
+        auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
+        return Request(method="GET", url=under(self._base(), path), headers=auth, body=b"")
 
     def _base(self) -> str:
         """Return the server alone, also when one of its pages was pasted."""

@@ -8,7 +8,7 @@ store takes session and user from `session.id` and `user.id`), read 2026-11-21. 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from broadcast.destination import Attributes, Headers, OTLPDestination, basic_auth
+from broadcast.destination import Attributes, Headers, OTLPDestination, Request, Response, basic_auth
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
 from broadcast.receipt import Receipt
 from destinations import _facts
@@ -60,6 +60,16 @@ class MLflow(OTLPDestination):
         """Return the experiment, and Basic auth where a user is named."""
         experiment = {"x-mlflow-experiment-id": self.experiment_id}
         return {**experiment, **basic_auth(self.username, self.password)} if self.username else experiment
+
+    def data_check(self, trace_id: str, at_us: int) -> Request:
+        """Ask for the trace by MLflow's own id of it."""
+        del at_us
+        url = under(self.base_url, f"/api/3.0/mlflow/traces/tr-{trace_id}")
+        return Request(method="GET", url=url, headers={**self.auth(), **self.extra_headers()}, body=b"")
+
+    def judge_data(self, response: Response) -> bool | None:
+        """Return whether the trace is there."""
+        return _facts.is_there(response)
 
     def trace_url(self, trace_id: str, at_us: int) -> str:
         """Return the experiment's traces with this one opened."""

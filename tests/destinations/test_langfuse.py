@@ -8,6 +8,7 @@ from broadcast.egress import Policy
 from broadcast.receipt import Cost, Receipt, Timing, Usage
 from broadcast.transport import send_once
 from destinations.langfuse import Langfuse
+from tests.destinations import wire
 from tests.receiver import Receiver
 
 CONFIG = {"secretKey": "sk-lf-example", "publicKey": "pk-lf-example"}
@@ -131,3 +132,15 @@ def test_the_pair_as_langfuse_documents_it_is_taken_apart() -> None:
 
 def test_a_trace_has_a_page() -> None:
     assert Langfuse.parse(CONFIG).trace_url("ab", 0) == "https://us.cloud.langfuse.com/trace/ab"
+
+
+@pytest.mark.parametrize(("status", "seen"), [(200, True), (404, False), (401, None), (500, None)])
+def test_the_test_trace_is_read_back(status: int, seen: bool | None) -> None:
+    destination = Langfuse.parse(CONFIG)
+    request = destination.data_check(wire.TRACE, 0)
+    found = wire.exchange(destination, request, status=status, body="{}")
+    assert (found.seen.method, found.url) == (
+        "GET",
+        f"https://us.cloud.langfuse.com/api/public/traces/{wire.TRACE}",
+    )
+    assert destination.judge_data(found.response) is seen

@@ -58,3 +58,15 @@ def test_its_answers(status: int, verdict: Verdict) -> None:
 def test_a_trace_has_a_page() -> None:
     link = mlflow().trace_url("ab", 0)
     assert link == f"{SERVER}/#/experiments/7/traces?selectedEvaluationId=tr-ab"
+
+
+@pytest.mark.parametrize(("status", "seen"), [(200, True), (404, False), (401, None), (500, None)])
+def test_the_test_trace_is_read_back(status: int, seen: bool | None) -> None:
+    destination = mlflow()
+    request = destination.data_check(wire.TRACE, 0)
+    found = wire.exchange(destination, request, status=status, body="{}")
+    assert (found.seen.method, found.url) == (
+        "GET",
+        f"https://mlflow.example.com/api/3.0/mlflow/traces/tr-{wire.TRACE}",
+    )
+    assert destination.judge_data(found.response) is seen
