@@ -127,7 +127,7 @@ class DaySums(NamedTuple):
 def summed_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int, DaySums]:
     """Return the sums of every day from one on."""
     query = (
-        select(summed.c.at_us, *(func.sum(rollups.c[name]) for name in DaySums._fields))
+        select(summed.c.at_us, *(func.sum(summed.c[name]) for name in DaySums._fields))
         .where(summed.c.workspace_id == workspace_id, summed.c.hours == 24, summed.c.at_us >= from_us)
         .group_by(summed.c.at_us)
     )
