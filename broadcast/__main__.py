@@ -1,5 +1,6 @@
 """Where the program is assembled: the command, and the web application that the server asks for."""
 
+import gc
 from typing import Any
 
 from broadcast.cli import main
@@ -19,7 +20,11 @@ def application() -> Any:
     configure(config.log_level, config.log_format)
     services = build(config, TYPES)
     services.ingest.start()
-    return create_app(services)
+    program = create_app(services)
+    # What is loaded by now stays. A full collection would walk all of it and hold up every request meanwhile.
+    gc.collect()
+    gc.freeze()
+    return program
 
 
 if __name__ == "__main__":
