@@ -29,6 +29,11 @@ class Facts:
     tokens_per_s: float | None
     is_ailing: bool
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been measured lately."""
+        return self.first_ms is None and self.tokens_per_s is None
+
 
 def ordered(profile: Profile, candidates: Sequence[Facts]) -> list[int]:
     """Return the candidates' places in the order they are to be tried."""
@@ -41,24 +46,32 @@ def _cost(candidates: Sequence[Facts]) -> list[float]:
 
 
 def _latency(candidates: Sequence[Facts]) -> list[float]:
-    return [-_NEVER if facts.first_ms is None else facts.first_ms for facts in candidates]
+    return [_measured(facts, facts.first_ms) for facts in candidates]
 
 
 def _throughput(candidates: Sequence[Facts]) -> list[float]:
-    return [-_NEVER if facts.tokens_per_s is None else -facts.tokens_per_s for facts in candidates]
+    return [_measured(facts, _s_per_token(facts)) for facts in candidates]
+
+
+def _measured(facts: Facts, value: float | None) -> float:
+    """Return the score: what has answered without telling this (its usage, say) comes last, not first."""
+    if facts.is_new:
+        return -_NEVER
+    return _NEVER if value is None else value
+
+
+def _s_per_token(facts: Facts) -> float | None:
+    return 1 / facts.tokens_per_s if facts.tokens_per_s else None
 
 
 def _balanced(candidates: Sequence[Facts]) -> list[float]:
     parts = (
         _shares([None if facts.usd is None else float(facts.usd) for facts in candidates]),
         _shares([facts.first_ms for facts in candidates]),
-        _shares([1 / facts.tokens_per_s if facts.tokens_per_s else None for facts in candidates]),
+        _shares([_s_per_token(facts) for facts in candidates]),
     )
-    unmeasured = [facts.first_ms is None and facts.tokens_per_s is None for facts in candidates]
-    return [
-        -_NEVER if new else sum(shares)
-        for new, shares in zip(unmeasured, zip(*parts, strict=True), strict=True)
-    ]
+    sums = [sum(shares) for shares in zip(*parts, strict=True)]
+    return [-_NEVER if facts.is_new else total for facts, total in zip(candidates, sums, strict=True)]
 
 
 def _shares(values: Sequence[float | None]) -> list[float]:

@@ -58,6 +58,14 @@ def test_what_is_not_measured_yet_is_tried_before_what_is(profile: Profile) -> N
     assert ordered(profile, [quick, NEW, facts(), NEW]) == [1, 3, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("profile", "silent"),
+    [("latency", facts(first_ms=None)), ("throughput", facts(tokens_per_s=None))],
+)
+def test_what_answers_without_telling_is_not_taken_for_new(profile: Profile, silent: Facts) -> None:
+    assert ordered(profile, [silent, facts()]) == [1, 0]
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_has_just_failed_comes_last(profile: Profile) -> None:
     best_but_ailing = facts(usd="0", first_ms=1, tokens_per_s=1000, is_ailing=True)
