@@ -19,7 +19,16 @@ from broadcast.sources.litellm_call import LATEST_S, Call
 
 _UNKNOWN_MODEL: Final = "unknown"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_THEIR_NAMES: Final = {"created_at": "startTime", "duration_ms": "endTime", "api_type": "call_type"}
+_THEIR_NAMES: Final = {
+    "created_at": "startTime",
+    "duration_ms": "endTime",
+    "api_type": "call_type",
+    "trace": "metadata",
+    "parameters": "model_parameters",
+    "cost": "response_cost",
+    "input": "messages",
+    "output": "response",
+}
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +106,7 @@ def _receipt(tries: list[Call], *, now_us: int, retention_us: int) -> Receipt:
 
 def _parsed(wire: dict[str, Any], *, now_us: int, retention_us: int) -> Receipt:
     try:
-        tamed = {name: loose.tame(value) for name, value in wire.items()}
+        tamed = {name: loose.tame(name, value) for name, value in wire.items()}
         return receipt_parser.parse(msgspec.json.encode(tamed), now_us=now_us, retention_us=retention_us)
     except ReceiptError as error:
         head, dot, rest = error.field.partition(".")

@@ -96,6 +96,12 @@ def told(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in pairs if value is not None and value not in ("", {}, [])}
 
 
-def tame(value: Any) -> Any:
+def tame(field: str, value: Any) -> Any:
     """Return a value fit for a receipt: no integer beyond 64 bits; refuse one that is nested too deeply."""
-    return json_text.narrow(value) if json_text.holds_wide_integer(value) else value
+    try:
+        is_wide = json_text.holds_wide_integer(value)
+    except ReceiptError:
+        raise ReceiptError(
+            f"{field} is nested too deeply: send at most {json_text.MAX_DEPTH} levels.", field=field
+        ) from None
+    return json_text.narrow(value) if is_wide else value

@@ -499,6 +499,22 @@ def test_content_nested_too_deeply_is_left_out() -> None:
     assert receipt(payload("answer", messages=deep)).input is None
 
 
+def test_metadata_nested_too_deeply_is_refused_by_name() -> None:
+    found = payload("answer")
+    deep: Any = "x"
+    for _ in range(100):
+        deep = {"a": deep}
+    found["metadata"]["requester_metadata"]["deep"] = deep
+    assert refusal(found) == ("metadata", "metadata is nested too deeply: send at most 64 levels.")
+
+
+@pytest.mark.parametrize("depth", [100, 1_000, 100_000])
+def test_no_depth_of_an_item_stops_its_neighbours(depth: int) -> None:
+    body = b'[{"a":' + b"[" * depth + b"]" * depth + b"}," + json.dumps(payload("answer")).encode() + b"]"
+    made, refused = litellm.read(body, None, now_us=NOW_US, retention_us=RETENTION_US)
+    assert ([one.places for one in made], [one.place for one in refused]) == ([(1,)], [0])
+
+
 def test_a_whole_number_beyond_64_bits_becomes_text() -> None:
     found = payload("answer", messages=[{"role": "user", "content": 2**80}])
     found["metadata"]["requester_metadata"]["big"] = 2**80
