@@ -53,6 +53,7 @@ COLUMNS: Final[Mapping[str, Kind]] = {
 """Schema version 1, in the order of OpenRouter's table; version 2 adds CACHE_WRITE_TOKENS."""
 
 _CACHE_WRITE: Final[Mapping[str, Kind]] = {"CACHE_WRITE_TOKENS": "count"}
+CACHE_WRITE_HELP: Final = "Needs the column CACHE_WRITE_TOKENS, which the statement on this page makes."
 
 
 def columns(*, cache_write: bool) -> Mapping[str, Kind]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Self
 import msgspec
 
 from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict, judge_status
-from broadcast.fields import Secret, SecretHeaders, field
+from broadcast.fields import Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _columns, _google, _rows
 
@@ -64,15 +64,16 @@ class BigQuery(Destination):
         help="The ID, not the name.",
     )
     service_account_key: Secret = field(
-        "Service-account key JSON", example=_google.EXAMPLE, help="The whole JSON key file."
+        "Service-account key JSON",
+        example=_google.EXAMPLE,
+        help="The whole JSON key file.",
+        instead={r"AIza.*": "This is an API key; paste the JSON key file of a service account."},
     )
     dataset: str = field("BigQuery dataset", default="openrouter", example="openrouter", pattern=_NAME)
     table: str = field(
         "BigQuery table", default="openrouter_traces", example="openrouter_traces", pattern=_NAME
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     @classmethod
     def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:

@@ -24,7 +24,7 @@ from broadcast.destination import (
     Verdict,
     judge_status,
 )
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _columns, _rows
 
@@ -75,21 +75,19 @@ class ClickHouse(Destination):
     }
 
     host: HttpsUrl = field(
-        "Host", example="https://clickhouse.example.com:8443", help="The HTTP endpoint, with its port."
+        "Host",
+        example="https://clickhouse.example.com:8443",
+        help="The HTTP endpoint, with its port.",
+        instead={r".*//(console\.)?clickhouse\.(cloud|com).*": "This is ClickHouse's site; enter your host."},
     )
     database: str = field("Database", example="default", pattern=_NAME)
-    username: str = field("Username", example="default", pattern=r"[ -~]+", help="Often just default.")
+    username: str = field("Username", example="default", pattern=r"[ -~]+")
     password: Secret = field("Password", example="example")
     table: str = field("Table", default="OPENROUTER_TRACES", example="OPENROUTER_TRACES", pattern=_NAME)
     should_include_cache_write_tokens: bool = field(
-        "Send cache write tokens",
-        default=False,
-        example=False,
-        help="Needs the column CACHE_WRITE_TOKENS, which the statement on this page makes.",
+        "Send cache write tokens", default=False, example=False, help=_columns.CACHE_WRITE_HELP
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the insert; a request adds the token that lets the server know a repeat."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from broadcast.destination import Destination, Outcome, Request, Response, judge_status
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _posthog
 
@@ -42,17 +42,25 @@ class PostHog(Destination):
         413: "PostHog accepts only smaller requests.",
     }
 
-    api_key: Secret = field("API key", example="phc_example", help="The project API key; starts with phc_.")
+    api_key: Secret = field(
+        "API key",
+        example="phc_example",
+        help="The project API key; starts with phc_.",
+        instead={r"phx_.*": "This is a personal API key; enter the project API key, which starts with phc_."},
+    )
     host: HttpsUrl = field(
         "Endpoint",
         outside="endpoint",
         default=HttpsUrl("https://us.i.posthog.com"),
         example="https://us.i.posthog.com",
         help="https://eu.i.posthog.com for the EU, or your own installation.",
+        known={"us": "https://us.i.posthog.com", "eu": "https://eu.i.posthog.com"},
+        instead={
+            r"https://((us|app)\.)?posthog\.com.*": "This is PostHog's site; enter https://us.i.posthog.com.",
+            r"https://eu\.posthog\.com.*": "This is PostHog's site; enter https://eu.i.posthog.com.",
+        },
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the address of batches of events."""
@@ -69,8 +77,6 @@ class PostHog(Destination):
     def warnings(self) -> Mapping[str, str]:
         """Return a key of another kind."""
         key = self.api_key.reveal()
-        if key.startswith("phx_"):
-            return {"apiKey": "This is a personal API key; events need the project API key (phc_)."}
         wrong = key and not key.startswith("phc_")
         return (
             {"apiKey": "This does not look like a project API key, which starts with phc_."} if wrong else {}

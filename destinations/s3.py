@@ -5,25 +5,14 @@ Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html and 
 settings, path and JSON https://openrouter.ai/docs/guides/features/broadcast/s3, read 2026-11-21.
 """
 
-import dataclasses
 import gzip
-import re
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
-from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict, judge_status
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
+from broadcast.destination import Batch, Destination, Outcome, Request, Response
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
-from destinations import _objects, _sigv4, _trace_json
-
-_CODE: Final = re.compile(rb"<Code>(\w+)</Code>")
-_REGION: Final = re.compile(rb"<Region>([\w-]+)</Region>")
-_MEANINGS: Final[Mapping[str, Verdict]] = {
-    "EntityTooLarge": Verdict.REJECTED,
-    "SlowDown": Verdict.THROTTLED,
-    "RequestTimeout": Verdict.RETRYING,
-    "OperationAborted": Verdict.RETRYING,
-}
+from destinations import _objects, _s3_answers, _sigv4, _trace_json
 
 
 class S3(Destination):
@@ -54,8 +43,19 @@ class S3(Destination):
     bucket_name: str = field(
         "Bucket name", example="my-traces-bucket", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
     )
-    access_key_id: str = field("Access key ID", example="AKIAIOSFODNN7EXAMPLE", pattern=r"[!-.0-~]+")
-    secret_access_key: Secret = field("Secret access key", example="example")
+    access_key_id: str = field(
+        "Access key ID",
+        example="AKIAIOSFODNN7EXAMPLE",
+        pattern=r"[!-.0-~]+",
+        instead={
+            r"[A-Za-z0-9/+]{40}": "This is a secret access key; enter the access key ID, which is shorter."
+        },
+    )
+    secret_access_key: Secret = field(
+        "Secret access key",
+        example="example",
+        instead={r"A[KS]IA[A-Z0-9]{16}": "This is an access key ID; enter the secret that belongs to it."},
+    )
     session_token: Secret | None = field(
         "Session token", default=None, example="example", help="Of temporary credentials only."
     )
@@ -87,9 +87,7 @@ class S3(Destination):
         "Objects", default="batch", example="batch", help="batch: many receipts an object; receipt: one."
     )
     compression: Literal["none", "gzip"] = field("Compression", default="none", example="none")
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the bucket's address: a host of its own at Amazon, else a path."""
@@ -128,18 +126,8 @@ class S3(Destination):
         return Request(method="PUT", url=url, headers=headers, body=body)
 
     def judge(self, response: Response) -> Outcome:
-        """Return what an answer means by its code: a 400 is about the request, hardly ever about the data."""
-        outcome = judge_status(response)
-        if outcome.delivered:
-            return outcome
-        code, region = _CODE.search(response.body), _REGION.search(response.body)
-        usual = Verdict.REFUSED if response.status == 400 else outcome.verdict
-        where = region[1].decode() if region else response.headers.get("x-amz-bucket-region", "")
-        return dataclasses.replace(
-            outcome,
-            verdict=_MEANINGS.get(code[1].decode() if code else "", usual),
-            reason=f"{outcome.reason}, the bucket is in {where}" if where else outcome.reason,
-        )
+        """Return what an answer means by its code."""
+        return _s3_answers.judge(response)
 
     def warnings(self) -> Mapping[str, str]:
         """Return credentials that look swapped, or temporary without their token."""

@@ -24,9 +24,9 @@ from broadcast.destination import (
     Verdict,
     judge_status,
 )
-from broadcast.fields import Secret, SecretHeaders, field
+from broadcast.fields import Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
-from destinations import _rows, _snowflake
+from destinations import _columns, _rows, _snowflake
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_$]*"
 _STATEMENT_S: Final = 13
@@ -65,6 +65,9 @@ class Snowflake(Destination):
         example="eac52885.us-east-1",
         pattern=r"[a-zA-Z0-9_]+(?:[.-][a-zA-Z0-9_]+)*",
         help="The account identifier, without snowflakecomputing.com.",
+        instead={
+            r"(?i).*snowflake(computing)?\.com.*": "Enter the account alone: what stands before the host."
+        },
     )
     token: Secret = field("Token", example="example", help="A programmatic access token.")
     database: str = field(
@@ -74,14 +77,9 @@ class Snowflake(Destination):
     table: str = field("Table", default="OPENROUTER_TRACES", example="OPENROUTER_TRACES", pattern=_NAME)
     warehouse: str = field("Warehouse", default="COMPUTE_WH", example="COMPUTE_WH", pattern=_NAME)
     should_include_cache_write_tokens: bool = field(
-        "Send cache write tokens",
-        default=False,
-        example=False,
-        help="Needs the column CACHE_WRITE_TOKENS, which the statement on this page makes.",
+        "Send cache write tokens", default=False, example=False, help=_columns.CACHE_WRITE_HELP
     )
-    headers: SecretHeaders = field(
-        "Headers", default=SecretHeaders(), example={"X-Team": "search"}, help="Sent with every request."
-    )
+    headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the address of statements; a request adds its id, so that it runs once."""

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from broadcast.destination import Request, Verdict
+from broadcast.errors import SettingsError
 from destinations.bigquery import BigQuery
 from tests.destinations import own_api
 
@@ -108,14 +109,20 @@ def test_the_key_file_is_taken_as_it_is(given: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["AIzaSyExample", "{}", '{"client_email": "a"}', "[]", '{"client_email":"a","private_key":"b"}']
+    "given", ["ya29.token", "{}", '{"client_email": "a"}', "[]", '{"client_email":"a","private_key":"b"}']
 )
 def test_what_is_no_service_account_signs_nothing(given: str) -> None:
     assert "authorization" not in bigquery(serviceAccountKey=given).credential_check(1).headers
 
 
 def test_another_kind_of_key_is_warned_about() -> None:
-    assert bigquery(serviceAccountKey="AIzaSyExample").warnings().keys() == {"serviceAccountKey"}
+    assert bigquery(serviceAccountKey="ya29.token").warnings().keys() == {"serviceAccountKey"}
+
+
+def test_an_api_key_says_what_to_paste() -> None:
+    with pytest.raises(SettingsError) as caught:
+        bigquery(serviceAccountKey="AIzaSyExample")
+    assert "service account" in caught.value.problems["serviceAccountKey"]
 
 
 def test_the_table_is_asked_about_before_any_row() -> None:

@@ -200,3 +200,10 @@ def test_a_name_cannot_hold_a_statement(setting: str, name: str) -> None:
     with pytest.raises(SettingsError) as caught:
         clickhouse(**{setting: name})
     assert caught.value.problems.keys() == {setting}
+
+
+@pytest.mark.parametrize("host", ["https://console.clickhouse.cloud/services/x", "https://clickhouse.com"])
+def test_the_console_is_no_host(host: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        clickhouse(host=host)
+    assert "your host" in caught.value.problems["host"]

@@ -5,6 +5,7 @@ import pytest
 
 from broadcast.destination import Verdict
 from broadcast.egress import Policy
+from broadcast.errors import SettingsError
 from broadcast.transport import send_once
 from destinations.posthog import PostHog
 from tests.destinations import own_api
@@ -123,13 +124,23 @@ def test_a_key_is_proven_by_the_call_that_knows_it() -> None:
     assert not PostHog.ingest_proves
 
 
+def test_another_kind_of_key_is_warned_about() -> None:
+    assert posthog(apiKey="abc").warnings().keys() == {"apiKey"}
+    assert posthog().warnings() == {}
+
+
 @pytest.mark.parametrize(
-    ("key", "words"), [("phx_personal", "personal"), ("abc", "does not look like"), ("phc_project", "")]
+    ("setting", "value", "words"),
+    [
+        ("apiKey", "phx_personal", "phc_"),
+        ("endpoint", "https://us.posthog.com/project/7", "https://us.i.posthog.com"),
+        ("endpoint", "https://eu.posthog.com", "https://eu.i.posthog.com"),
+    ],
 )
-def test_another_kind_of_key_is_warned_about(key: str, words: str) -> None:
-    found = posthog(apiKey=key).warnings()
-    assert words in found.get("apiKey", "")
-    assert bool(found) is bool(words)
+def test_what_belongs_elsewhere_says_what_to_paste(setting: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        posthog(**{setting: value})
+    assert words in caught.value.problems[setting]
 
 
 def test_the_region_is_the_host() -> None:

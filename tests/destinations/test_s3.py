@@ -270,7 +270,10 @@ def test_a_bucket_elsewhere_is_said_to_be_there(told: Any) -> None:
         ("bucketName", "a/b"),
         ("pathTemplate", "{hour}"),
         ("pathTemplate", "{prefix"),
+        ("bucketName", "s3://my-traces"),
         ("accessKeyId", "AKIA/EXAMPLE"),
+        ("accessKeyId", "wJalrXUtnFEMIaK7MDENGbPxRfiCYEXAMPLEKEYY"),
+        ("secretAccessKey", "AKIAIOSFODNN7EXAMPLE"),
         ("authMode", "iam_role"),
     ],
 )

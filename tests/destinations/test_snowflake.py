@@ -130,6 +130,15 @@ def test_a_count_says_whether_the_trace_is_there(body: str, seen: bool | None) -
     assert snowflake().judge_data(own_api.answer(200, body)) is seen
 
 
+@pytest.mark.parametrize(
+    "value", ["a.snowflakecomputing.com", "https://app.snowflake.com/us-east-1/eac52885"]
+)
+def test_an_address_pasted_as_the_account_says_what_to_paste(value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        snowflake(account=value)
+    assert "account alone" in caught.value.problems["account"]
+
+
 def test_an_account_with_an_underscore_has_a_host_with_a_hyphen() -> None:
     assert (
         snowflake(account="my_org-my_acc")
