@@ -127,20 +127,17 @@ DOORS: dict[str, tuple[str, ...]] = {
     "granian": ("broadcast/serving.py",),
     "isal": ("broadcast/compression.py",),
     "smtplib": ("broadcast/mail.py",),
-    # Answers tell of partial successes; the demo's receiver reads what any exporter sends it.
-    # OTLP in reads exports and answers them.
+    # Answers tell of partial successes; OTLP in, and so the demo's receiver, reads what any exporter sends.
     "opentelemetry": (
         "broadcast/otlp_protobuf.py",
         "broadcast/answers.py",
         "broadcast/sources/otlp_reader.py",
         "broadcast/sources/otlp_answer.py",
-        "web/receiver.py",
     ),
     "google": (
         "broadcast/otlp_protobuf.py",
         "broadcast/answers.py",
         "broadcast/sources/otlp_reader.py",
-        "web/receiver.py",
     ),
     "yaml": ("broadcast/gateway/",),
 }

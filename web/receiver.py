@@ -1,19 +1,19 @@
 """The demo's own OTLP receiver: takes spans like a vendor would, and remembers the newest for its page."""
 
-import gzip
 import hmac
 import json
 import threading
-import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from broadcast.compression import gunzip_bounded
 from broadcast.demo import receiver_token
-from broadcast.errors import NotFound
+from broadcast.errors import NotFound, ReceiptError
+from broadcast.sources import otlp_answer, otlp_reader
+from broadcast.sources.otlp_answer import JSON, PROTOBUF
 from broadcast.span import Attributes, Span, Value
 from web import security
 
@@ -100,147 +100,42 @@ def receive(workspace_uid: Any) -> Response:
     expected = f"Bearer {receiver_token(services.config, str(workspace_uid))}"
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode(), expected.encode()):
-        return Response(
-            '{"code":16,"message":"The bearer token is wrong."}', 401, content_type="application/json"
-        )
+        return Response('{"code":16,"message":"The bearer token is wrong."}', 401, content_type=JSON)
     request.max_content_length = _MAX_BODY
     try:
         received = read(request.get_data(), request.headers, services.clock())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        words = json.dumps({"code": 3, "message": f"This is not an OTLP request: {type(error).__name__}."})
-        return Response(words, 400, content_type="application/json")
+    except (ValueError, ReceiptError) as error:
+        words = json.dumps({"code": 3, "message": f"This is not an OTLP request. {error}"})
+        return Response(words, 400, content_type=JSON)
     inbox.add(str(workspace_uid), received)
-    if _is_protobuf(request.headers):
-        return Response(b"", 200, content_type="application/x-protobuf")
-    return Response("{}", 200, content_type="application/json")
+    is_json = not _is_protobuf(request.headers)
+    answer = otlp_answer.success(rejected=0, message="", is_json=is_json)
+    return Response(answer, 200, content_type=JSON if is_json else PROTOBUF)
 
 
 def read(body: bytes, headers: Any, now_us: int) -> list[Received]:
-    """Return the spans of an export request; raise `ValueError` for what is none."""
+    """Return the spans of an export request; raise for what is none, and for one that has a bad span."""
     if headers.get("Content-Encoding", "").lower() == "gzip":
-        body = _gunzip(body)
-    if _is_protobuf(headers):
-        return _read_protobuf(body, now_us)
-    return _read_json(json.loads(body), now_us)
+        body = gunzip_bounded(body, _MAX_BODY)
+    is_protobuf = _is_protobuf(headers)
+    export = otlp_reader.read(body, is_json=not is_protobuf)
+    if export.unreadable:
+        raise ReceiptError(f"{export.unreadable[0]}.")
+    encoding = "protobuf" if is_protobuf else "JSON"
+    return [
+        Received(span=found.span, resource=found.resource, arrived_us=now_us, encoding=encoding)
+        for found in export.spans
+    ]
 
 
 def _is_protobuf(headers: Any) -> bool:
     return "protobuf" in headers.get("Content-Type", "")
 
 
-def _gunzip(body: bytes) -> bytes:
-    """Return the body, never more than the limit."""
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        plain = unpacker.decompress(body, _MAX_BODY)
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError("not gzip") from error
-    if unpacker.unconsumed_tail:
-        raise ValueError("too large")
-    return plain
-
-
-# -- JSON ------------------------------------------------------------------------------------------
-
-
-def _read_json(document: dict[str, Any], now_us: int) -> list[Received]:
-    return [
-        Received(
-            span=_json_span(span),
-            resource=_json_attributes(entry.get("resource", {}).get("attributes", [])),
-            arrived_us=now_us,
-            encoding="JSON",
-        )
-        for entry in document["resourceSpans"]
-        for scope in entry.get("scopeSpans", [])
-        for span in scope.get("spans", [])
-    ]
-
-
-def _json_span(span: dict[str, Any]) -> Span:
-    status = span.get("status", {})
-    return Span(
-        trace_id=str(span["traceId"]),
-        span_id=str(span["spanId"]),
-        parent_span_id=str(span.get("parentSpanId", "")),
-        name=str(span["name"]),
-        kind=int(span.get("kind", 0)),
-        start_ns=int(span["startTimeUnixNano"]),
-        end_ns=int(span["endTimeUnixNano"]),
-        attributes=_json_attributes(span.get("attributes", [])),
-        status_code=int(status.get("code", 0)),
-        status_message=str(status.get("message", "")),
-    )
-
-
-def _json_attributes(pairs: list[dict[str, Any]]) -> Attributes:
-    return {str(pair["key"]): _json_value(pair["value"]) for pair in pairs}
-
-
-def _json_value(value: dict[str, Any]) -> Value:
-    [(kind, held)] = value.items()
-    if kind == "intValue":
-        return int(held)
-    if kind == "doubleValue":
-        return float(held)
-    if kind == "boolValue":
-        return bool(held)
-    if kind == "arrayValue":
-        return tuple(_json_value(item) for item in held.get("values", []))  # type: ignore[return-value]
-    return held if isinstance(held, str) else json.dumps(held)
-
-
-# -- protobuf --------------------------------------------------------------------------------------
-
-
-def _read_protobuf(body: bytes, now_us: int) -> list[Received]:
-    try:
-        message = ExportTraceServiceRequest.FromString(body)
-    except Exception as error:
-        raise ValueError("not protobuf") from error
-    return [
-        Received(
-            span=_protobuf_span(span),
-            resource=_protobuf_attributes(entry.resource.attributes),
-            arrived_us=now_us,
-            encoding="protobuf",
-        )
-        for entry in message.resource_spans
-        for scope in entry.scope_spans
-        for span in scope.spans
-    ]
-
-
-def _protobuf_span(span: Any) -> Span:
-    return Span(
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        parent_span_id=span.parent_span_id.hex(),
-        name=span.name,
-        kind=span.kind,
-        start_ns=span.start_time_unix_nano,
-        end_ns=span.end_time_unix_nano,
-        attributes=_protobuf_attributes(span.attributes),
-        status_code=span.status.code,
-        status_message=span.status.message,
-    )
-
-
-def _protobuf_attributes(pairs: Any) -> Attributes:
-    return {pair.key: _protobuf_value(pair.value) for pair in pairs}
-
-
-def _protobuf_value(value: Any) -> Value:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return tuple(_protobuf_value(item) for item in value.array_value.values)  # type: ignore[return-value]
-    return str(value.kvlist_value) if kind == "kvlist_value" else getattr(value, kind or "string_value")
-
-
 def type_word(value: Value) -> str:
     """Return OTLP's word for the type of an attribute."""
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return f"{type_word(value[0])}[]" if value else "array"
     if isinstance(value, bool):
         return "bool"
-    return {str: "string", int: "int", float: "double"}.get(type(value), "bytes")
+    return {str: "string", int: "int", float: "double", dict: "kvlist"}.get(type(value), "bytes")
