@@ -190,8 +190,23 @@ def test_a_key_ends_when_its_time_is_over(world: World) -> None:
         now_us=NOW,
     )
     assert world.accounts.authenticate(plain) is not None
+    assert world.accounts.resting(plain) is None
     world.clock.now_us += 10
     assert world.accounts.authenticate(plain) is None
+    resting = world.accounts.resting(plain)
+    assert resting is not None
+    assert resting.name == "Short"
+
+
+def test_a_revoked_or_unknown_key_is_nobodys(world: World) -> None:
+    made = world.made()["api_key"]
+    key = world.accounts.authenticate(made)
+    assert key is not None
+    world.accounts.revoke_key(
+        workspace_id=key.workspace_id, user_id=key.user_id, key_hash=key.hash, now_us=NOW
+    )
+    assert world.accounts.resting(made) is None
+    assert world.accounts.resting("sk-" + "x" * 43) is None
 
 
 def test_another_pepper_knows_no_key(world: World) -> None:

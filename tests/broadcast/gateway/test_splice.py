@@ -29,6 +29,25 @@ def test_only_the_top_level_id_changes(document: bytes, expected: bytes) -> None
     assert with_id(document, "gen-1") == expected
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (b'{"type":"x","of":{"id":"a","b":1},"id":2}', b'{"type":"x","of":{"id":"gen-1","b":1},"id":2}'),
+        (
+            b'{"id":"x", "of" : { "b":{"id":1}, "id":null}}',
+            b'{"id":"x", "of" : { "b":{"id":1}, "id":"gen-1"}}',
+        ),
+        (b'{"in":{"of":{"id":1}},"of":{}}', b'{"in":{"of":{"id":1}},"of":{"id":"gen-1"}}'),
+        (b'{"of":{"b":[1]},"c":{"id":1}}', b'{"of":{"id":"gen-1","b":[1]},"c":{"id":1}}'),
+        (b'{"type":"of","of":null,"id":1}', b'{"type":"of","of":null,"id":1}'),
+        (b'{"id":1}', b'{"id":1}'),
+        (b"[1]", b"[1]"),
+    ],
+)
+def test_only_the_id_inside_a_member_changes(document: bytes, expected: bytes) -> None:
+    assert with_id(document, "gen-1", inside="of") == expected
+
+
 @given(
     st.dictionaries(st.text(), json_values),
     st.none() | st.text() | st.integers(),
