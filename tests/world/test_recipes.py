@@ -1,5 +1,6 @@
-"""Every recipe of docs/recipes.md, run as it stands there, by the client that its first block installs."""
+"""Every recipe of the documents, run as it stands there, by the client that it installs."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -47,14 +48,19 @@ def run(recipe: str, place: Place, folder: Path) -> Ran:
         command = ["node", str(script)]
     else:
         command = ["sh", "-c", at_home(block(PAGE, recipe, "sh"), place)]
+    printed = printed_by(command, place, folder)
+    found = re.search(r"gen-\d+-[A-Za-z0-9]{20}", printed)
+    assert found, printed
+    return Ran(printed=printed, receipt_id=found[0])
+
+
+def printed_by(command: list[str], place: Place, folder: Path) -> str:
     environment = clean_environment(API_KEY=place.program.api_key)
     ran = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    found = re.search(r"gen-\d+-[A-Za-z0-9]{20}", ran.stdout)
-    assert found, ran.stdout
-    return Ran(printed=ran.stdout, receipt_id=found[0])
+    return ran.stdout
 
 
 def at_home(code: str, place: Place) -> str:
@@ -80,3 +86,11 @@ def test_a_recipe_says_who_and_where(recipe: str, place: Place, tmp_path: Path) 
         "user-7", "session-42", "search",
     )  # fmt: skip
     assert "order 7" in ran.printed
+
+
+def test_the_receipt_that_the_page_of_sources_posts_is_taken(place: Place, tmp_path: Path) -> None:
+    command = at_home(block("sources.md", "Receipts API", "sh"), place)
+    answer = json.loads(printed_by(["sh", "-c", command], place, tmp_path))
+    assert answer == {"accepted": 1, "duplicates": 0, "rejected": []}
+    generation = place.trace_with(lambda span: span.resource["openrouter.trace.id"] == "req-1").generation
+    assert generation.attributes["trace.metadata.feature"] == "search"
