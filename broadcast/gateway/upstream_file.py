@@ -48,17 +48,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from broadcast.errors import ConfigError
 from broadcast.gateway.apis import APIS, Api
 from broadcast.gateway.failures import FAILURES, FALLBACK_ON
 from broadcast.gateway.prices import Prices
 from broadcast.gateway.profiles import PROFILES
+from broadcast.gateway.upstream_form import (
+    FileForm,
+    ModelForm,
+    ProviderForm,
+    RouteForm,
+    declared,
+    listed,
+    word_of,
+    words_of,
+    wrong,
+)
 from broadcast.gateway.upstreams import HttpUpstream, Model, Route, Upstream, Upstreams
 from broadcast.outbound import Outbound, Timeouts
 
@@ -66,11 +76,6 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HEADER_NAME: Final = re.compile(r"[!-9;-~]+")
 _HEADER_VALUE: Final = re.compile(r"[ -~]+")
 _ANTHROPIC_VERSION: Final = "2023-06-01"
-
-_Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
-_Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
-_LongSeconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Style = Literal["openai", "anthropic", "openrouter"]
 
 
@@ -97,103 +102,45 @@ _STYLES: Final[Mapping[_Style, _Manners]] = {
 }
 
 
-_Word = TypeVar("_Word", bound=str)
-_Form = TypeVar("_Form")
-
-
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class _Prices(_Strict, frozen=True, kw_only=True):
-    input: _Price
-    output: _Price | None = None
-    cache_read: _Price | None = None
-    cache_write: _Price | None = None
-    cache_write_1h: _Price | None = None
-    input_audio: _Price | None = None
-    input_image: _Price | None = None
-    reasoning: _Price | None = None
-    output_audio: _Price | None = None
-    output_image: _Price | None = None
-
-
-class _Provider(_Strict, frozen=True, kw_only=True):
-    base_url: str
-    style: str = "openai"
-    name: _Name | None = None
-    api_key: str | None = None
-    headers: dict[str, str] = {}
-    apis: list[str] | None = None
-    ask_usage: bool = True
-    connect_timeout_s: _Seconds = 10
-    headers_timeout_s: _Seconds | None = None
-    read_timeout_s: _Seconds = 300
-    total_timeout_s: _LongSeconds = 1800
-
-
-class _Route(_Strict, frozen=True, kw_only=True):
-    provider: str
-    model: _Name | None = None
-    usd_per_million: _Prices | None = None
-    usd_per_request: _Price | None = None
-
-
-class _Model(_Strict, frozen=True, kw_only=True):
-    providers: Annotated[list[_Route], msgspec.Meta(min_length=1)]
-    name: _Name | None = None
-    system: _Name | None = None
-    context_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    profile: str | None = None
-    fallback_on: list[str] | None = None
-
-
-class _File(_Strict, frozen=True, kw_only=True):
-    providers: dict[_Name, Any]
-    models: dict[_Name, Any]
-    profile: str | None = None
-    fallback_on: list[str] | None = None
-
-
 def load(path: Path, variables: Mapping[str, str], outbound: Outbound) -> Upstreams:
     """Return what the file declares; raise `ConfigError` naming the place and the fix."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(f"the file cannot be read ({type(error).__name__}). Check path and mode.") from None
+        raise wrong(f"the file cannot be read ({type(error).__name__}). Check path and mode.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
-        raise _wrong(f"the file is not valid YAML{line}. Correct it.") from None
-    declared = _declared(document, _File, "")
-    allowed = _words(declared.fallback_on, FAILURES, "fallback_on", otherwise=FALLBACK_ON)
-    profile = _word(declared.profile, PROFILES, "profile")
+        raise wrong(f"the file is not valid YAML{line}. Correct it.") from None
+    file = declared(document, FileForm, "")
     providers = {
-        slug: _upstream(slug, _declared(item, _Provider, f"providers.{slug}"), variables, outbound)
-        for slug, item in declared.providers.items()
+        slug: _upstream(slug, declared(item, ProviderForm, f"providers.{slug}"), variables, outbound)
+        for slug, item in file.providers.items()
     }
+    fallback_on = words_of(file.fallback_on, FAILURES, "fallback_on", otherwise=FALLBACK_ON)
+    profile = word_of(file.profile, PROFILES, "profile")
     models = {}
-    for name, item in declared.models.items():
+    for name, item in file.models.items():
         place = f"models.{name}"
-        told = _declared(item, _Model, place)
+        form = declared(item, ModelForm, place)
         models[name] = Model(
             id=name,
-            name=told.name or name,
-            system=told.system or name.partition("/")[0],
-            context_length=told.context_length,
-            routes=_routes(told, name, place, providers),
-            profile=_word(told.profile, PROFILES, f"{place}.profile") or profile,
-            fallback_on=_words(told.fallback_on, FAILURES, f"{place}.fallback_on", otherwise=allowed),
+            name=form.name or name,
+            system=form.system or name.partition("/")[0],
+            context_length=form.context_length,
+            routes=_routes(form, name, place, providers),
+            profile=word_of(form.profile, PROFILES, f"{place}.profile") or profile,
+            fallback_on=words_of(form.fallback_on, FAILURES, f"{place}.fallback_on", otherwise=fallback_on),
         )
     return Upstreams(models=models)
 
 
-def _upstream(slug: str, item: _Provider, variables: Mapping[str, str], outbound: Outbound) -> Upstream:
+def _upstream(slug: str, item: ProviderForm, variables: Mapping[str, str], outbound: Outbound) -> Upstream:
     place = f"providers.{slug}"
-    manners = _STYLES[_word(item.style, tuple(_STYLES), f"{place}.style") or "openai"]
-    apis = _words(item.apis, APIS, f"{place}.apis", otherwise=manners.apis)
+    manners = _STYLES[word_of(item.style, tuple(_STYLES), f"{place}.style") or "openai"]
+    apis = words_of(item.apis, APIS, f"{place}.apis", otherwise=manners.apis)
     if not apis:
-        raise _wrong(f"{place}.apis is empty. Name one of {_listed(APIS)}, or leave it out.")
+        raise wrong(f"{place}.apis is empty. Name one of {listed(APIS)}, or leave it out.")
     return HttpUpstream(
         name=item.name or slug,
         slug=slug,
@@ -212,16 +159,16 @@ def _upstream(slug: str, item: _Provider, variables: Mapping[str, str], outbound
     )
 
 
-def _base_url(item: _Provider, variables: Mapping[str, str], place: str) -> str:
+def _base_url(item: ProviderForm, variables: Mapping[str, str], place: str) -> str:
     base_url = _expanded(item.base_url, variables, f"{place}.base_url").rstrip("/")
     parts = urlsplit(base_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise _wrong(f"{place}.base_url must be like https://api.example.com/v1.")
+        raise wrong(f"{place}.base_url must be like https://api.example.com/v1.")
     return base_url
 
 
 def _headers(
-    item: _Provider, manners: _Manners, variables: Mapping[str, str], place: str
+    item: ProviderForm, manners: _Manners, variables: Mapping[str, str], place: str
 ) -> Mapping[str, str]:
     given = {
         name: _expanded(value, variables, f"{place}.headers.{name}") for name, value in item.headers.items()
@@ -233,23 +180,23 @@ def _headers(
         headers[manners.key_header] = f"{manners.key_prefix}{key}"
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise _wrong(f"{place}: {name} is not a header that can be sent. Use printable ASCII.")
+            raise wrong(f"{place}: {name} is not a header that can be sent. Use printable ASCII.")
     return headers
 
 
-def _routes(item: _Model, name: str, place: str, providers: Mapping[str, Upstream]) -> tuple[Route, ...]:
+def _routes(item: ModelForm, name: str, place: str, providers: Mapping[str, Upstream]) -> tuple[Route, ...]:
     routes = []
     for index, route in enumerate(item.providers):
         upstream = providers.get(route.provider)
         if upstream is None:
             where = f"{place}.providers[{index}]"
-            known = _listed(tuple(providers)) or "nothing is"
-            raise _wrong(f"{where} names {route.provider}, which is not under `providers`: {known}.")
+            known = listed(tuple(providers)) or "nothing is"
+            raise wrong(f"{where} names {route.provider}, which is not under `providers`: {known}.")
         routes.append(Route(upstream=upstream, model=route.model or name, prices=_prices(route)))
     return tuple(routes)
 
 
-def _prices(route: _Route) -> Prices | None:
+def _prices(route: RouteForm) -> Prices | None:
     given, fee = route.usd_per_million, route.usd_per_request
     if given is None and fee is None:
         return None
@@ -263,42 +210,7 @@ def _expanded(text: str, variables: Mapping[str, str], place: str) -> str:
     def value(found: "re.Match[str]") -> str:
         name = found.group(1)
         if not variables.get(name):
-            raise _wrong(f"{place} needs the variable {name}. Set it.")
+            raise wrong(f"{place} needs the variable {name}. Set it.")
         return variables[name]
 
     return _VARIABLE.sub(value, text)
-
-
-def _declared(item: Any, form: type[_Form], place: str) -> _Form:
-    try:
-        return msgspec.convert(item, type=form)
-    except msgspec.ValidationError as error:
-        what, _, inner = str(error).partition(" - at `$")
-        where = f"{place}{inner.rstrip('`')}".lstrip(".")
-        raise _wrong(f"{where}: {what}. Correct it." if where else f"{what}. Correct the file.") from None
-
-
-def _words(
-    given: list[str] | None, words: tuple[_Word, ...], place: str, *, otherwise: frozenset[_Word]
-) -> frozenset[_Word]:
-    if given is None:
-        return otherwise
-    return frozenset(
-        word
-        for index, one in enumerate(given)
-        if (word := _word(one, words, f"{place}[{index}]")) is not None
-    )
-
-
-def _word(given: str | None, words: tuple[_Word, ...], place: str) -> _Word | None:
-    if given is None or given in words:
-        return next((word for word in words if word == given), None)
-    raise _wrong(f"{place} is {given!r}. Use one of {_listed(words)}.")
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(words)
-
-
-def _wrong(message: str) -> ConfigError:
-    return ConfigError(f"BROADCAST_UPSTREAMS: {message}")

@@ -9,6 +9,7 @@ from broadcast.errors import ConfigError
 from broadcast.gateway import load_upstreams, upstream_file
 from broadcast.gateway.failures import FAILURES, FALLBACK_ON
 from broadcast.gateway.prices import Prices
+from broadcast.gateway.upstream_form import PricesForm
 from broadcast.gateway.upstreams import HttpUpstream, Upstreams
 from broadcast.outbound import Timeouts
 
@@ -121,8 +122,7 @@ def test_the_beginning_of_an_answer_may_take_as_long_as_a_silence(tmp_path: Path
 
 def test_every_price_is_exact(tmp_path: Path) -> None:
     kinds = {
-        field: Decimal(f"0.{place}1")
-        for place, field in enumerate(upstream_file._Prices.__struct_fields__, start=1)
+        field: Decimal(f"0.{place}1") for place, field in enumerate(PricesForm.__struct_fields__, start=1)
     }
     told = ", ".join(f"{name}: {price}" for name, price in kinds.items())
     text = GOOD.replace("{input: 0.1, output: 2}", f"{{{told}}}, usd_per_request: 0.003")
