@@ -41,7 +41,7 @@ def _property(spec: Spec) -> dict[str, Any]:
         if value:
             found[name] = value
     if spec.example and not spec.secret:
-        found["examples"] = [spec.example]
+        found["examples"] = list(dict.fromkeys((spec.example, *spec.known.values())))
     if isinstance(spec.default, str | bool):
         found["default"] = spec.default
     return found

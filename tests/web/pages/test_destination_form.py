@@ -136,6 +136,12 @@ def test_the_statement_of_a_table_is_on_the_page_of_its_type(pages: Pages, slug:
     assert TYPES[slug].sql in html.unescape(page)
 
 
+def test_regions_are_offered_by_name_and_address(pages: Pages) -> None:
+    page = pages.get("/settings/observability/add/langfuse").text
+    assert '<option value="https://jp.cloud.langfuse.com">JP</option>' in page
+    assert 'list="field-config-baseUrl-known"' in page
+
+
 def test_enter_in_a_field_tests_and_never_removes_a_row(pages: Pages) -> None:
     page = pages.get(ADD)
     form = page.partition('id="destination-form"')[2]
