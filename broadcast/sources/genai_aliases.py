@@ -141,15 +141,19 @@ FIRST_TOKEN_S: Final = (
     "gen_ai.server.time_to_first_token",
     "gen_ai.server.ttft",
 )
-FIRST_TOKEN_MS: Final = (f"{OPENROUTER}first_token_ms", "ai.response.msToFirstChunk")
+FIRST_TOKEN_MS: Final = (
+    f"{OPENROUTER}first_token_ms",
+    "openrouter.first_token_ms",
+    "ai.response.msToFirstChunk",
+)
 FIRST_TOKEN_EVENTS: Final = frozenset(
     {"First Token Stream Event", "llm.content.completion.chunk", "gen_ai.content.completion.chunk"}
 )
 TIMING: Final = {
-    "router_ms": (f"{OPENROUTER}router_latency_ms",),
-    "provider_request_ms": (f"{OPENROUTER}provider_request_ms",),
-    "provider_headers_ms": (f"{OPENROUTER}provider_headers_ms",),
-    "provider_body_end_ms": (f"{OPENROUTER}provider_body_end_ms",),
+    "router_ms": (f"{OPENROUTER}router_latency_ms", "openrouter.router_latency_ms"),
+    "provider_request_ms": (f"{OPENROUTER}provider_request_ms", "openrouter.provider_request_ms"),
+    "provider_headers_ms": (f"{OPENROUTER}provider_headers_ms", "openrouter.provider_headers_ms"),
+    "provider_body_end_ms": (f"{OPENROUTER}provider_body_end_ms", "openrouter.provider_body_end_ms"),
 }
 PARAMETERS: Final = {
     "temperature": ("gen_ai.request.temperature", "llm.request.temperature", "llm.temperature"),

@@ -168,7 +168,7 @@ def _streamed(found: Attributes, own: names.Own, groups: Facts, first_token_ms: 
         if value is not None:
             return value is True or str(value).lower() == "true"
     # Only a stream has a first chunk; OpenRouter times the first token of every answer.
-    return first_token_ms is not None and f"{aliases.OPENROUTER}first_token_ms" not in found
+    return first_token_ms is not None and first_of(found, aliases.FIRST_TOKEN_MS[:2]) is None
 
 
 # -- what was asked for ------------------------------------------------------------------------------

@@ -57,6 +57,11 @@ def is_derived(router: Router, span: Span) -> bool:
     return span.span_id == span_id(router.id)
 
 
+def is_own_root(router: Router, id_: str) -> bool:
+    """Return whether a span id is that of a root above the router's generation."""
+    return id_ in {span_id(router.id, "trace"), span_id(router.id, "span")}
+
+
 def part_of(span: Span, router: Router) -> Part | None:
     """Return what a span of the tree is, None for the generation and for what is no part of the tree."""
     for suffix, part in _PARTS.items():

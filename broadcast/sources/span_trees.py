@@ -236,19 +236,22 @@ def _complete(facts: Facts, below: Facts) -> None:
 
 def _place(whole: _Whole, facts: Facts) -> Facts:
     """Return where the spans belong and what they are called, in the words of `trace`."""
-    span = whole.node.span
-    top = whole.roots[-1].span if whole.roots else span
+    span, router = whole.node.span, whole.node.router
+    parent = whole.roots[-1].span.parent_span_id if whole.roots else span.parent_span_id
+    if router is not None and wire.is_own_root(router, parent):
+        # A root that came in another export is made anew, where it was.
+        parent = ""
     named: dict[str, Any] = {root.part: root.span.name for root in whole.roots if root.part}
     said = text_of(span.attributes, (names.TRACE_NAME, "langfuse.trace.name"))
-    if not top.parent_span_id and said and said not in wire.DEFAULT_NAMES:
+    if said and said not in wire.DEFAULT_NAMES and (router is not None or not parent):
         named.setdefault("trace_name", said)
     if span.name and span.name not in {genai_facts.default_name(facts), *wire.DEFAULT_NAMES}:
         named["generation_name"] = span.name
-    if top.parent_span_id:
-        named["parent_span_id"] = top.parent_span_id
+    if parent:
+        named["parent_span_id"] = parent
     # A trace that began with the request has an id made from the request's: it says nothing of its own.
     own = Receipt(id=facts["id"], model="-", status="succeeded", created_at_us=0, duration_us=0)
-    if top.parent_span_id or trace_id_of(own) != span.trace_id:
+    if parent or trace_id_of(own) != span.trace_id:
         named["trace_id"] = span.trace_id
     return named
 

@@ -9,7 +9,7 @@ from broadcast import genai, otlp
 from broadcast.destination import envelope
 from broadcast.receipt import Cost, KeyRef, ProviderAttempt, Receipt, Timing, Usage
 from broadcast.sources.span_trees import ORPHAN
-from tests.broadcast.sources.spans import harvest_of, openrouter, pairs
+from tests.broadcast.sources.spans import harvest, harvest_of, openrouter, pairs
 
 GEN = "gen-1790605504-cpHCKdt8gpR7ocyZa2Hv"
 
@@ -183,3 +183,55 @@ def test_our_own_tests_are_neither_stored_nor_refused() -> None:
     ):
         found = harvest_of(envelope("json", (otlp.encode(made),)))
         assert (found.trees, found.refused) == ([], {})
+
+
+DOCUMENTED = {
+    "name": "chat",
+    "startTimeUnixNano": "1705312800000000000",
+    "endTimeUnixNano": "1705312801000000000",
+    "attributes": [
+        {"key": "gen_ai.request.model", "value": {"stringValue": "openai/gpt-4"}},
+        {"key": "gen_ai.usage.prompt_tokens", "value": {"intValue": "100"}},
+        {"key": "gen_ai.usage.completion_tokens", "value": {"intValue": "50"}},
+    ],
+}
+"""The span that the page on OpenRouter's webhook prints."""
+
+
+def test_the_example_of_openrouters_page_is_read() -> None:
+    found = harvest(DOCUMENTED | {"traceId": "ab" * 16, "spanId": "cd" * 8})
+    [tree] = found.trees
+    assert (tree.receipt.model, tree.receipt.api_type) == ("openai/gpt-4", "chat")
+    assert (tree.receipt.usage, tree.receipt.duration_us) == (
+        Usage(input_tokens=100, output_tokens=50),
+        1_000_000,
+    )
+
+
+def test_the_shortened_ids_of_that_page_are_refused_by_name() -> None:
+    found = harvest(DOCUMENTED | {"traceId": "abc123...", "spanId": "def456..."})
+    assert found.refused == {"traceId must be 32 hex digits and not all zero": 1}
+
+
+def test_times_are_read_under_their_short_names_too() -> None:
+    said: dict[str, Any] = {
+        "trace.metadata.openrouter.first_token_ms": "",
+        "openrouter.first_token_ms": 7.0,
+    }
+    receipt = delivered(**said)
+    assert receipt.timing is not None
+    assert receipt.timing.first_token_ms == 7
+
+
+def test_a_caller_may_give_a_parent_and_a_name_of_the_trace() -> None:
+    document = json.loads(openrouter("delivery"))
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span["parentSpanId"] = "0123456789abcdef"
+    span["attributes"].append({"key": "trace.name", "value": {"stringValue": "Answer"}})
+    [tree] = harvest_of(json.dumps(document).encode()).trees
+    root, generation, *_ = genai.whole_spans(tree.receipt, namespace="openrouter").spans
+    assert (root.name, root.parent_span_id, generation.parent_span_id) == (
+        "Answer",
+        "0123456789abcdef",
+        root.span_id,
+    )

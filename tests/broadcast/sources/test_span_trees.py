@@ -192,6 +192,20 @@ def test_parts_without_their_request_are_refused() -> None:
     assert (found.trees, found.refused) == ([], {ORPHAN: len(kept)})
 
 
+@pytest.mark.parametrize(
+    "names", [{"trace_name": "Answer"}, {"trace_name": "Answer", "span_name": "Look up"}]
+)
+def test_a_request_without_its_roots_gets_a_root_of_that_name_anew(names: dict[str, str]) -> None:
+    receipt = factories.receipt(attempts=(), routing=None, trace={"parent_span_id": SPAN, **names})
+    made = genai.whole_spans(receipt, namespace="router")
+    alone = ResourceSpans(resource=made.resource, scope=made.scope, spans=made.spans[-1:])
+    [tree] = harvest_of(envelope("json", (otlp.encode(alone),))).trees
+    assert (tree.receipt.trace or {}) == {"trace_name": "Answer"}
+    again = genai.whole_spans(tree.receipt, namespace="router").spans
+    assert [span.name for span in again] == ["Answer", "chat openai/gpt-4o-mini"]
+    assert [span.parent_span_id for span in again] == ["", again[0].span_id]
+
+
 def _merged(body: bytes, *more: dict[str, Any]) -> bytes:
     document = json.loads(body)
     document["resourceSpans"].append({"scopeSpans": [{"spans": list(more)}]})
