@@ -13,7 +13,7 @@ from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339, rfc3339_or_none
 from web.api.access import managed, management_key, number_of
 from web.api.queries import body_of, check_query, flag, require_neutral
-from web.responses import ApiError, answer, explain_errors
+from web.responses import answer, explain_errors
 
 _PATH: Final = "/api/v1/workspaces"
 _SWITCH: Final = "is_observability_broadcast_enabled"
@@ -32,7 +32,6 @@ _NEUTRAL: Final = {
     "disabled_server_tools": (None, []),
 }
 _GUARDRAILS: Final = uuid.UUID("ab62424c-ef13-5a1a-8c8d-89cf5d95c30e")
-_ELSEWHERE: Final = ("members", "members/add", "members/remove", "budgets", "budgets/<interval>")
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -41,7 +40,6 @@ def blueprint(services: Services) -> Blueprint:
     explain_errors(routes)
     _collection(routes, services)
     _one(routes, services)
-    _not_offered(routes, services)
     return routes
 
 
@@ -103,26 +101,6 @@ def _one(routes: Blueprint, services: Services) -> None:
             )
         accounts.delete_workspace(workspace, key.user_id, now_us=services.clock())
         return answer({"deleted": True})
-
-
-def _not_offered(routes: Blueprint, services: Services) -> None:
-    """Say clearly of the SDK's other routes that they are not offered, to whoever may see the workspace.
-
-    404, because the SDK tries whatever begins with 5 again for an hour.
-    """
-
-    def refuse(ref: str, interval: str | None = None) -> Response:
-        del interval
-        services.accounts.workspace_of(management_key(services), ref)
-        raise ApiError(
-            404,
-            "Members and budgets are not offered in the API. Members are on the workspace's settings page.",
-            reason="not_offered",
-        )
-
-    for path in _ELSEWHERE:
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        routes.add_url_rule(f"{_PATH}/<ref>/{path}", f"refuse {path}", refuse, methods=methods)
 
 
 def _given(*names: str) -> tuple[dict[str, Any], bool | None]:

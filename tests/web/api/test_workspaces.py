@@ -138,17 +138,3 @@ def test_a_foreign_workspace_does_not_exist_here(http: Api, method: str) -> None
 
     for ref in (foreign.uid, foreign.slug, "nowhere"):
         assert refused(call(http, method, f"/{ref}", {})) == (404, "not_found", None)
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "members"),
-        ("POST", "members/add"),
-        ("POST", "members/remove"),
-        ("GET", "budgets"),
-        ("PUT", "budgets/daily"),
-    ],
-)
-def test_what_the_sdk_knows_and_we_do_not_offer_says_so(http: Api, method: str, path: str) -> None:
-    assert refused(call(http, method, f"/team/{path}", {})) == (404, "not_offered", None)
