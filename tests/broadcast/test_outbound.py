@@ -2,13 +2,16 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import requests
 
 from broadcast.errors import SendFailed
 from broadcast.outbound import Outbound, Timeouts
 from tests.broadcast.gateway import provider as told
 from tests.broadcast.gateway.provider import Provider
+from tests.receiver import Receiver
 
 
 @pytest.fixture
@@ -72,6 +75,29 @@ def test_nobody_listening_is_a_failed_connection(outbound: Outbound) -> None:
         outbound.send("POST", "http://127.0.0.1:1/secret", headers={}, body=b"{}")
     assert (failed.value.stage, failed.value.reason) == ("connect", "connection_failed")
     assert "secret" not in str(failed.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(outbound: Outbound) -> None:
+    with Receiver(tls=True) as receiver, pytest.raises(SendFailed) as failed:
+        outbound.send("POST", f"https://127.0.0.1:{receiver.port}/v1", headers={}, body=b"{}")
+    assert (failed.value.stage, failed.value.reason, receiver.requests) == ("tls", "tls", [])
+
+
+def test_a_trusted_certificate_is_answered_and_its_connection_used_again(
+    outbound: Outbound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Receiver(tls=True) as receiver:
+        assert receiver.ca is not None
+        bundle = tmp_path / "ca.pem"
+        receiver.ca.cert_pem.write_to_path(str(bundle))
+        # What requests trusts comes from a file of its own; the environment has no say in it.
+        monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(bundle))
+        url = f"https://127.0.0.1:{receiver.port}/v1"
+        for _ in range(2):
+            reply = outbound.send("POST", url, headers={}, body=b"{}")
+            reply.read(1000)
+            assert reply.status == 200
+        assert (len(receiver.requests), receiver.connections) == (2, 1)
 
 
 def test_silence_is_a_timeout(outbound: Outbound) -> None:
