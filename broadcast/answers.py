@@ -116,7 +116,7 @@ def judge_status(response: Response) -> Outcome:
 
 
 def _judge_success(response: Response, words: str) -> Outcome:
-    if "text/html" in response.headers.get("content-type", "").lower():
+    if is_web_page(response):
         reason = f"{words}, but the answer is a web page: the address is not an OTLP endpoint"
         return Outcome(verdict=Verdict.REFUSED, reason=reason, status_code=response.status)
     try:
@@ -135,6 +135,11 @@ def _judge_success(response: Response, words: str) -> Outcome:
     if message:
         words = f"{words}: {message}"
     return Outcome(verdict=Verdict.DELIVERED, reason=words, status_code=response.status)
+
+
+def is_web_page(response: Response) -> bool:
+    """Whether a page for people came, which says nothing of spans."""
+    return "text/html" in response.headers.get("content-type", "").lower()
 
 
 def partial_success(response: Response) -> tuple[int, str]:

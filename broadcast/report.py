@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import quote, quote_plus
 
-from broadcast.destination import Outcome, Response, Verdict
+from broadcast.answers import Outcome, Response, Verdict, is_web_page
 from broadcast.errors import SendFailed
 
 Stage = Literal["fields", "address", "dns", "connect", "tls", "credential", "data"]
@@ -216,10 +216,12 @@ def _hint(outcome: Outcome, response: Response) -> str:
     if outcome.verdict is Verdict.PARTLY_DELIVERED:
         return "The destination takes the connection but rejected the span. Its own words say why."
     if 200 <= response.status < 300:
-        return "The answer is a web page. Use the address of the OTLP endpoint, not of the site."
+        return _WEB_PAGE if is_web_page(response) else _NOT_TAKEN
     return _HINTS.get(response.status) or _HINT_CLASSES.get(response.status // 100, _HINT_CLASSES[5])
 
 
+_WEB_PAGE: Final = "The answer is a web page. Use the address of the OTLP endpoint, not of the site."
+_NOT_TAKEN: Final = "The destination answered but did not take the span. Its own words say why."
 _HINTS: Final[Mapping[int, str]] = {
     400: "The destination did not understand the span. Check that this address takes OTLP traces.",
     401: "The key was not accepted. Copy it again, whole, from the destination.",

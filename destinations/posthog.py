@@ -2,8 +2,8 @@
 
 Sources: https://posthog.com/docs/api/capture (batches, ids that make a repeat the same event, answers),
 https://posthog.com/docs/llm-analytics/manual-capture (properties), https://posthog.com/docs/api/flags (the
-call that knows a key) and https://openrouter.ai/docs/guides/features/broadcast/posthog (names), read
-2026-11-21.
+call that knows a key) and https://openrouter.ai/docs/guides/features/broadcast/posthog (names),
+read 2026-11-21.
 """
 
 import json

@@ -75,7 +75,7 @@ class S3(Destination):
     auth_mode: Literal["access_keys"] = field(
         "Authentication", default="access_keys", example="access_keys", help="Role: its temporary keys."
     )
-    prefix: str = field("Prefix", default="openrouter-traces", example="openrouter-traces", pattern=r"[ -~]+")
+    prefix: str = field("Prefix", default="openrouter-traces", example="openrouter-traces")
     path_template: str = field(
         "Path template",
         default="{prefix}/{date}",

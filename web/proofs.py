@@ -112,7 +112,7 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
 def _is_web_page(report: Report) -> bool:
     """Whether a success said nothing about spans: then a site answers at this address."""
     good = report.status_code is not None and 200 <= report.status_code < 300
-    return good and report.data_accepted == "no" and not report.evidence.get("rejected_spans")
+    return good and report.data_accepted == "no" and "web page" in report.message
 
 
 def _sentence(title: str, what: str, report: Report) -> str:

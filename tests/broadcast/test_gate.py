@@ -16,6 +16,7 @@ from broadcast.gate import Gate
 from broadcast.report import Report
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
+from destinations import TYPES
 from tests.broadcast.sending import clock
 from tests.receiver import Receiver
 
@@ -335,3 +336,40 @@ def test_send_trace_does_not_ask_about_the_credential(door: Door) -> None:
     spans = genai.sample_generation(clock(), "openrouter")
     assert door.gate.send(made, spans, now_us=clock(), test=False).ok
     assert [seen.method for seen in door.receiver.requests] == ["POST"]
+
+
+# -- types that need more than the answer to a span ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(200, ("yes", "yes", "not_tried")), (401, ("yes", "no", "not_tried"))]
+)
+def test_a_key_is_asked_about_where_ingestion_takes_any(
+    door: Door, status: int, expected: tuple[str, str, str]
+) -> None:
+    door.receiver.answer("/flags/", status=status)
+    door.receiver.answer("/batch/", status=200, body='{"status":"Ok"}')
+    posthog = TYPES["posthog"].parse({"apiKey": "phc_project", "endpoint": door.receiver.url("")})
+    report = door.gate.probe(posthog, now_us=clock())
+    assert facts(report) == expected
+    assert report.ok is (status == 200)
+    assert ("look for the span there" in report.message) is report.ok
+
+
+@pytest.mark.parametrize(
+    ("inserted", "counted", "expected", "seen"),
+    [
+        (b"", b"1\n", ("yes", "yes", "yes"), "yes"),
+        (b"", b"Code: 497. DB::Exception: Not enough privileges.", ("yes", "yes", "yes"), "not_tried"),
+        (b"Code: 60. DB::Exception: No such table.", b"", ("yes", "not_tried", "no"), None),
+    ],
+)
+def test_a_row_is_read_back_where_the_user_may(
+    door: Door, inserted: bytes, counted: bytes, expected: tuple[str, str, str], seen: str | None
+) -> None:
+    door.receiver.answer("/", body=inserted, times=1)
+    door.receiver.answer("/", body=counted)
+    config = {"host": door.receiver.url(""), "database": "d", "username": "u", "password": "p"}
+    report = door.gate.probe(TYPES["clickhouse"].parse(config), now_us=clock())
+    assert facts(report) == expected
+    assert report.evidence.get("data_seen") == seen

@@ -83,3 +83,13 @@ def test_wrong_settings_are_named() -> None:
 )
 def test_a_destinations_words_lose_every_secret_and_stay_short(said: Any, shown: str) -> None:
     assert scrub(said, ("s3cr3t", 'a"b', "pass word")) == shown
+
+
+@pytest.mark.parametrize(
+    ("content_type", "words"), [("text/html", "web page"), ("application/json", "did not take the span")]
+)
+def test_a_success_that_was_none_says_which_kind(content_type: str, words: str) -> None:
+    outcome = Outcome(verdict=Verdict.REFUSED, reason="200 Words", status_code=200)
+    answer = response(200, headers={"content-type": content_type})
+    hint = judged_report(outcome, answer, hints={}, secrets=()).hint
+    assert words in str(hint)

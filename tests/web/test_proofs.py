@@ -148,7 +148,12 @@ def test_every_report_is_three_facts_with_evidence(
         ("honeycomb", report(401, ("yes", "no", "not_tried")), "apiKey", "Honeycomb refused this key (401)."),
         ("otel-collector", report(401, ("yes", "no", "not_tried")), "headers", "refused these headers (401)"),
         ("webhook", report(302, ("yes", "not_tried", "no")), "url", "(302)"),
-        ("webhook", report(200, ("yes", "not_tried", "no")), "url", "A web page answers at this address."),
+        (
+            "webhook",
+            replace(report(200, ("yes", "not_tried", "no")), message="200 OK, but the answer is a web page"),
+            "url",
+            "A web page answers at this address.",
+        ),
         ("webhook", refused_report(HOST), "url", "does not send to this address"),
         ("webhook", failed("dns"), "url", "has no address"),
         ("webhook", failed("connect"), "url", "Nothing answers"),
