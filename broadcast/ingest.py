@@ -203,7 +203,6 @@ def _prepared(
         request_id=receipt.request_id,
         cached_tokens=usage.cache_read_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
-        capabilities=msgspec.json.encode(receipt.capabilities).decode() if receipt.capabilities else None,
         document=document,
     )
     return Prepared(row=row, content=content)

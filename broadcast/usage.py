@@ -1,54 +1,50 @@
 """What was used: the usage of a span of time, and OpenRouter's activity by day, model and provider."""
 
 import uuid
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
+from broadcast import figures
+from broadcast.figures import Window
 from broadcast.store import Store, keys, usage
-from broadcast.store.usage import DAY_US, Day, Used
+from broadcast.store.usage import DAY_US, Day
 from broadcast.store.workspaces import Workspace
+from broadcast.tally import Tally
 from broadcast.times import rfc3339
 
 SPAN_US: Final = 30 * DAY_US
 DAYS: Final = 30
 _NANO: Final = 1_000_000_000
 _ENDPOINTS: Final = uuid.UUID("2ab63384-4df0-5b94-9004-bad31a1c3f5d")
-_Kind = TypeVar("_Kind", bound=Hashable)
 
 
 def of(store: Store, workspace: Workspace, from_us: int, to_us: int) -> dict[str, Any]:
     """Return the usage of the requests that began in `[from_us, to_us)`, whole, by model, by capability."""
     with store.read() as conn:
-        found = usage.used(conn, workspace.id, from_us, to_us)
-    models = _split(found, lambda each: (each.model,))
-    capabilities = _split(found, lambda each: each.capabilities)
+        found = figures.read(conn, workspace.id, Window(from_us=from_us, to_us=to_us))
     return {
         "from": rfc3339(from_us),
         "to": rfc3339(to_us),
-        **_sums(found),
-        "by_model": [{"model_id": name, **_sums(those)} for name, those in models],
-        "by_capability": [{"capability": name, **_sums(those)} for name, those in capabilities],
+        **_sums(found.total()),
+        "by_model": _parts("model_id", found.by("model")),
+        "by_capability": _parts("capability", found.by("capabilities")),
     }
 
 
-def _split(found: Iterable[Used], kinds: Callable[[Used], Iterable[_Kind]]) -> list[tuple[_Kind, list[Used]]]:
-    """Return the parts by kind, the dearest first; what has two kinds is in both."""
-    parts: dict[_Kind, list[Used]] = {}
-    for each in found:
-        for kind in kinds(each):
-            parts.setdefault(kind, []).append(each)
-    return sorted(parts.items(), key=lambda item: (-sum(each.spend_nano_usd for each in item[1]), item[0]))
+def _parts(name: str, found: Mapping[str, Tally]) -> list[dict[str, Any]]:
+    """Return the parts that have a name, the dearest first."""
+    ordered = sorted(found.items(), key=lambda item: (-item[1].spend_nano_usd, item[0]))
+    return [{name: kind, **_sums(sums)} for kind, sums in ordered if kind]
 
 
-def _sums(found: Iterable[Used]) -> dict[str, int]:
+def _sums(found: Tally) -> dict[str, int]:
     """Return the sums, the money rounded half up once."""
-    parts = list(found)
     return {
-        "spend_micro_usd": (sum(each.spend_nano_usd for each in parts) + 500) // 1000,
-        "prompt_tokens": sum(each.input_tokens for each in parts),
-        "completion_tokens": sum(each.output_tokens for each in parts),
-        "request_count": sum(each.requests for each in parts),
-        "unpriced_request_count": sum(each.unpriced for each in parts),
+        "spend_micro_usd": (found.spend_nano_usd + 500) // 1000,
+        "prompt_tokens": found.input_tokens,
+        "completion_tokens": found.output_tokens,
+        "request_count": found.requests,
+        "unpriced_request_count": found.unpriced,
     }
 
 

@@ -38,7 +38,6 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: str | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
-    capabilities: str | None = None
     api_key_hash: str | None = None
     provider_slug: str | None = None
     document: bytes

@@ -236,8 +236,6 @@ receipts = Table(
     Column("request_id", Text),
     Column("cached_tokens", Int64),
     Column("reasoning_tokens", Int64),
-    # As a JSON array, so that one question groups by what a request was capable of.
-    Column("capabilities", Text),
     Column("api_key_hash", Text),
     Column("provider_slug", Text),
     # Last, so that a row's columns are read without walking over its document.

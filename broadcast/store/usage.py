@@ -1,30 +1,15 @@
-"""Sums of what was used, counted from the receipts themselves: exact, however late one came."""
+"""Days of what was used, counted from the receipts themselves: exact, however late one came."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import ColumnElement
 
 from broadcast.store.tables import receipts
 
 DAY_US: Final = 86_400_000_000
-_CAPABILITIES: Final = msgspec.json.Decoder(tuple[str, ...])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Used:
-    """What some requests of one model, capable of the same, come to; unknown costs are only counted."""
-
-    model: str
-    capabilities: tuple[str, ...]
-    requests: int
-    unpriced: int
-    spend_nano_usd: int
-    input_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,31 +26,6 @@ class Day:
     output_tokens: int
     cached_tokens: int
     reasoning_tokens: int
-
-
-def used(conn: Connection, workspace_id: int, from_us: int, to_us: int) -> list[Used]:
-    """Return the sums of the requests that began in `[from_us, to_us)`, by model and capabilities."""
-    by = (receipts.c.model, receipts.c.capabilities)
-    query = (
-        select(
-            *by,
-            func.count().label("requests"),
-            func.count().filter(receipts.c.cost_nano_usd.is_(None)).label("unpriced"),
-            _sum(receipts.c.cost_nano_usd, "spend_nano_usd"),
-            _sum(receipts.c.input_tokens, "input_tokens"),
-            _sum(receipts.c.output_tokens, "output_tokens"),
-        )
-        .where(*_within(workspace_id, from_us, to_us))
-        .group_by(*by)
-    )
-    return [
-        Used(
-            model=row.model,
-            capabilities=_CAPABILITIES.decode(row.capabilities or "[]"),
-            **_whole(row, "requests", "unpriced", "spend_nano_usd", "input_tokens", "output_tokens"),
-        )
-        for row in conn.execute(query)
-    ]
 
 
 def by_day(

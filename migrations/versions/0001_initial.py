@@ -133,7 +133,6 @@ def upgrade() -> None:
     sa.Column('request_id', sa.Text(), nullable=True),
     sa.Column('cached_tokens', Int64, nullable=True),
     sa.Column('reasoning_tokens', Int64, nullable=True),
-    sa.Column('capabilities', sa.Text(), nullable=True),
     sa.Column('api_key_hash', sa.Text(), nullable=True),
     sa.Column('provider_slug', sa.Text(), nullable=True),
     sa.Column('document', sa.LargeBinary(), nullable=False),

@@ -1,4 +1,4 @@
-"""Sums of what was used, the same on both databases."""
+"""Days of what was used, the same on both databases."""
 
 from typing import Any
 
@@ -18,33 +18,6 @@ def filled(conn: Conn, *rows: dict[str, Any]) -> int:
     append(conn, home.id, *(a_receipt(f"gen-{number}", **row) for number, row in enumerate(rows)))
     append(conn, other.id, a_receipt("gen-0", cost_nano_usd=999, input_tokens=999))
     return home.id
-
-
-def test_usage_is_told_apart_by_model_and_capabilities(store: Store) -> None:
-    with store.write() as conn:
-        home_id = filled(
-            conn,
-            {"model": "a", "cost_nano_usd": 2**60, "input_tokens": 2**40, "output_tokens": 1},
-            {"model": "a", "cost_nano_usd": 2**60, "input_tokens": 2**40},
-            {"model": "a", "capabilities": '["tools","vision"]'},
-            {"model": "b", "cost_nano_usd": 0},
-        )
-        found = usage.used(conn, home_id, NOW_US, NOW_US + 1)
-    assert {
-        (each.model, each.capabilities): (each.requests, each.unpriced, each.spend_nano_usd) for each in found
-    } == {
-        ("a", ()): (2, 0, 2**61),
-        ("a", ("tools", "vision")): (1, 1, 0),
-        ("b", ()): (1, 0, 0),
-    }
-    assert {(each.input_tokens, each.output_tokens) for each in found} == {(2**41, 1), (0, 0)}
-
-
-def test_a_span_begins_with_its_first_instant_and_ends_before_its_last(store: Store) -> None:
-    with store.write() as conn:
-        home_id = filled(conn, *({"at_us": NOW_US + offset} for offset in (-1, 0, 9, 10)))
-        found = usage.used(conn, home_id, NOW_US, NOW_US + 10)
-    assert [each.requests for each in found] == [2]
 
 
 def test_a_day_is_one_of_utc_and_own_keys_are_counted_apart(store: Store) -> None:
