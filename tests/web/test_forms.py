@@ -150,7 +150,7 @@ def test_percent_is_a_rate_to_the_body() -> None:
         ("name", "", "Enter a name."),
         ("name", "x" * 101, "1 to 100 characters"),
         ("config-baseUrl", "", "Enter the Base URL."),
-        ("config-baseUrl", "otlp.example.com", "Enter a full address, such as https://otlp.example.com."),
+        ("config-baseUrl", "the gateway", "Enter a full address, such as https://otlp.example.com."),
         ("config-baseUrl", "https://me:pass@example.com", "Leave user name and password out"),
         ("config-instanceId", "12a", "an example: 123456"),
         ("config-apiKey", "", "Enter the API key."),
