@@ -31,6 +31,14 @@ def find(store: Store, workspace: Workspace, receipt_id: str) -> tuple[ReceiptRo
     return row, receipt_parser.from_document(row.document)
 
 
+def upstream_id(store: Store, workspace_id: int, receipt_id: str) -> str | None:
+    """Return what the provider called the answer that a receipt of the workspace is about."""
+    with store.read() as conn:
+        row = receipts.by_id(conn, workspace_id, receipt_id)
+    attempts = receipt_parser.from_document(row.document).attempts if row else ()
+    return attempts[-1].id if attempts else None
+
+
 def view(receipt: Receipt, workspace: Workspace) -> dict[str, Any]:
     """Return OpenRouter's generation record: every field it has, neutral where a receipt does not say."""
     usage, cost, app, last = receipt.usage, receipt.cost, receipt.app, receipt.attempts[-1:]

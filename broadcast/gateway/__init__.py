@@ -15,6 +15,7 @@ from broadcast.gateway.record import Record
 from broadcast.gateway.refusal import Refusal
 from broadcast.gateway.request import Request, parse
 from broadcast.gateway.route import Streaming, Whole, answer
+from broadcast.gateway.shape import UpstreamId
 from broadcast.gateway.shapes import SHAPES
 from broadcast.gateway.slots import Slots
 from broadcast.gateway.splice import with_id
@@ -84,12 +85,23 @@ class Gateway:
         )
 
     def serve(
-        self, api: Api, body: bytes, *, workspace_id: int, key: Key, headers: Mapping[str, str], now_us: int
+        self,
+        api: Api,
+        body: bytes,
+        *,
+        workspace_id: int,
+        key: Key,
+        headers: Mapping[str, str],
+        now_us: int,
+        upstream_id: UpstreamId = lambda _: None,
     ) -> Answer:
-        """Serve one request; whatever becomes of it, there is an answer and a receipt."""
+        """Serve one request; whatever becomes of it, there is an answer and a receipt.
+
+        `upstream_id` tells what a provider called an answer of this workspace that has our id.
+        """
         record = self._record(parse(SHAPES[api], body, headers), key, now_us)
         try:
-            return self._serve(record, workspace_id)
+            return self._serve(record, workspace_id, upstream_id)
         except Exception as error:  # noqa: BLE001 - a request must not be lost to a fault of ours
             _log.exception("action=request_failed receipt=%s error=%s", record.id, type(error).__name__)
             return _refused(
@@ -122,11 +134,12 @@ class Gateway:
             clock=self._clock,
         )
 
-    def _serve(self, record: Record, workspace_id: int) -> Answer:
+    def _serve(self, record: Record, workspace_id: int, upstream_id: UpstreamId) -> Answer:
         found = self._model(record.request)
         if isinstance(found, Refusal):
             return _refused(record, found)
         try:
+            record.request = record.request.following(upstream_id)
             give_back = self._slots.take(workspace_id)
         except Unavailable as error:
             wait = str(error.retry_after_s)

@@ -13,7 +13,7 @@ import msgspec
 from broadcast.errors import ReceiptError
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import fields_of, plain
-from broadcast.gateway.shape import Fields, Shape
+from broadcast.gateway.shape import Fields, Shape, UpstreamId
 from broadcast.gateway.wishes import capabilities_of, parameters_of
 from broadcast.json_text import MAX_DEPTH, holds_wide_integer
 from broadcast.receipt import App
@@ -87,6 +87,10 @@ class Request:
     def capabilities(self, asked: Any) -> tuple[str, ...]:
         """Return what the request needed of a model beyond text; `asked` is read once for all."""
         return capabilities_of(self.fields, asked)
+
+    def following(self, upstream_id: UpstreamId) -> "Request":
+        """Return the request with what a provider knows of earlier answers, instead of our names for them."""
+        return replace(self, fields=self.shape.following(self.fields, upstream_id))
 
     def without_content(self) -> "Request":
         """Return what may be kept of a request that was denied: nothing of it was to be read."""

@@ -5,11 +5,12 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from broadcast.gateway.apis import Api
-from broadcast.gateway.plain import is_filled, plain
+from broadcast.gateway.plain import Raw, is_filled, plain
 from broadcast.gateway.reading import Reading, items, members, place, text
-from broadcast.gateway.shape import Fields, Shape
+from broadcast.gateway.shape import Fields, Shape, UpstreamId
 from broadcast.gateway.splice import with_id
 
+_PREVIOUS: Final = "previous_response_id"
 _REASONS: Final = {
     "max_output_tokens": "length",
     "max_tokens": "length",
@@ -58,6 +59,12 @@ class Responses(Shape):
     def reading(self) -> Reading:
         """Return a reader of one answer."""
         return ResponsesReading()
+
+    def following(self, fields: Fields, upstream_id: UpstreamId) -> Fields:
+        """Return the fields with the provider's id of the response that is to be continued."""
+        previous = text(plain(fields.get(_PREVIOUS)))
+        known = upstream_id(previous) if previous else None
+        return {**fields, _PREVIOUS: Raw(msgspec.json.encode(known))} if known else fields
 
     def own(self, data: bytes, document: dict[str, Any], generation_id: str) -> bytes:
         """Return one event with our id where it holds the response; items keep theirs."""

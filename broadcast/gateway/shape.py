@@ -1,7 +1,7 @@
 """What tells one API from another: where things stand in its requests, answers, chunks and errors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from broadcast.gateway.apis import Api
@@ -10,6 +10,8 @@ from broadcast.gateway.reading import Reading
 from broadcast.gateway.splice import with_id
 
 Fields = Mapping[str, Raw]
+UpstreamId = Callable[[str], str | None]
+"""Tells what a provider called an answer that has our id."""
 
 
 class Shape(ABC):
@@ -43,6 +45,10 @@ class Shape(ABC):
     def onward(self, fields: Fields) -> dict[str, Raw]:
         """Return what may be sent on to a provider: everything that is not ours."""
         return {name: value for name, value in fields.items() if name not in _OURS}
+
+    def following(self, fields: Fields, _upstream_id: UpstreamId) -> Fields:
+        """Return the fields with the provider's own ids where the client gives ours back."""
+        return fields
 
     def asks_usage(self, _fields: Fields) -> bool:
         """Whether a stream tells its usage to the client without our asking."""

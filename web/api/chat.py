@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from broadcast import generation
 from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import PATHS, SHAPES, Answer, Api, Refusal
 from broadcast.runtime import Services
@@ -88,7 +89,13 @@ def _ask(services: Services, api: Api) -> Response:
     headers, now_us = dict(request.headers), services.clock()
     if refusal is None:
         answer = services.gateway.serve(
-            api, body, workspace_id=key.workspace_id, key=key, headers=headers, now_us=now_us
+            api,
+            body,
+            workspace_id=key.workspace_id,
+            key=key,
+            headers=headers,
+            now_us=now_us,
+            upstream_id=partial(generation.upstream_id, services.store, key.workspace_id),
         )
     else:
         answer = services.gateway.refuse(api, body, refusal, key=key, headers=headers, now_us=now_us)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from broadcast.gateway import Gateway
 from broadcast.messages import input_messages, output_messages
-from tests.broadcast.gateway.conftest import Ask, read, receipt_of
+from tests.broadcast.gateway.conftest import AKey, Ask, now_us, read, receipt_of
 from tests.broadcast.gateway.provider import DONE, Provider
 
 BODY: dict[str, Any] = {"model": "acme/any", "instructions": "Be brief.", "input": "Weather?"}
@@ -120,6 +121,25 @@ def test_what_is_ours_never_reaches_a_provider(provider: Provider, ask: Ask) -> 
     receipt = receipt_of(ask("responses", {**BODY, **ours, "metadata": {"theirs": "kept"}}))
     assert (receipt.user, receipt.session_id, receipt.trace) == ("u-1", "s-1", {"team": "ops"})
     assert provider.bodies == [{**BODY, "model": "up", "metadata": {"theirs": "kept"}}]
+
+
+@pytest.mark.parametrize(
+    ("previous", "sent"), [("gen-1", "resp_earlier"), ("gen-2", "gen-2"), ("resp_x", "resp_x"), (None, None)]
+)
+def test_a_response_is_continued_under_the_providers_own_id(
+    gateway: Gateway, provider: Provider, previous: str | None, sent: str | None
+) -> None:
+    provider.answerer = lambda _, handler: handler.whole(RESPONSE)
+    gateway.serve(
+        "responses",
+        json.dumps({**BODY, "previous_response_id": previous}).encode(),
+        workspace_id=1,
+        key=AKey(),
+        headers={},
+        now_us=now_us(),
+        upstream_id={"gen-1": "resp_earlier"}.get,
+    )
+    assert provider.bodies[0]["previous_response_id"] == sent
 
 
 @pytest.mark.parametrize(

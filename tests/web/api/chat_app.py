@@ -66,7 +66,7 @@ class Ingest:
 
 def make(ingest: Ingest, gateway: Gateway | None = None) -> Flask:
     gateway = gateway or Gateway(load_upstreams(None, {}, with_demo=True), "openrouter", now_us)
-    services = SimpleNamespace(accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us)
+    services = SimpleNamespace(accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us, store=None)
     app = Flask(__name__)
     app.register_blueprint(chat.blueprint(cast("Services", services)))
     return app

@@ -51,7 +51,7 @@ def server() -> Iterator[str]:
 
 
 def _wait_until_up(url: str) -> None:
-    for _ in range(100):
+    for _ in range(600):
         try:
             requests.get(f"{url}/offered", timeout=1)
         except requests.ConnectionError:

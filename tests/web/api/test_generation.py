@@ -9,6 +9,7 @@ import pytest
 from openrouter import OpenRouter, components, errors
 
 from broadcast import guests
+from broadcast.generation import upstream_id
 from tests.receiver import Receiver
 from tests.web.api import sdk
 from tests.web.api.conftest import Api
@@ -204,6 +205,18 @@ def test_the_openai_sdk_speaks_responses(gpt: openai.OpenAI, client: OpenRouter)
     answer = gpt.responses.create(model="demo/echo", input="Hello", extra_body=OURS)
     assert answer.output_text == "You said: Hello"
     assert generation(client, answer.id).session_id == "s-1"
+
+
+def test_a_response_is_found_by_the_name_its_provider_gave_it(
+    gpt: openai.OpenAI, client: OpenRouter, http: Api
+) -> None:
+    answer = gpt.responses.create(model="demo/echo", input="Hello")
+    theirs = generation(client, answer.id).upstream_id
+    assert theirs
+    assert upstream_id(http.services.store, 1, answer.id) == theirs
+    assert upstream_id(http.services.store, 2, answer.id) is None
+    again = gpt.responses.create(model="demo/echo", input="And?", previous_response_id=answer.id)
+    assert again.output_text == "You said: And?"
 
 
 def test_the_openai_sdk_streams_responses(gpt: openai.OpenAI) -> None:
