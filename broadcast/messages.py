@@ -7,13 +7,13 @@ in the singular. Nothing here raises: what is not understood is passed on as its
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from broadcast import genai_names as names
 from broadcast.errors import ReceiptError
 from broadcast.json_text import holds_wide_integer
+from broadcast.multimodal import BINARY_PARTS, described, description, get_text
 from broadcast.receipt import Receipt
 from broadcast.span import Attributes
 
@@ -32,21 +32,6 @@ _REASONS: Final = {
     "incomplete": "length",
 }
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text", "refusal"})
-_BINARY_PARTS: Final = {
-    "image": "image",
-    "image_url": "image",
-    "input_image": "image",
-    "image_generation_call": "image",
-    "input_audio": "audio",
-    "audio": "audio",
-    "audio_url": "audio",
-    "video": "video",
-    "video_url": "video",
-    "input_video": "video",
-    "file": "file",
-    "input_file": "file",
-    "document": "file",
-}
 _ITEM_ROLES: Final = {
     "reasoning": "assistant",
     "function_call": "assistant",
@@ -86,7 +71,7 @@ def add_content(
         incoming = input_messages(receipt.input)
         found[names.INPUT_MESSAGES] = _as_text(incoming)
         if prompt_attributes:
-            found[names.PROMPT] = _as_text({"messages": _described(listed(receipt.input))})
+            found[names.PROMPT] = _as_text({"messages": described(listed(receipt.input))})
     if receipt.output is not None:
         outgoing = output_messages(receipt.output, _fallback_reason(receipt))
         found[names.OUTPUT_MESSAGES] = _as_text(outgoing)
@@ -106,7 +91,7 @@ def output_messages(value: Any, finish_reason: str) -> list[Message]:
     made: list[Message] = []
     for item in _choices(value):
         message = _message(item, "assistant")
-        own_reason = _get_text(item, "finish_reason") or _get_text(item, "stop_reason")
+        own_reason = get_text(item, "finish_reason") or get_text(item, "stop_reason")
         message["finish_reason"] = _REASONS.get(own_reason, own_reason) or finish_reason
         made.append(message)
     return made
@@ -187,10 +172,10 @@ def _choice(choice: Any) -> Any:
 def _message(item: Any, default_role: str) -> Message:
     if not isinstance(item, dict):
         return {"role": default_role, "parts": _parts(item)}
-    role = _get_text(item, "role") or _ITEM_ROLES.get(_get_text(item, "type"), "")
+    role = get_text(item, "role") or _ITEM_ROLES.get(get_text(item, "type"), "")
     role = _ROLES.get(role, role) or default_role
     made: Message = {"role": role, "parts": _message_parts(item, role)}
-    if "role" in item and (name := _get_text(item, "name")):
+    if "role" in item and (name := get_text(item, "name")):
         made["name"] = name
     return made
 
@@ -201,7 +186,7 @@ def _message_parts(item: dict[str, Any], role: str) -> list[Any]:
     if not {"content", "tool_calls", "reasoning", "parts"} & item.keys():
         return [_part(item)]
     parts: list[Any] = []
-    reasoning = _get_text(item, "reasoning") or _get_text(item, "reasoning_content")
+    reasoning = get_text(item, "reasoning") or get_text(item, "reasoning_content")
     if reasoning:
         parts.append({"type": "reasoning", "content": reasoning})
     if isinstance(item.get("parts"), list):
@@ -225,15 +210,15 @@ def _part(part: Any) -> dict[str, Any]:
         return {"type": "text", "content": part}
     if not isinstance(part, dict):
         return {"type": "text", "content": _as_text(part)}
-    return _typed_part(part, _get_text(part, "type"))
+    return _typed_part(part, get_text(part, "type"))
 
 
 def _typed_part(part: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind in _TEXT_PARTS:
         words = part.get("text", part.get("content", part.get("refusal")))
         return {"type": "text", "content": words if isinstance(words, str) else _as_text(words)}
-    if kind in _BINARY_PARTS:
-        return {"type": "text", "content": _description(_BINARY_PARTS[kind], part)}
+    if kind in BINARY_PARTS:
+        return {"type": "text", "content": description(BINARY_PARTS[kind], part)}
     if kind in _REASONING_PARTS:
         return {"type": "reasoning", "content": _reasoning(part)}
     if kind in _CALLS or kind.endswith("_call") or isinstance(part.get("function"), dict):
@@ -246,12 +231,12 @@ def _typed_part(part: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def _reasoning(part: dict[str, Any]) -> str:
     for key in ("thinking", "content", "text"):
-        if words := _get_text(part, key):
+        if words := get_text(part, key):
             return words
     for key in ("content", "summary"):
         pieces = part.get(key)
         if isinstance(pieces, list) and pieces:
-            return "\n".join(_get_text(piece, "text") for piece in pieces)
+            return "\n".join(get_text(piece, "text") for piece in pieces)
     return "[redacted]" if "data" in part else ""
 
 
@@ -259,7 +244,7 @@ def _tool_call(part: dict[str, Any]) -> dict[str, Any]:
     inner = part.get("function")
     function: dict[str, Any] = inner if isinstance(inner, dict) else part
     # The calls of a provider's own tools, such as `web_search_call`, are named by their type.
-    name = _get_text(function, "name") or _get_text(part, "type").removesuffix("_call")
+    name = get_text(function, "name") or get_text(part, "type").removesuffix("_call")
     made: dict[str, Any] = {"type": "tool_call", "name": name}
     if key := part.get("call_id") or part.get("id"):
         made["id"] = str(key)
@@ -281,62 +266,10 @@ def _parsed(arguments: Any) -> Any:
 
 
 def _tool_response(key: Any, content: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "tool_call_response", "response": _described(content)}
+    made: dict[str, Any] = {"type": "tool_call_response", "response": described(content)}
     if key:
         made["id"] = str(key)
     return made
-
-
-# -- binary parts ------------------------------------------------------------------------------------
-
-
-def _described(value: Any) -> Any:
-    """Return the value with every binary part replaced by text, its own shape kept."""
-    if isinstance(value, list | tuple):
-        return [_described(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kind = _get_text(value, "type")
-    if kind in _BINARY_PARTS:
-        return {"type": "text", "text": _description(_BINARY_PARTS[kind], value)}
-    return {key: _described(item) if isinstance(item, dict | list) else item for key, item in value.items()}
-
-
-def _description(modality: str, part: dict[str, Any]) -> str:
-    """Return modality with name, type, size or host; never the data, and never a signed address."""
-    source = _source(part)
-    facts = [fact for fact in (_get_text(source, "filename"), _media_type(source)) if fact]
-    address = _get_text(source, "url") or _get_text(source, "file_data") or _get_text(source, "image_url")
-    data = _get_text(source, "data") or _get_text(source, "result")
-    if address.startswith("data:"):
-        head, _, data = address.partition(",")
-        facts.append(head.removeprefix("data:").partition(";")[0])
-    elif address:
-        facts.append(_host(address))
-    if data:
-        facts.append(f"about {len(data) * 3 // 4} bytes")
-    return f"[{modality}: {', '.join(facts)}]" if facts else f"[{modality}]"
-
-
-def _source(part: dict[str, Any]) -> dict[str, Any]:
-    for key in ("image_url", "input_audio", "audio_url", "video_url", "file", "source", "audio"):
-        inner = part.get(key)
-        if isinstance(inner, dict):
-            return inner
-        if isinstance(inner, str):
-            return {"url": inner}
-    return part
-
-
-def _media_type(source: dict[str, Any]) -> str:
-    return _get_text(source, "media_type") or _get_text(source, "mime_type") or _get_text(source, "format")
-
-
-def _host(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
 
 
 # -- the older attributes ----------------------------------------------------------------------------
@@ -363,11 +296,6 @@ def completion(outgoing: list[Message]) -> dict[str, Any]:
 
 def _argument_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else _as_text(arguments)
-
-
-def _get_text(value: Any, key: str) -> str:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _as_text(value: Any) -> str:

@@ -48,6 +48,7 @@ RINGS: dict[str, int] = {
     "genai_names": 0,
     "generation_groups": 0,
     "messages": 0,
+    "multimodal": 0,
     "trace_metadata": 0,
     "truncation": 0,
     "times": 0,
