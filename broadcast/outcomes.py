@@ -38,7 +38,8 @@ def judged(destination: Destination, response: Response, spans: int) -> Outcome:
     words = outcome.reason
     if not outcome.delivered and response.body:
         words = f"{words}: {response.body[:4096].decode('utf-8', 'replace')}"
-    return replace(outcome, reason=scrub(words, destination.secret_values()))
+    reason = scrub(words, destination.secret_values())
+    return outcome if reason == outcome.reason else replace(outcome, reason=reason)
 
 
 def parts(made: Prepared) -> list[Prepared]:

@@ -57,11 +57,13 @@ def scrub(text: str | bytes, secrets: Iterable[str]) -> str:
     A secret is also found as JSON or a URL would write it; the cut comes last, so that no half is left.
     """
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    # No form is shorter than the secret, so what is longer than all the words is not among them.
+    forms = {form for secret in secrets if 0 < len(secret) <= len(words) for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         words = words.replace(form, _TAKEN_OUT)
-    printable = "".join(char if char.isprintable() else " " for char in words)
-    return " ".join(printable.split())[:_ANSWER_CHARS]
+    if not words.isprintable():
+        words = "".join(char if char.isprintable() else " " for char in words)
+    return " ".join(words.split())[:_ANSWER_CHARS]
 
 
 def _forms(secret: str) -> tuple[str, ...]:

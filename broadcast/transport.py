@@ -326,6 +326,8 @@ def _inflated(body: bytes, encoding: str) -> bytes:
 
 
 def _clean(text: str, limit: int) -> str:
+    if text.isascii() and text.isprintable():
+        return text[:limit]
     shown = text[:limit].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "\ufffd" for char in shown)
 
