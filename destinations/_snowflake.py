@@ -23,7 +23,8 @@ def merge(place: str, *, cache_write: bool) -> str:
     """Return the statement that takes a JSON array of rows as its one binding."""
     columns = _columns.columns(cache_write=cache_write)
     read = ", ".join(f"r.value:{name}::{_TYPES[kind]} AS {name}" for name, kind in columns.items())
-    rows = f"SELECT {read} FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) r"  # noqa: S608 - names of ours
+    given = "(SELECT PARSE_JSON(?) AS v) g, LATERAL FLATTEN(INPUT => g.v) r"
+    rows = f"SELECT {read} FROM {given}"  # noqa: S608 - names of ours
     return (
         f"MERGE INTO {place} t USING ({rows}) s "  # noqa: S608 - checked names
         "ON t.TRACE_ID = s.TRACE_ID AND t.SPAN_ID = s.SPAN_ID AND t.TIMESTAMP = s.TIMESTAMP "

@@ -57,8 +57,8 @@ def test_the_statement_names_every_column_once_and_leaves_out_known_spans() -> N
     assert text.startswith("MERGE INTO SNOWFLAKE_LEARNING_DB.PUBLIC.OPENROUTER_TRACES t USING (SELECT ")
     assert "r.value:TRACE_ID::VARCHAR(64) AS TRACE_ID, " in text
     assert "r.value:TOTAL_COST::NUMBER(18,8) AS TOTAL_COST, " in text
-    assert "FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) r) s ON t.TRACE_ID = s.TRACE_ID AND " in text
-    assert re.findall(r" AS (\w+)", text) == declared
+    assert "FROM (SELECT PARSE_JSON(?) AS v) g, LATERAL FLATTEN(INPUT => g.v) r) s ON t.TRACE_ID = " in text
+    assert re.findall(r" AS ([A-Z_]+)", text) == declared
     assert text.endswith(
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(declared)}) "
         f"VALUES ({', '.join(f's.{name}' for name in declared)})"

@@ -13,6 +13,7 @@ import requests
 
 from tests.chaos.program import Program, eventually, free_port, program
 from tests.world.environments import clean_environment, python_with
+from tests.world.scripts import told
 
 pytestmark = pytest.mark.world
 
@@ -75,19 +76,6 @@ class Cloud:
         """Return every object as its lines."""
         found = told(self.python, READ, self.url, *self.read)
         return {name: [json.loads(line) for line in lines] for name, lines in found.items()}
-
-
-def told(python: Path, script: str, *arguments: str) -> Any:
-    ran = subprocess.run(
-        [str(python), "-c", script, *arguments],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
 
 
 @pytest.fixture(scope="module")
