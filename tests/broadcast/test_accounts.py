@@ -178,6 +178,52 @@ def test_a_revoked_key_ends_at_once_here_and_in_two_seconds_elsewhere(world: Wor
     assert elsewhere.authenticate(plain) is None
 
 
+def test_a_key_that_is_switched_off_opens_nothing_until_it_is_on_again(world: World) -> None:
+    plain = world.made()["api_key"]
+    elsewhere = Accounts(world.store, b"s" * 32, VAULT, world.clock)
+    key = world.accounts.authenticate(plain)
+    assert key is not None
+    assert elsewhere.authenticate(plain) is not None
+
+    def change(*, disabled: bool) -> None:
+        world.accounts.change_key(
+            workspace_id=key.workspace_id,
+            user_id=key.user_id,
+            key_hash=key.hash,
+            changes={"disabled": disabled},
+            now_us=NOW,
+        )
+
+    change(disabled=True)
+    assert world.accounts.authenticate(plain) is None
+    world.clock.now_us += 2_000_000
+    assert elsewhere.authenticate(plain) is None
+    change(disabled=False)
+    assert world.accounts.authenticate(plain) is not None
+
+
+def test_a_change_of_a_key_is_checked_and_written_down(world: World) -> None:
+    key = world.accounts.authenticate(world.made()["api_key"])
+    assert key is not None
+    mine: dict[str, Any] = {"workspace_id": key.workspace_id, "user_id": key.user_id, "now_us": NOW}
+    for wrong in ({"name": " "}, {"name": "x" * 101}, {"expires_at_us": NOW}):
+        with pytest.raises(SettingsError):
+            world.accounts.change_key(key_hash=key.hash, changes=wrong, **mine)
+    with pytest.raises(NotFound):
+        world.accounts.change_key(key_hash="0" * 64, changes={"name": "x"}, **mine)
+
+    changes = {"name": " Build ", "expires_at_us": NOW + 1}
+    changed = world.accounts.change_key(key_hash=key.hash, changes=changes, **mine)
+
+    assert (changed.name, changed.expires_at_us, changed.updated_at_us) == ("Build", NOW + 1, NOW)
+    world.accounts.revoke_key(key_hash=key.hash, **mine)
+    with pytest.raises(NotFound):
+        world.accounts.change_key(key_hash=key.hash, changes={"name": "Back"}, **mine)
+    with world.store.read() as conn:
+        actions = [entry.action for entry in audit.list_for(conn, key.workspace_id, 2)]
+    assert actions == ["key_revoked", "key_changed"]
+
+
 def test_a_key_ends_when_its_time_is_over(world: World) -> None:
     key = world.accounts.authenticate(world.made()["api_key"])
     assert key is not None
