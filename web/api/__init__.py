@@ -12,6 +12,7 @@ requests      GET /requests, /requests/{id}
 usage         GET /usage, /activity
 otlp          POST /otlp/v1/traces
 health        /healthz, /readyz
+openapi       /api/openapi.json; description/ holds what it says
 chat          the gateway
 """
 
@@ -25,6 +26,7 @@ from web.api import (
     health,
     keys,
     notifications,
+    openapi,
     otlp,
     receipts,
     replays,
@@ -37,6 +39,6 @@ from web.api import (
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
     managing = (destinations, replays, keys, workspaces, notifications)
-    for module in (chat, generation, *managing, requests, usage, otlp, health):
+    for module in (chat, generation, *managing, requests, usage, otlp, health, openapi):
         app.register_blueprint(module.blueprint(services))
     receipts.install(app, services)

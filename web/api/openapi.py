@@ -97,7 +97,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": operation.title,
         "tags": [operation.tag],
         "parameters": [*_of_path(operation.path), *map(_parameter, operation.query)],
-        "responses": {str(status): _answer(operation, status) for status in _statuses(operation)},
+        "responses": _answers(operation),
         "security": [] if operation.key == "none" else [{"key": []}],
     }
     needed = _needed(operation)
@@ -137,6 +137,13 @@ def _parameter(query: Query) -> dict[str, Any]:
         "schema": query.schema,
         "description": query.about,
     }
+
+
+def _answers(operation: Operation) -> dict[str, Any]:
+    found = {str(status): _answer(operation, status) for status in _statuses(operation)}
+    if operation.passes_on:
+        found["default"] = {"description": "What the provider answered."}
+    return found
 
 
 def _statuses(operation: Operation) -> list[int]:

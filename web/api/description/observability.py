@@ -27,8 +27,8 @@ _BASE: Final = "/api/v1/observability/destinations"
 _ONE: Final = f"{_BASE}/{{uid}}"
 _WORKSPACE: Final = Query(name="workspace_id", schema=UUID, about="The workspace; the key's own if left out.")
 _NOTHING: Final = whole({}, optional={"workspace_id": UUID})
-_FROM: Final = Query(name="from", schema=INSTANT, about="The first instant.")
-_TO: Final = Query(name="to", schema=INSTANT, about="The first instant that is left out.")
+FROM: Final = Query(name="from", schema=INSTANT, about="The first instant.")
+TO: Final = Query(name="to", schema=INSTANT, about="The first instant that is left out.")
 
 
 def managed(**given: Any) -> Operation:
@@ -81,7 +81,7 @@ _DESTINATIONS: Final = (
         method="patch",
         path=_ONE,
         title="Change a destination",
-        about="A new `config`, or switching on, runs a live test first. A masked secret keeps the stored one.",
+        about="A new `config`, or switching on, needs a passed test. A masked secret keeps the stored one.",
         body=ref("DestinationChange"),
         answers={200: data(ref("Destination"))},
         refusals=(404, 409),
@@ -131,8 +131,8 @@ _HISTORY: Final = (
             LIMIT,
             CURSOR,
             Query(name="verdict", schema={"type": "string", "enum": list(VERDICTS)}, about="Only such."),
-            _FROM,
-            _TO,
+            FROM,
+            TO,
             Query(name="receipt_id", schema=TEXT, about="Only those about this receipt."),
         ),
         answers={200: page(ref("Attempt"))},
@@ -145,6 +145,14 @@ _HISTORY: Final = (
         query=(LIMIT, CURSOR),
         answers={200: page(ref("DeadLetter"))},
         refusals=(404, 422),
+    ),
+    managed(
+        method="get",
+        path=f"{_ONE}/preview",
+        title="Read exactly what would be sent for a receipt",
+        query=(Query(name="receipt_id", schema=TEXT, about="The receipt.", required=True),),
+        answers={200: data(OBJECT)},
+        refusals=(404, 409, 422),
     ),
     managed(
         method="get",

@@ -6,7 +6,8 @@ import msgspec
 
 from broadcast.destination import Verdict
 from broadcast.receipt_parser import Posted
-from broadcast.replay import COUNTERS
+from broadcast.store.replays import COUNTERS
+from web.api.description import accounts
 from web.api.description.words import (
     ANY,
     COUNT,
@@ -33,13 +34,15 @@ _STATES: Final = ("delivering", "catching_up", "throttled", "retrying", "paused"
 _FACT: Final = word("yes", "no", "not_tried")
 _LEVELS: Final = word("metadata", "hashed", "redacted", "full")
 
+# `type` is what Anthropic's SDK looks for, in the answers of /messages alone.
 _ERROR: Final = whole(
     {
         "error": whole(
             {"code": WHOLE, "message": TEXT},
-            optional={"metadata": OBJECT | {"properties": {"reason": TEXT, "field": TEXT}}},
+            optional={"metadata": OBJECT | {"properties": {"reason": TEXT, "field": TEXT}}, "type": TEXT},
         )
-    }
+    },
+    optional={"type": TEXT},
 )
 
 _RULE: Final = OBJECT | {
@@ -237,6 +240,7 @@ _TYPE: Final = whole(
 
 SCHEMAS: Final[dict[str, Schema]] = {
     **_posted(),
+    **accounts.SCHEMAS,
     "Error": _ERROR,
     "FilterRules": _FILTERS,
     "Destination": _DESTINATION,

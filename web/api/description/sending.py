@@ -14,7 +14,6 @@ from web.api.description.words import (
     maybe,
     ref,
     rows,
-    whole,
 )
 
 _OURS: Final[dict[str, Any]] = {
@@ -50,7 +49,8 @@ def _routed(path: str, title: str, needed: dict[str, Any], *, streams: bool = Tr
         },
         answers={200: ANY},
         answer_types=_JSON_OR_EVENTS if streams else ("application/json",),
-        refusals=(402, 404, 408, 429, 500, 502, 504),
+        refusals=(404, 429, 502),
+        passes_on=True,
     )
 
 

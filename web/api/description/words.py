@@ -75,7 +75,10 @@ OFFSET: Final = Query(name="offset", schema=WHOLE | {"minimum": 0}, about="How m
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One route: what it takes and what it answers, by status; `path` as OpenAPI writes it."""
+    """One route: what it takes and what it answers, by status; `path` as OpenAPI writes it.
+
+    One that `passes_on` what another server says may answer with any status.
+    """
 
     method: Literal["get", "post", "patch", "delete"]
     path: str
@@ -89,3 +92,4 @@ class Operation:
     answers: Mapping[int, Schema | None] = field(default_factory=dict)
     answer_types: tuple[str, ...] = ("application/json",)
     refusals: tuple[int, ...] = ()
+    passes_on: bool = False
