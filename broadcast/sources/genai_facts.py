@@ -8,7 +8,7 @@ from broadcast import genai_names as names
 from broadcast.sources import genai_aliases as aliases
 from broadcast.sources import openrouter_wire as wire
 from broadcast.sources.genai_content import content_of, parsed, unflattened
-from broadcast.sources.genai_spans import api_type_of, first_of, text_of
+from broadcast.sources.genai_spans import api_type_of, first_of, model_of, text_of
 from broadcast.sources.loose import first_count, items, members, number, text, told
 from broadcast.sources.openrouter_wire import Router
 from broadcast.sources.otlp_reader import SourceSpan
@@ -43,7 +43,7 @@ def facts_of(source: SourceSpan, router: Router | None) -> Facts:
         (
             ("created_at_us", span.start_ns // 1000),
             ("duration_us", max(0, span.end_ns // 1000 - span.start_ns // 1000)),
-            ("model", text_of(found, aliases.MODEL)),
+            ("model", model_of(found)),
             ("status", status),
             ("error", error),
             ("response_model", text_of(found, aliases.RESPONSE_MODEL)),

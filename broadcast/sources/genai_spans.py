@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from broadcast import genai_names as names
 from broadcast.sources import genai_aliases as aliases
+from broadcast.sources.genai_content import parsed
+from broadcast.sources.loose import first_text, members
 from broadcast.span import CLIENT, Attributes, Span
 
 AGENT: Final = "agents, workflows and chains are not requests to a model"
@@ -70,11 +72,20 @@ def why_not(span: Span) -> str | None:
         if kind in _NO_REQUESTS:
             return _NO_REQUESTS[kind]
     says_so = kinds[0] in {"llm", "embedding"} or bool(kinds[1]) or "llm.request.type" in found
-    if text_of(found, aliases.MODEL) is not None:
+    if model_of(found) is not None:
         return None
     if says_so:
         return NO_MODEL
     return HTTP if is_http(span) else FOREIGN
+
+
+def model_of(attributes: Attributes) -> str | None:
+    """Return the model; OpenInference names that of a failed request only among what was asked for."""
+    named = text_of(attributes, aliases.MODEL)
+    if named is not None or "openinference.span.kind" not in attributes:
+        return named
+    asked = (members(parsed(attributes.get(name))) for name in ("llm.invocation_parameters", "input.value"))
+    return first_text(*(one.get("model") for one in asked))
 
 
 def api_type_of(span: Span) -> str:

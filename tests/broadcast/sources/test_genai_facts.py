@@ -148,6 +148,12 @@ def test_the_api_is_known(attributes: dict[str, Any], api_type: str) -> None:
     assert read({"gen_ai.request.model": "m", **attributes}).api_type == api_type
 
 
+@pytest.mark.parametrize("name", ["llm.invocation_parameters", "input.value"])
+def test_a_failed_request_of_open_inference_names_its_model_among_what_was_asked(name: str) -> None:
+    asked = json.dumps({"model": "gpt-4o", "messages": []})
+    assert read({"openinference.span.kind": "LLM", name: asked}).model == "gpt-4o"
+
+
 # -- tokens and money --------------------------------------------------------------------------------
 
 
