@@ -75,7 +75,13 @@ models:
 def build(provider: Provider, second: Provider, tmp_path: Path) -> Callable[..., Gateway]:
     """Return what makes a gateway over the two providers, with settings of the first and of the model."""
 
-    def made(*, first: str = "{}", model: str = "", slots: Slots | None = None) -> Gateway:
+    def made(
+        *,
+        first: str = "{}",
+        model: str = "",
+        slots: Slots | None = None,
+        clock: Callable[[], int] = now_us,
+    ) -> Gateway:
         path = tmp_path / "upstreams.yaml"
         path.write_text(f"""
 providers:
@@ -92,7 +98,7 @@ models:
   acme/claude: {{providers: [{{provider: claude}}]}}
   acme/every: {{providers: [{{provider: every}}]}}
 """)
-        return Gateway(load_upstreams(path, {}, with_demo=False), "openrouter", now_us, slots)
+        return Gateway(load_upstreams(path, {}, with_demo=False), "openrouter", clock, slots)
 
     return made
 

@@ -15,6 +15,8 @@ from tests.broadcast.gateway.conftest import now_us, read, receipt_of
 from tests.broadcast.gateway.provider import STREAM, Answerer, Handler, Provider, completion, delta
 from tests.broadcast.gateway.two_providers import Build, send
 
+STANDING_STILL = "{headers_timeout_s: 30, read_timeout_s: 0.3}"
+
 
 @contextmanager
 def deaf() -> Iterator[str]:
@@ -89,10 +91,10 @@ def goes_on() -> Iterator[threading.Event]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("timeout", "message"),
+    ("timeouts", "message"),
     [
-        ("read_timeout_s", "The answer stood still for 0.2 s."),
-        ("total_timeout_s", "The answer was not complete within 0.2 s."),
+        (STANDING_STILL, "The answer stood still for 0.3 s."),
+        ("{total_timeout_s: 1}", "The answer was not complete within 1 s."),
     ],
 )
 def test_an_answer_that_stands_still_before_the_client_has_any_of_it_is_left(
@@ -102,14 +104,14 @@ def test_an_answer_that_stands_still_before_the_client_has_any_of_it_is_left(
     second: Provider,
     goes_on: threading.Event,
     stream: bool,
-    timeout: str,
+    timeouts: str,
     message: str,
 ) -> None:
     kind = "text/event-stream" if stream else "application/json"
     headers = {"Content-Type": kind, "Content-Length": "1000"}
     provider.answerer = begins(headers, [] if stream else [b'{"id":'], goes_on)
     second.answerer = lambda _, handler: handler.stream(STREAM) if stream else handler.whole(completion())
-    answer = send(build(first=f"{{{timeout}: 0.2}}"), stream=stream)
+    answer = send(build(first=timeouts), stream=stream)
     read(answer)
     receipt = receipt_of(answer)
     assert (receipt.status, receipt.provider) == ("succeeded", "second")
@@ -122,10 +124,10 @@ def test_a_stream_that_stands_still_ends_with_an_error(
 ) -> None:
     headers = {"Content-Type": "text/event-stream"}
     provider.answerer = begins(headers, STREAM[:2], goes_on)
-    answer = send(build(first="{read_timeout_s: 0.2}"), stream=True)
+    answer = send(build(first=STANDING_STILL), stream=True)
     last = json.loads(read(answer).rstrip().rpartition(b"data: ")[2])
     receipt = receipt_of(answer)
-    assert last["error"]["message"] == "The answer stood still for 0.2 s."
+    assert last["error"]["message"] == "The answer stood still for 0.3 s."
     assert (receipt.status, receipt.error and receipt.error.type) == ("error", "timeout")
     assert [attempt.error_type for attempt in receipt.attempts] == ["timeout"]
     assert receipt.output == [{"role": "assistant", "content": "Hel"}]
@@ -133,6 +135,6 @@ def test_a_stream_that_stands_still_ends_with_an_error(
 
 def test_a_stream_that_never_ends_is_ended(build: Build, provider: Provider) -> None:
     provider.answerer = lambda _, handler: handler.stream([delta(content="x")] * 500, pause_s=0.01)
-    answer = send(build(first="{total_timeout_s: 0.3}"), stream=True)
-    assert b"The answer was not complete within 0.3 s." in read(answer)
+    answer = send(build(first="{total_timeout_s: 1}"), stream=True)
+    assert b"The answer was not complete within 1 s." in read(answer)
     assert receipt_of(answer).status == "error"

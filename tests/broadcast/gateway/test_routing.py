@@ -1,7 +1,7 @@
 """Which provider comes first, and what it is asked."""
 
 import json
-import time
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +10,16 @@ from broadcast.gateway.apis import APIS, Api
 from tests.broadcast.gateway.conftest import read, receipt_of
 from tests.broadcast.gateway.provider import STREAM, Answerer, Handler, Provider, completion
 from tests.broadcast.gateway.two_providers import Build, refuses, send, served_by
+
+
+@dataclass
+class Clock:
+    """A clock that only providers move on."""
+
+    now_us: int = 1_800_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_us
 
 
 @pytest.mark.parametrize(
@@ -45,9 +55,11 @@ def test_the_profile_orders_the_providers_and_is_told(
 def test_once_both_are_measured_the_first_to_begin_comes_first(
     build: Build, provider: Provider, second: Provider, stream: bool
 ) -> None:
-    def answers_after(pause_s: float) -> Answerer:
+    clock = Clock()
+
+    def answers_after(took_us: int) -> Answerer:
         def answer(_: Provider, handler: Handler) -> None:
-            time.sleep(pause_s)
+            clock.now_us += took_us
             if stream:
                 handler.stream(STREAM)
             else:
@@ -55,8 +67,8 @@ def test_once_both_are_measured_the_first_to_begin_comes_first(
 
         return answer
 
-    provider.answerer, second.answerer = answers_after(0.3), answers_after(0)
-    gateway = build(model="profile: latency")
+    provider.answerer, second.answerer = answers_after(300_000), answers_after(100_000)
+    gateway = build(model="profile: latency", clock=clock)
     tried = []
     for _ in range(4):
         answer = send(gateway, stream=stream)
