@@ -34,7 +34,9 @@ class GenerationContents:
 
     def _opened(self, workspace: Workspace, row: ReceiptRow) -> bytes:
         if not row.has_content:
-            raise NotFound("This request was kept without content.")
+            raise NotFound(
+                "This request was kept without content: content is kept only where a destination sends it."
+            )
         with self._store.read() as conn:
             sealed = receipts.contents(conn, workspace.id, [row.seq]).get(row.seq)
         if sealed is None:
