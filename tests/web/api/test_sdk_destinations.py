@@ -127,22 +127,26 @@ def test_a_destination_is_created_or_the_report_says_why_not(world: World, slug:
 
 
 def created(world: World, slug: str) -> Any:
-    answer = world.api.create(
-        type_=slug,
-        name="Mine",
-        config=world.config(slug),
-        enabled=False,
-        sampling_rate=0.25,
-        privacy_mode=True,
-        broadcast_generation_cost=True,
-        broadcast_generation_cost_allocation=True,
-        broadcast_generation_identity=True,
-        broadcast_generation_request_context=True,
-        regions=["global", "eu"],
-        api_key_hashes=["0" * 64],
-        filter_rules=components.ObservabilityFilterRulesConfigNullable.model_validate(RULES),
-    )
-    return answer.data
+    """Create a destination with every field that the SDK has."""
+    fields = {
+        "type_": slug,
+        "name": "Mine",
+        "config": world.config(slug),
+        "enabled": False,
+        "sampling_rate": 0.25,
+        "privacy_mode": True,
+        "broadcast_generation_cost": True,
+        "broadcast_generation_cost_allocation": True,
+        "broadcast_generation_identity": True,
+        "broadcast_generation_request_context": True,
+        "regions": ["global", "eu"],
+        "api_key_hashes": ["0" * 64],
+        "filter_rules": components.ObservabilityFilterRulesConfigNullable.model_validate(RULES),
+        "workspace_id": world.http.workspace_uid,
+    }
+    known = components.CreateObservabilityDestinationRequest.model_fields
+    assert {name.rstrip("_") for name in fields} == {name.rstrip("_") for name in known}
+    return world.api.create(**fields).data
 
 
 def refused(world: World, slug: str) -> dict[str, Any]:
@@ -185,6 +189,18 @@ def test_a_destination_is_listed_read_changed_and_deleted(world: World, slug: st
     with pytest.raises(errors.NotFoundResponseError) as caught:
         world.api.get(id=uid)
     assert caught.value.data.error.code == 404
+
+
+def test_a_type_that_the_sdk_does_not_know_hides_no_other(world: World) -> None:
+    own = sorted(TYPES.keys() - KNOWN.keys())
+    for slug in (*own, "webhook"):
+        world.saved(slug)
+
+    found = world.api.list().result
+
+    assert found.total_count == len(own) + 1
+    assert [each.raw["type"] for each in found.data if getattr(each, "is_unknown", False)] == own
+    assert [type(each) for each in found.data][-1] is KNOWN["webhook"]
 
 
 @each_type
