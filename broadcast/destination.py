@@ -267,7 +267,11 @@ class Destination:
 
     @functools.cached_property
     def _secret_values(self) -> tuple[str, ...]:
-        own = [value for value in (*self.auth().values(), *self.extra_headers().values()) if value]
+        blank = {spec.name: Secret("") for spec in self.specs() if spec.kind == "secret"}
+        # A header that is the same without the secrets (a user's name, a kind of token) holds none.
+        same = dataclasses.replace(self, **blank).auth()  # type: ignore[type-var]
+        made = [value for name, value in self.auth().items() if same.get(name) != value]
+        own = [value for value in (*made, *self.extra_headers().values()) if value]
         tails = [value.split(" ", 1)[1] for value in own if " " in value]
         bare = [
             value.reveal()

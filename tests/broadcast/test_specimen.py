@@ -42,3 +42,14 @@ def test_a_token_that_was_signed_for_this_request_is_not_shown_either() -> None:
     shown = specimen._request(request, destination.secret_values())
     assert token not in json.dumps(shown)
     assert shown["headers"]["authorization"] == "Bearer [secret]"
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    config = {"host": "https://a.example", "database": "d", "username": "default", "password": SECRET}
+    destination = TYPES["clickhouse"].parse(config)
+    request = destination.request(own_api.batch(destination))
+    assert specimen._request(request, destination.secret_values())["headers"] == {
+        "content-type": "application/x-ndjson",
+        "x-clickhouse-user": "default",
+        "x-clickhouse-key": "[secret]",
+    }
