@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from broadcast import genai
 from broadcast.destination import Batch, Destination, Outcome, Request, Response
 from broadcast.egress import Policy
@@ -66,16 +68,26 @@ def send(
     headers: Mapping[str, str] | None = None,
 ) -> Exchange:
     """Send one receipt's spans, privacy and all vocabulary included, and let the vendor answer so."""
-    options = genai.SpanOptions(
+    spans = genai.spans(RECEIPT, namespace="openrouter", options=options_of(destination, RECEIPT))
+    request = destination.request(Batch(id="b", at_us=AT_US, pieces=(destination.encode(spans),)))
+    return exchange(destination, request, status=status, body=body, headers=headers)
+
+
+def options_of(destination: Destination, receipt: Receipt) -> genai.SpanOptions:
+    """Return what a destination wants of a receipt at full content, as delivery asks for it."""
+    return genai.SpanOptions(
         total_cost_attributes=destination.total_cost_attributes,
         prompt_attributes=destination.prompt_attributes,
         own_content=destination.content_attributes,
-        extra=destination.extra_attributes(RECEIPT),
+        extra=destination.extra_attributes(receipt),
         max_attribute_bytes=destination.max_attribute_bytes,
     )
-    spans = genai.spans(RECEIPT, namespace="openrouter", options=options)
-    request = destination.request(Batch(id="b", at_us=AT_US, pieces=(destination.encode(spans),)))
-    return exchange(destination, request, status=status, body=body, headers=headers)
+
+
+def receipt_of(trace_id: str) -> Receipt:
+    """Return the receipt as one of its own in another trace."""
+    trace = {**(RECEIPT.trace or {}), "trace_id": trace_id}
+    return msgspec.structs.replace(RECEIPT, id=f"gen-{trace_id[:8]}", trace=trace)
 
 
 def check(
