@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,23 @@ def ask(url: str, **parameters: Any) -> Any:
     answer = requests.get(url, params=parameters, timeout=60)
     answer.raise_for_status()
     return answer.json()
+
+
+def until(read: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """Return what is read once it holds: a server may answer before it has stored."""
+    end = time.monotonic() + PATIENCE_S
+    while not holds(found := _tried(read)):
+        assert time.monotonic() < end, found
+        time.sleep(0.2)
+    return found
+
+
+def _tried(read: Callable[[], Any]) -> Any:
+    """Return what is read, or nothing where that is not there yet."""
+    try:
+        return read()
+    except requests.HTTPError:
+        return ()
 
 
 def sent(destination: Destination, *, trace_id: str) -> Outcome:
