@@ -21,11 +21,11 @@ AT_MOST: Final = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Requests that began in `[from_us, to_us)`; `step_us` is how finely they are told apart by time."""
+    """Requests that began in `[from_us, to_us)`; `step_us` is how finely time tells them apart."""
 
     from_us: int
     to_us: int
-    step_us: int = HOUR_US
+    step_us: int | None = None
 
     @property
     def before(self) -> "Window":
@@ -54,9 +54,15 @@ class Figures:
 
     def add(self, at_us: int, group: Group, sums: Tally) -> None:
         """Count what a group came to in the period that begins at an instant."""
-        step = at_us - (at_us - self.window.from_us) % self.window.step_us
         self.by_group[group].add(sums)
-        self.by_step[step, Kind(group.model, group.status)].add(sums)
+        if self.window.step_us is not None:
+            step = at_us - (at_us - self.window.from_us) % self.window.step_us
+            self.by_step[step, Kind(group.model, group.status)].add(sums)
+
+    @property
+    def step_us(self) -> int:
+        """The length of a step; the whole window where time tells nothing apart."""
+        return self.window.step_us or self.window.to_us - self.window.from_us
 
     def total(self) -> Tally:
         """Return the sums of everything."""
@@ -73,7 +79,7 @@ class Figures:
 
     def steps(self) -> list[int]:
         """Return the beginning of every step, of those without a request too."""
-        return list(range(self.window.from_us, self.window.to_us, self.window.step_us))
+        return list(range(self.window.from_us, self.window.to_us, self.step_us))
 
     def over_time(self, name: Callable[[Kind], str]) -> dict[str, dict[int, Tally]]:
         """Return the sums by step, under a name for each kind of request."""
@@ -128,7 +134,7 @@ def by_facet(conn: Conn, workspace_id: int, window: Window, name: str) -> dict[s
     def add(value: str, sums: FacetSums) -> None:
         found[value] = sums if value not in found else found[value].plus(sums)
 
-    for stretch in _whole(window):
+    for stretch in _whole(replace(window, step_us=None)):
         for value, sums in rollups.read_facets(conn, workspace_id, name, stretch).items():
             add(value, sums)
     for facts in _single(conn, workspace_id, window):
@@ -169,14 +175,16 @@ def _fresh_sessions(conn: Conn, workspace_id: int) -> dict[str, SessionSums]:
 
 
 def _whole(window: Window) -> Iterator[Stretch]:
-    """Yield the whole periods inside a window: days where steps are days or longer, else hours."""
+    """Yield the whole periods inside a window: days where no step is shorter than one, hours around them."""
     first, last = _inside(window, HOUR_US)
-    if window.step_us % DAY_US == 0 and window.from_us % DAY_US == 0:
-        first_day, last_day = _inside(window, DAY_US)
-        if first_day < last_day:
-            yield Stretch(24, first_day, last_day)
-            first = last_day
-    if first < last:
+    first_day, last_day = _inside(window, DAY_US)
+    steps_are_days = window.step_us is None or (window.step_us % DAY_US == 0 and window.from_us == first_day)
+    if steps_are_days and first_day < last_day:
+        yield Stretch(24, first_day, last_day)
+        yield from (
+            Stretch(1, *hours) for hours in ((first, first_day), (last_day, last)) if hours[0] < hours[1]
+        )
+    elif first < last:
         yield Stretch(1, first, last)
 
 

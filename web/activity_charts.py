@@ -197,19 +197,19 @@ def _sum(sums: Mapping[int, Tally], read: Reading) -> float:
 
 
 def _steps(found: Overview, asked: Asked, now_us: int, zone: tzinfo) -> list[Step]:
-    window = found.figures.window
+    step_us = found.figures.step_us
     steps = []
     for at_us in found.figures.steps():
-        end_us = at_us + window.step_us
+        end_us = at_us + step_us
         begin, end = (formats.moment(at).astimezone(zone) for at in (at_us, end_us))
-        days = window.step_us >= DAY_US
+        days = step_us >= DAY_US
         utc = formats.moment(at_us)
         steps.append(
             Step(
                 words=f"{utc.day} {utc:%b}"
                 if days
                 else f"{begin.day} {begin:%b} {begin:%H:%M} to {end:%H:%M}",
-                mark=f"{utc.day} {utc:%b}" if days or window.step_us > DAY_US // 24 else f"{begin:%H:%M}",
+                mark=f"{utc.day} {utc:%b}" if days or step_us > DAY_US // 24 else f"{begin:%H:%M}",
                 href=asked.at(**{"from": formats.iso(at_us), "to": formats.iso(end_us)}),
                 unfinished=at_us <= now_us < end_us,
             )
@@ -219,7 +219,7 @@ def _steps(found: Overview, asked: Asked, now_us: int, zone: tzinfo) -> list[Ste
 
 def _every(found: Overview) -> str:
     """Return what one step is."""
-    hours = found.figures.window.step_us // (DAY_US // 24)
+    hours = found.figures.step_us // (DAY_US // 24)
     if hours < 24:
         return "hour" if hours == 1 else f"{hours} hours"
     return "day of UTC" if hours == 24 else f"{hours // 24} days of UTC"

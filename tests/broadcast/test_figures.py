@@ -87,6 +87,10 @@ def shown(sums: Tally) -> dict[str, Any]:
 WINDOWS = {
     "whole hours": Window(from_us=DAY_ONE_US + 5 * HOUR_US, to_us=DAY_ONE_US + 29 * HOUR_US),
     "whole days": Window(from_us=DAY_ONE_US, to_us=DAY_ONE_US + 2 * DAY_US, step_us=DAY_US),
+    "hours of days": Window(
+        from_us=DAY_ONE_US + 5 * HOUR_US, to_us=DAY_ONE_US + 60 * HOUR_US, step_us=HOUR_US
+    ),
+    "days and hours": Window(from_us=DAY_ONE_US + 5 * HOUR_US, to_us=DAY_ONE_US + 60 * HOUR_US),
     "ragged ends": Window(from_us=DAY_ONE_US + 123_456_789, to_us=DAY_ONE_US + DAY_US + 7_777_777_777),
     "ragged days": Window(from_us=DAY_ONE_US, to_us=DAY_ONE_US + 40 * HOUR_US + 1, step_us=DAY_US),
     "within an hour": Window(from_us=DAY_ONE_US + HOUR_US + 1, to_us=DAY_ONE_US + HOUR_US + 999_999_999),
