@@ -41,6 +41,7 @@ Int64 = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type reads INTEGER, which holds 64 bits there."""
 
 Json = JSON(none_as_null=True)
+_FATES: Final = ("delivered", "sampled_out", "filtered", "rejected", "expired")
 
 workspaces = Table(
     "workspaces",
@@ -181,12 +182,7 @@ cursors = Table(
     Column("since_at_us", Int64, nullable=False),
     Column("ended_seq", Int64),
     Column("ended_at_us", Int64),
-    Column("cursor_seq", Int64, nullable=False),
-    Column("delivered", Int64, nullable=False),
-    Column("sampled_out", Int64, nullable=False),
-    Column("filtered", Int64, nullable=False),
-    Column("rejected", Int64, nullable=False),
-    Column("expired", Int64, nullable=False),
+    *(Column(name, Int64, nullable=False) for name in ("cursor_seq", *_FATES)),
     Column("due_at_us", Int64, nullable=False, index=True),
     Column("failures", Int64, nullable=False),
     # Doubtful answers in a row (408, 500, 501, 505 and above): after three the batch is halved.
@@ -271,9 +267,7 @@ attempts = Table(
     Column("at_us", Int64, nullable=False, index=True),
     Column("from_seq", Int64, nullable=False),
     Column("to_seq", Int64, nullable=False),
-    Column("delivered", Int64, nullable=False),
-    Column("rejected", Int64, nullable=False),
-    Column("skipped", Int64, nullable=False),
+    *(Column(name, Int64, nullable=False) for name in ("delivered", "rejected", "skipped")),
     Column("verdict", Text, nullable=False),
     Column("status_code", Integer),
     Column("reason", Text, nullable=False),
@@ -326,14 +320,7 @@ replays = Table(
     Column("seqs", LargeBinary),
     Column("include_delivered", Boolean, nullable=False),
     Column("state", Text, nullable=False),
-    Column("position", Int64, nullable=False),
-    Column("total", Int64, nullable=False),
-    Column("delivered", Int64, nullable=False),
-    Column("sampled_out", Int64, nullable=False),
-    Column("filtered", Int64, nullable=False),
-    Column("rejected", Int64, nullable=False),
-    Column("expired", Int64, nullable=False),
-    Column("left_out", Int64, nullable=False),
+    *(Column(name, Int64, nullable=False) for name in ("position", "total", *_FATES, "left_out")),
     Column("requested_by", Int64, ForeignKey("users.id")),
     Column("created_at_us", Int64, nullable=False),
     Column("ended_at_us", Int64),
