@@ -28,7 +28,7 @@ class BigQuery(Destination):
     title = "Google BigQuery"
     category = "storage"
     mark = "Bq"
-    docs = "https://openrouter.ai/docs/guides/features/broadcast/bigquery"
+    docs = "https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery"
     setup = (
         "Enable the BigQuery API in your project and create a dataset; its location is fixed for ever.",
         "Create the table with the statement below, with your dataset's name.",

@@ -46,7 +46,7 @@ class ClickHouse(Destination):
     title = "ClickHouse"
     category = "storage"
     mark = "Ch"
-    docs = "https://openrouter.ai/docs/guides/features/broadcast/clickhouse"
+    docs = "https://clickhouse.com/docs/interfaces/http"
     setup = (
         "Create the table with the statement below, in the database of your choice.",
         "Grant a user INSERT on it, and SELECT if the test is to read its row back.",

@@ -24,7 +24,7 @@ class PostHog(Destination):
     title = "PostHog"
     category = "llm"
     mark = "Ph"
-    docs = "https://openrouter.ai/docs/guides/features/broadcast/posthog"
+    docs = "https://posthog.com/docs/api/capture"
     setup = (
         "In PostHog, open Settings > Project > General and copy the project API key (phc_).",
         "Use https://us.i.posthog.com or, for a project in the EU, https://eu.i.posthog.com.",

@@ -21,7 +21,7 @@ class S3(Destination):
     title = "S3 / S3-Compatible"
     category = "storage"
     mark = "Sb"
-    docs = "https://openrouter.ai/docs/guides/features/broadcast/s3"
+    docs = "https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"
     setup = (
         "Create a bucket, and credentials that may write to it: s3:PutObject is enough.",
         "Enter the bucket's region; for Cloudflare R2, MinIO and others the endpoint, too.",

@@ -39,7 +39,7 @@ class Snowflake(Destination):
     title = "Snowflake"
     category = "storage"
     mark = "Sf"
-    docs = "https://openrouter.ai/docs/guides/features/broadcast/snowflake"
+    docs = "https://docs.snowflake.com/en/user-guide/programmatic-access-tokens"
     setup = (
         "Create the table with the statement below, in the database and schema of your choice.",
         "Grant a role USAGE on warehouse, database and schema, and INSERT and SELECT on the table.",
