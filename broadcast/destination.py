@@ -20,9 +20,10 @@ from msgspec import structs
 from broadcast import otlp, otlp_protobuf
 from broadcast.answers import Outcome, Remedy, Response, Verdict, judge_otlp, judge_status
 from broadcast.errors import SettingsError
-from broadcast.fields import Secret, SecretHeaders, Spec, check, field, is_masked, specs
+from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, specs
 from broadcast.messages import Message
 from broadcast.receipt import Receipt
+from broadcast.setting_checks import check
 from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [

@@ -35,6 +35,7 @@ RINGS: dict[str, int] = {
     "errors": 0,
     "fields": 0,
     "pastes": 0,
+    "setting_checks": 0,
     "receipt": 0,
     "receipt_parser": 0,
     "receipt_words": 0,

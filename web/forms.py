@@ -22,7 +22,8 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from broadcast.destination import Destination
-from broadcast.fields import Spec, check
+from broadcast.fields import Spec
+from broadcast.setting_checks import check
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
 from web import filter_rules

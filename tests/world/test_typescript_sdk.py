@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from broadcast.fields import check, specs
+from broadcast.fields import specs
+from broadcast.setting_checks import check
 from destinations import TYPES
 from tests.world.environments import clean_environment, node_with
 from tests.world.place import Place, serving
