@@ -1,5 +1,7 @@
 """Charts: places that add up, round axes, gaps, and the same numbers as a table."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,4 +85,4 @@ def test_last_values_never_cover_each_other() -> None:
     chart = lines("Latency", HOURS, [series(1, 1, 1, value) for value in (4, 3.99, 0.01, 0)], words=plain)
     heights = [y for y, _ in chart.ends]
     assert [words for _, words in chart.ends] == ["0", "0.01", "3.99", "4"]
-    assert all(lower - higher >= 13 for lower, higher in zip(heights, heights[1:], strict=False))
+    assert all(lower - higher >= 13 for lower, higher in pairwise(heights))
