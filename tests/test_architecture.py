@@ -128,6 +128,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     ),
     "granian": ("broadcast/serving.py",),
     "isal": ("broadcast/compression.py",),
+    "prometheus_client": ("broadcast/meters.py", "broadcast/scrape.py"),
     "smtplib": ("broadcast/mail.py",),
     # Answers tell of partial successes; OTLP in, and so the demo's receiver, reads what any exporter sends.
     "opentelemetry": (
