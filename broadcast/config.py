@@ -27,6 +27,7 @@ _NAMES: Final = frozenset(
         "SERVICE_NAME", "EGRESS_ALLOW", "UPSTREAMS", "RETENTION_DAYS", "CONTENT_TTL_HOURS",
         "MAX_BODY_BYTES", "DEMO", "SMTP_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
         "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT", "FAILPOINT",
+        "URL", "KEY",
     )
 )  # fmt: skip
 _LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OTEL_CONFIG", "METRICS_TOKEN")
@@ -100,6 +101,29 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         log_level=env.choice("LOG_LEVEL", _LEVELS),
         log_format=env.choice("LOG_FORMAT", ("text", "json")),
         failpoint=env.text("FAILPOINT"),
+        variables=env.values,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """What whoever types a command has set: a remote instance and the key there, and their variables."""
+
+    url: str
+    key: str = field(repr=False)
+    colours: bool
+    variables: Mapping[str, str] = field(repr=False)
+
+
+def caller(environ: Mapping[str, str] | None = None) -> Caller:
+    """Return what the command line takes from the environment; nothing is generated for it."""
+    env = _Env(dict(os.environ if environ is None else environ))
+    env.refuse_unknown()
+    return Caller(
+        url=env.text("URL"),
+        key=env.text("KEY"),
+        # https://no-color.org: present and not empty, whatever it holds.
+        colours=not env.values.get("NO_COLOR"),
         variables=env.values,
     )
 

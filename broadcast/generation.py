@@ -118,6 +118,11 @@ def request_page(
     return [request_view(row.id, documents[row.seq]) for row in shown], following
 
 
+def row_view(row: ReceiptRow) -> dict[str, Any]:
+    """Return one row of the request list from a receipt as stored."""
+    return request_view(row.id, receipt_parser.from_document(row.document))
+
+
 def request_view(receipt_id: str, receipt: Receipt) -> dict[str, Any]:
     """Return one row of the request list."""
     usage, cost = receipt.usage, receipt.cost

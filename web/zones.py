@@ -2,24 +2,16 @@
 
 from datetime import UTC, tzinfo
 from typing import Final, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import g, request
 from werkzeug.wrappers import Response
 
+from broadcast.times import known_zone as known
+
+__all__ = ("COOKIE", "keep", "known", "name", "zone")
+
 COOKIE: Final = "broadcast_zone"
 _YEAR_S: Final = 31_536_000
-_MAX_CHARS: Final = 64
-
-
-def known(name: str) -> tzinfo | None:
-    """Return a zone by its IANA name, None for one that this machine does not know."""
-    if not 0 < len(name) <= _MAX_CHARS or not name.isascii():
-        return None
-    try:
-        return UTC if name == "UTC" else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def zone() -> tzinfo:

@@ -117,6 +117,19 @@ def page(
     return [RequestRow(**row._asdict()) for row in conn.execute(query)]
 
 
+def arrived(
+    conn: Connection, workspace_id: int, *, after: int, up_to: int, limit: int, only: Only = EVERY
+) -> list[int]:
+    """Return the numbers in `(after, up_to]` of the requests that a filter lets through, in order."""
+    query = select(receipts.c.seq).where(
+        receipts.c.workspace_id == workspace_id,
+        receipts.c.seq > after,
+        receipts.c.seq <= up_to,
+        *only.conditions(),
+    )
+    return list(conn.execute(query.order_by(receipts.c.seq).limit(limit)).scalars())
+
+
 def documents(conn: Connection, workspace_id: int, only: Only, limit: int) -> list[bytes]:
     """Return the documents of requests, newest first by their start."""
     query = select(receipts.c.document).where(receipts.c.workspace_id == workspace_id, *only.conditions())

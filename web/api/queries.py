@@ -5,9 +5,8 @@ from typing import Any
 
 from flask import request
 
-from broadcast import paging
+from broadcast import paging, query_text
 from broadcast.errors import SettingsError
-from broadcast.wanted import instant_us
 from web.api.access import body_object
 
 
@@ -30,36 +29,17 @@ def draft() -> dict[str, Any]:
 
 def instant(name: str) -> int | None:
     """Return microseconds since 1970 of a time in the query, None where it is not given."""
-    text = request.args.get(name)
-    if text is None:
-        return None
-    # A plus that was not escaped arrives as a space.
-    found = instant_us(text.replace(" ", "+"))
-    if found is None:
-        raise SettingsError({name: "Enter a time with its zone, such as 2026-11-20T02:00:00Z."})
-    return found
+    return query_text.instant(request.args, name)
 
 
 def span(now_us: int, length_us: int) -> tuple[int, int]:
     """Return `[from, to)` of the query: up to now without an end, of a length without a beginning."""
-    begin_us, end_us = instant("from"), instant("to")
-    to_us = now_us if end_us is None else end_us
-    from_us = to_us - length_us if begin_us is None else begin_us
-    if from_us >= to_us:
-        at_fault = "to" if end_us is not None else "from"
-        ends = "now" if end_us is None else "`to`"
-        raise SettingsError(
-            {at_fault: f"Enter a beginning before {ends}: what begins at `to` is not counted."}
-        )
-    return from_us, to_us
+    return query_text.span(request.args, now_us, length_us)
 
 
 def flag(name: str) -> bool | None:
     """Return true or false of the query, None where it is not given."""
-    text = request.args.get(name)
-    if text not in {None, "true", "false"}:
-        raise SettingsError({name: "Enter true or false."})
-    return None if text is None else text == "true"
+    return query_text.flag(request.args, name)
 
 
 def require_neutral(body: dict[str, Any], neutral: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:

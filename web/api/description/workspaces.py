@@ -149,12 +149,18 @@ _USAGE: Final = (
     Operation(
         method="get",
         path="/api/v1/requests",
-        title="List the requests, newest first",
+        title="List the requests, newest first, or as they arrive",
         tag="usage",
         key="usage:read",
         query=(
             CURSOR,
             LIMIT,
+            Query(
+                name="arrived_after",
+                schema=TEXT,
+                about="In order of arrival: `now`, `start`, or `next_cursor` of the page before, "
+                "which has no end. Each request comes once, and none is missed.",
+            ),
             FROM,
             TO,
             Query(name="since", schema=FROM.schema, about="The same as `from`."),
