@@ -194,11 +194,8 @@ class Filling:
     def _close(self) -> None:
         """End the current request."""
         if self._pieces:
-            pieces = tuple(self._pieces)
-            chunk = Chunk.of(self._destination.join, pieces)
-            self.chunks.append(chunk)
-            if pieces[-1].seq - pieces[0].seq == len(pieces) - 1:
-                self._shared.keep_chunk(self._variation.key, self._limits.request_bytes, chunk)
+            key, limit = self._variation.key, self._limits.request_bytes
+            self.chunks.append(self._shared.request(key, limit, tuple(self._pieces), self._destination.join))
             self._pieces, self._spans, self._bytes = [], 0, 0
 
     def _break(self, row: ReceiptRow, reason: str) -> bool:

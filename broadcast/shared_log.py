@@ -181,9 +181,26 @@ class SharedLog:
         """Return the request that begins with this receipt and holds all that follow, where one was made."""
         return self._pages.chunk((self.workspace.id, variation, first_seq, request_bytes))
 
-    def keep_chunk(self, variation: Variation, request_bytes: int, chunk: Chunk) -> None:
-        """Keep a request that leaves out no receipt between its first and its last."""
-        self._pages.keep((self.workspace.id, variation, chunk.pieces[0].seq, request_bytes), chunk)
+    def request(
+        self,
+        variation: Variation,
+        request_bytes: int,
+        pieces: tuple[Piece, ...],
+        join: Callable[[tuple[bytes, ...]], bytes],
+    ) -> Chunk:
+        """Return the request of some pieces: another destination's, where one made the same meanwhile.
+
+        Only what leaves out no receipt between its first and its last is shared.
+        """
+        first, last = pieces[0].seq, pieces[-1].seq
+        if last - first != len(pieces) - 1:
+            return Chunk.of(join, pieces)
+        known = self.chunk(variation, first, request_bytes)
+        if known is not None and known.pieces[-1].seq == last:
+            return known
+        made = Chunk.of(join, pieces)
+        self._pages.keep((self.workspace.id, variation, first, request_bytes), made)
+        return made
 
     def content(self, conn: Conn, row: ReceiptRow) -> bytes | None:
         """Return a receipt's content, None where it is gone; raise `VaultError` when it does not open."""
