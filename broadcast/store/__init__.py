@@ -5,7 +5,7 @@ engines        how SQLite and PostgreSQL are opened
 clock          the database's clock
 wake           waiting for the next receipt
 liveness       locks that die with a worker
-tables rollup_tables                  every table
+tables side_tables rollup_tables      every table
 workspaces users sessions keys        who
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
@@ -16,7 +16,7 @@ retention sweeps checks               what is too old, and the proof of what is 
 Functions take a connection first, never commit, and return frozen records.
 """
 
-from broadcast.store import rollup_tables  # noqa: F401 - so that the schema is whole for whoever asks
+from broadcast.store import rollup_tables, side_tables  # noqa: F401 - so that the schema is whole for whoever asks
 from broadcast.store.database import Conn, Store
 
 __all__ = ["Conn", "Store"]

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.tables import audit_log, users
+from broadcast.store.side_tables import audit_log
+from broadcast.store.tables import users
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, bindparam, func, select, text
 from broadcast.store import rollups
 from broadcast.store.clock import NowUs
 from broadcast.store.rollup_tables import rollups as summed
-from broadcast.store.tables import contents, cursors, destinations, receipts, workers, workspaces
+from broadcast.store.side_tables import workers
+from broadcast.store.tables import contents, cursors, destinations, receipts, workspaces
 from broadcast.tally import DAY_US
 
 

@@ -17,15 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from broadcast.store.tables import (
-    api_keys,
-    destinations,
-    memberships,
-    metadata,
-    passed_tests,
-    users,
-    workspaces,
-)
+from broadcast.store.side_tables import passed_tests
+from broadcast.store.tables import api_keys, destinations, memberships, metadata, users, workspaces
 
 
 def depart(conn: Connection, workspace_id: int, *, now_us: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, case, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broadcast.store.tables import limits
+from broadcast.store.side_tables import limits
 
 
 def hit(conn: Connection, *, key: str, limit: int, window_us: int, now_us: int) -> int:

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, delete, insert, make_url, select, text, updat
 from broadcast.errors import Unavailable
 from broadcast.store.clock import NowUs
 from broadcast.store.engines import POSTGRESQL_PATIENCE, sqlite_path
-from broadcast.store.tables import cursors, workers
+from broadcast.store.side_tables import workers
+from broadcast.store.tables import cursors
 
 if TYPE_CHECKING:
     from broadcast.store.database import Store

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from broadcast.store.tables import notices
+from broadcast.store.side_tables import notices
 
 Kind = Literal["needs_attention", "resumed"]
 HOLD_BACK_US: Final = 20_000_000

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broadcast.store.tables import passed_tests
+from broadcast.store.side_tables import passed_tests
 
 
 def save(conn: Connection, workspace_id: int, fingerprint: str, sealed: bytes, now_us: int) -> None:

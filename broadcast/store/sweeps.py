@@ -7,16 +7,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, bindparam, delete, select, tuple_
 
 from broadcast.store.receipts import oldest_seq
-from broadcast.store.tables import (
-    attempts,
-    audit_log,
-    dead_letters,
-    destinations,
-    limits,
-    login_sessions,
-    notices,
-    replays,
-)
+from broadcast.store.side_tables import audit_log, limits, notices
+from broadcast.store.tables import attempts, dead_letters, destinations, login_sessions, replays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
