@@ -165,7 +165,7 @@ def _errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def fault(error: Exception) -> ResponseReturnValue:
         _log.error(
-            "action=page_failed request_id=%s path=%s", g.get("request_id"), request.path, exc_info=error
+            "action=page_failed request_id=%s path=%s", security.request_id(), request.path, exc_info=error
         )
         return problem(500, "Nothing was changed. Try again.")
 
@@ -178,7 +178,7 @@ def problem(status: int, words: str, retry_after_s: int | None = None) -> Respon
                 "problem.html",
                 heading=_HEADINGS.get(status, "Could not load this"),
                 words=words,
-                request_id=g.get("request_id") if status >= 500 else None,
+                request_id=security.request_id() if status >= 500 else None,
             ),
             status,
         )

@@ -77,13 +77,19 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(csrf_token=csrf_token, csp_nonce=_nonce, get_flashed=flashed)
 
 
+def request_id() -> str:
+    """Return what this request is called in the log, named when somebody asks: chance costs a system call."""
+    if "request_id" not in g:
+        g.request_id = secrets.token_hex(8)
+    return cast("str", g.request_id)
+
+
 def is_page() -> bool:
     """Return whether the request is for people, not for programs."""
     return not request.path.startswith(_NOT_PAGES)
 
 
 def _guard() -> AnyResponse | None:
-    g.request_id = secrets.token_hex(8)
     if not is_page():
         return None
     if _host() not in _trusted_hosts():
