@@ -229,7 +229,7 @@ def _dollars(value: float) -> str:
     """Return money as an axis says it."""
     if value >= 10 or value == int(value):
         return f"${value:,.0f}"
-    return f"${value:.2f}" if value >= 0.01 else f"${value:.2g}"
+    return f"${value:.2f}" if value > 1 else f"${value:.3g}"
 
 
 def _dollars_in_full(value: float) -> str:
