@@ -28,8 +28,8 @@ from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [
     "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
-    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "basic_auth", "envelope", "judge_otlp",
-    "judge_status", "normalised",
+    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "View", "basic_auth", "envelope",
+    "judge_otlp", "judge_status", "normalised",
 ]  # fmt: skip
 
 Headers = Mapping[str, str]
@@ -67,6 +67,19 @@ class Request:
     packed: bytes | None = dataclasses.field(default=None, repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A ready-made view of what is sent: a file of the types' `dashboards` folder that the vendor takes.
+
+    `source` is the data source it reads unless another is named; empty where there is only one.
+    """
+
+    file: str
+    title: str
+    use: str
+    source: str = ""
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Destination:
     """A destination type; its fields are its settings and an instance is a configured destination."""
@@ -77,6 +90,7 @@ class Destination:
     docs: ClassVar[str]
     setup: ClassVar[tuple[str, ...]]
     sql: ClassVar[str] = ""
+    views: ClassVar[tuple[View, ...]] = ()
     encoding: Encoding = "json"
     media_type: ClassVar[str] = ""
     sent_as: ClassVar[str] = ""
@@ -152,6 +166,11 @@ class Destination:
         """Return the vendor's page of a trace, where its address is known."""
         del trace_id, at_us
         return None
+
+    def view(self, text: str, source: str) -> str:
+        """Return a view's file with what this destination knows in it; `source` as the user named it."""
+        del source
+        return text
 
     # -- what a type with an API of its own says otherwise ----------------------------------------
 

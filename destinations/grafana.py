@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from broadcast.destination import Headers, OTLPDestination, basic_auth
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from destinations import _tempo
 
 _LINK_MARGIN_MS = 3_600_000
 
@@ -34,6 +35,7 @@ class GrafanaCloud(OTLPDestination):
         "Create an access policy token with the scope traces:write; it starts with glc_.",
     )
     max_attribute_bytes = 2048
+    views = _tempo.VIEWS
     hints: ClassVar[Mapping[int, str]] = {
         401: "Check that the instance ID is the gateway's and that the token has the scope traces:write.",
         403: "The token's access policy lacks the scope traces:write.",
@@ -100,7 +102,7 @@ class GrafanaCloud(OTLPDestination):
         if self.stack_url is None:
             return None
         at_ms = at_us // 1000
-        source = "grafanacloud-traces"
+        source = _tempo.UID
         query = {
             "refId": "A",
             "datasource": {"type": "tempo", "uid": source},
@@ -110,6 +112,10 @@ class GrafanaCloud(OTLPDestination):
         span = {"from": str(at_ms - _LINK_MARGIN_MS), "to": str(at_ms + _LINK_MARGIN_MS)}
         panes = json.dumps({"a": {"datasource": source, "queries": [query], "range": span}})
         return f"{under(self.stack_url, '/explore')}?schemaVersion=1&orgId=1&panes={quote(panes, safe='')}"
+
+    def view(self, text: str, source: str) -> str:
+        """Return a view for the data source that is named."""
+        return _tempo.filled(text, source)
 
 
 def _said_by(key: str) -> dict[str, Any]:

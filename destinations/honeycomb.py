@@ -9,8 +9,9 @@ import json
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
-from broadcast.destination import Headers, OTLPDestination, Request, Response
+from broadcast.destination import Headers, OTLPDestination, Request, Response, View
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
 
 _HOSTS = {"us": "https://api.honeycomb.io", "eu": "https://api.eu1.honeycomb.io"}
@@ -31,6 +32,14 @@ class Honeycomb(OTLPDestination):
         "Choose the region you log in to. Only a classic key needs a dataset.",
     )
     max_attribute_bytes = 65_535
+    views = (
+        View(
+            file="honeycomb-board.sh",
+            title="Honeycomb board",
+            use="A script that calls Honeycomb's API: HONEYCOMB_API_KEY=... sh honeycomb-board.sh, with a "
+            "configuration key that may manage queries, columns and public boards.",
+        ),
+    )
     hints: ClassVar[Mapping[int, str]] = {
         401: "The key is unknown in this region, or a classic key is used without a dataset.",
         403: "The key may not send events.",
@@ -93,6 +102,12 @@ class Honeycomb(OTLPDestination):
         at_s = at_us // 1_000_000
         span = f"trace_start_ts={at_s - _LINK_MARGIN_S}&trace_end_ts={at_s + _LINK_MARGIN_S}"
         return f"{under(self.dataset_url, '/trace')}?trace_id={trace_id}&{span}"
+
+    def view(self, text: str, source: str) -> str:
+        """Return the board's script for the region and the dataset, which else has the service's name."""
+        del source
+        api, dataset = _HOSTS[self.region], quote(self.dataset or "", safe="") or "__NAMESPACE__"
+        return text.replace("__API__", api).replace("__DATASET__", dataset)
 
     def warnings(self) -> Mapping[str, str]:
         """Return what looks wrong about the key's form."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, SecretHeaders, field
+from destinations import _tempo
 
 _INSTEAD = "enter the address of traces over HTTP, usually on port 4318 and ending in /v1/traces."
 
@@ -36,6 +37,7 @@ class OtelCollector(OTLPDestination):
         "Datadog Agent: https://<host>:4318/v1/traces, once its OTLP receiver is enabled for HTTP.",
     )
     max_attribute_bytes = 1_000_000
+    views = _tempo.VIEWS
     hints: ClassVar[Mapping[int, str]] = {
         401: "The receiver wants other credentials: check the headers.",
         403: "The receiver knows these credentials but does not allow them to send traces.",
@@ -69,6 +71,10 @@ class OtelCollector(OTLPDestination):
     def endpoint(self) -> str:
         """Return the address as given."""
         return self.endpoint_url
+
+    def view(self, text: str, source: str) -> str:
+        """Return a view for the data source that is named, where Tempo is behind the receiver."""
+        return _tempo.filled(text, source)
 
     def warnings(self) -> Mapping[str, str]:
         """Return an address that names a server alone: nothing is appended to it."""
