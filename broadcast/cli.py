@@ -9,24 +9,34 @@ from typing import Any
 import click
 
 from broadcast import __version__
+from broadcast.cli_client import JSON
 from broadcast.cli_destinations import destinations
+from broadcast.cli_output import example, print_json
 from broadcast.cli_program import configured, explained, migrated, opened, types, with_services
-from broadcast.config import Config, load
+from broadcast.cli_requests import requests, usage
+from broadcast.cli_settings import apply, export
+from broadcast.cli_status import status
+from broadcast.config import Config, caller, load
 from broadcast.demo import Demo, prepare_demo
 from broadcast.doctor import Finding, examine
 from broadcast.rotation import rotate, verify
 from broadcast.runtime import Services
 from broadcast.serving import WorkerProcess, end_with_parent, serve_web
-from broadcast.status import statuses
 
 
-@click.group()
+@click.group(
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use. --json prints the API's object and nothing else."
+)
 @click.version_option(__version__, prog_name="broadcast")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Every LLM request of any router, as OpenTelemetry spans, where a team already looks."""
+    with explained():
+        # A terminal shows colours unless its owner said no; what is no terminal never does.
+        context.color = None if caller().colours else False
 
 
-@main.command()
+@main.command(epilog=example("BROADCAST_PORT=8500 broadcast serve"))
 def serve() -> None:
     """Serve pages, API and the worker on one machine, migrating first."""
     with explained():
@@ -45,7 +55,7 @@ def serve() -> None:
             worker.stop()
 
 
-@main.command()
+@main.command(epilog=example("broadcast web"))
 def web() -> None:
     """Serve pages and API; run `broadcast worker` beside it."""
     with explained():
@@ -54,7 +64,7 @@ def web() -> None:
         serve_web(config)
 
 
-@main.command()
+@main.command(epilog=example("broadcast worker"))
 def worker() -> None:
     """Deliver receipts until SIGTERM or Ctrl-C."""
     from broadcast.worker import run  # noqa: PLC0415 - the scheduler is needed here alone
@@ -64,7 +74,7 @@ def worker() -> None:
         run(opened(configured()))
 
 
-@main.command()
+@main.command(epilog=example("broadcast migrate"))
 def migrate() -> None:
     """Bring the database to this version's schema."""
     with explained():
@@ -72,12 +82,14 @@ def migrate() -> None:
     click.echo("The database is at this version's schema.")
 
 
-@main.command()
+@main.command(
+    epilog=example("broadcast bootstrap --email ann@example.com --password '...' --workspace Team --json")
+)
 @click.option("--email", required=True)
 @click.option("--password", required=True)
 @click.option("--workspace", required=True, help="The name of the workspace to make.")
 @click.option("--new-keys", is_flag=True, help="Make new keys when the workspace exists already.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@JSON
 def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_json: bool) -> None:
     """Migrate, then make a user, a workspace and its keys; safe to run again."""
     with explained():
@@ -89,37 +101,23 @@ def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_j
     _print(made, as_json=as_json)
 
 
-@main.command()
-@click.option("--json", "as_json", is_flag=True)
-@with_services
-def status(services: Services, *, as_json: bool) -> None:
-    """Say, for every destination, what it is doing and how far behind it is."""
-    found = statuses(services)
-    if as_json:
-        click.echo(json.dumps({"data": [item.view() for item in found]}))
-        return
-    if not found:
-        click.echo("No destinations yet. Requests are recorded; nothing leaves this server.")
-    for item in found:
-        click.echo(item.line())
-
-
-@main.command()
-@click.option("--json", "as_json", is_flag=True)
+@main.command(epilog=example("broadcast doctor"))
+@JSON
 def doctor(*, as_json: bool) -> None:
     """Check configuration, database, keys, egress, clock and ledgers; say what to do."""
     with explained():
         config = load()
         findings = examine(config, types())
     if as_json:
-        click.echo(json.dumps({"data": [finding.view() for finding in findings]}))
+        print_json({"data": [finding.view() for finding in findings]})
     else:
         for finding in findings:
             click.echo(_finding_line(finding))
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-main.add_command(destinations)
+for command in (status, usage, requests, destinations, export, apply):
+    main.add_command(command)
 
 
 @main.group()
@@ -127,7 +125,7 @@ def keys() -> None:
     """Rotate and verify the encryption keys."""
 
 
-@keys.command(name="rotate")
+@keys.command(name="rotate", epilog=example("broadcast keys rotate"))
 @with_services
 def keys_rotate(services: Services) -> None:
     """Wrap every stored secret with the first key of BROADCAST_ENCRYPTION_KEYS."""
@@ -135,7 +133,7 @@ def keys_rotate(services: Services) -> None:
     click.echo(f"{count} sealed values are wrapped with the first key. Next: broadcast keys verify")
 
 
-@keys.command(name="verify")
+@keys.command(name="verify", epilog=example("broadcast keys verify"))
 @with_services
 def keys_verify(services: Services) -> None:
     """Open every stored secret, and name what cannot be opened."""
@@ -148,7 +146,7 @@ def keys_verify(services: Services) -> None:
 
 def _print(made: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(made))
+        print_json(made)
         return
     for name, value in made.items():
         click.echo(f"{name:16} {value if value is not None else '(made before; --new-keys makes another)'}")

@@ -1,27 +1,28 @@
-"""`broadcast destinations`: look at them, test, pause, resume, replay, on the local database."""
+"""`broadcast destinations`: look at them, test, pause, resume, replay. Door: click."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import click
 
-from broadcast.cli_program import with_services
-from broadcast.errors import SettingsError
-from broadcast.preview import Preview
-from broadcast.replay import Replays, Wanted, view, wanted_from
-from broadcast.report import Report
-from broadcast.runtime import Services
-from broadcast.store import workspaces
-from broadcast.store.destinations import StoredDestination
-from broadcast.store.workspaces import Workspace
-
-C = TypeVar("C", bound=Callable[..., Any])
-_WORKSPACE: Final = click.option(
-    "--workspace", metavar="SLUG", help="Which workspace, where there are several."
+from broadcast.cli_client import JSON, Client, Command, with_client
+from broadcast.cli_output import (
+    NO_DESTINATIONS,
+    clean,
+    columns,
+    count,
+    example,
+    print_facts,
+    print_json,
+    print_table,
+    receipts,
+    size,
 )
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the API's object alone.")
+
 _DESTINATION: Final = click.argument("destination")
+_POLL_S: Final = 1.0
 
 
 @click.group()
@@ -29,70 +30,68 @@ def destinations() -> None:
     """Look at destinations, test, pause, resume and replay; DESTINATION is a name or an id."""
 
 
-def _one(command: C) -> C:
-    """Give a command its destination, its workspace and the choice of JSON."""
-    return _DESTINATION(_WORKSPACE(_JSON(command)))
+def _one(command: Command) -> Command:
+    """Give a command its destination, its instance and the choice of JSON."""
+    return _DESTINATION(JSON(with_client(command)))
 
 
-@destinations.command(name="list")
-@_WORKSPACE
-@_JSON
-@with_services
-def list_all(services: Services, *, workspace: str | None, as_json: bool) -> None:
+@destinations.command(name="list", epilog=example("broadcast destinations list"))
+@JSON
+@with_client
+def list_all(client: Client, *, as_json: bool) -> None:
     """List the destinations of a workspace and what each is doing."""
-    home = _workspace(services, workspace)
-    listed = services.connections.overview(home)
+    found = client.destinations()
     if as_json:
-        shown = [services.connections.view(item.stored, home) for item in listed]
-        _print({"data": shown, "total_count": len(shown)})
+        print_json(found)
         return
-    if not listed:
-        click.echo("No destinations yet. Requests are recorded; nothing leaves this server.")
+    if not found["data"]:
+        click.echo(NO_DESTINATIONS)
         return
-    heads = ("NAME", "TYPE", "STATE", "WAITING", "ID")
     rows = [
-        (item.stored.name, item.stored.type, item.state.word, f"{item.state.backlog:,}", item.stored.uid)
-        for item in listed
+        (item["name"], item["type"], item["state"], count(item["backlog"]), item["id"])
+        for item in found["data"]
     ]
-    for line in _table((heads, *rows)):
-        click.echo(line)
+    print_table(columns("NAME", "TYPE", "STATE", "WAITING", "ID", numbers=("WAITING",)), rows)
 
 
-@destinations.command(name="test")
+@destinations.command(name="test", epilog=example("broadcast destinations test Collector"))
 @_one
-@with_services
-def test(services: Services, *, destination: str, workspace: str | None, as_json: bool) -> None:
+def test(client: Client, *, destination: str, as_json: bool) -> None:
     """Send one marked span to a saved destination; exit 1 when it does not pass."""
-    home, stored = _chosen(services, workspace, destination)
-    report = services.connections.test(home, {}, uid=stored.uid, now_us=services.clock())
+    chosen = _chosen(client, destination)
+    report = client.test(chosen["id"])
     if as_json:
-        _print(report.view())
+        print_json(report)
     else:
-        click.echo(_report_line(stored, report))
-    raise click.exceptions.Exit(0 if report.ok else 1)
+        mark = "passed" if report["ok"] else f"failed at {report['stage']}"
+        hint = f" {report['hint']}" if report["hint"] else ""
+        click.echo(clean(f"{chosen['name']}: {mark}. {report['message']}{hint}"))
+    raise click.exceptions.Exit(0 if report["ok"] else 1)
 
 
-@destinations.command(name="pause")
+@destinations.command(name="pause", epilog=example("broadcast destinations pause Collector"))
 @_one
-@with_services
-def pause(services: Services, *, destination: str, workspace: str | None, as_json: bool) -> None:
+def pause(client: Client, *, destination: str, as_json: bool) -> None:
     """Hold a destination's receipts back until it is resumed."""
-    home, stored = _chosen(services, workspace, destination)
-    paused = services.connections.pause(home, None, stored.uid, now_us=services.clock())
-    _changed(services, home, paused, f"{paused.name} is paused. Receipts are kept for it.", as_json=as_json)
+    paused = client.pause(_chosen(client, destination)["id"])
+    _print_changed(paused, "is paused. Receipts are kept for it.", as_json=as_json)
 
 
-@destinations.command(name="resume")
+@destinations.command(name="resume", epilog=example("broadcast destinations resume Collector"))
 @_one
-@with_services
-def resume(services: Services, *, destination: str, workspace: str | None, as_json: bool) -> None:
+def resume(client: Client, *, destination: str, as_json: bool) -> None:
     """Let a paused destination send what it held."""
-    home, stored = _chosen(services, workspace, destination)
-    resumed = services.connections.resume(home, None, stored.uid, now_us=services.clock())
-    _changed(services, home, resumed, f"{resumed.name} sends again, from where it stopped.", as_json=as_json)
+    resumed = client.resume(_chosen(client, destination)["id"])
+    _print_changed(resumed, "sends again, from where it stopped.", as_json=as_json)
 
 
-@destinations.command(name="replay")
+@destinations.command(
+    name="replay",
+    epilog=example(
+        "broadcast destinations replay Collector --from 2026-11-20T02:00:00Z --dry-run",
+        "broadcast destinations replay Collector --dead-letters --yes --wait",
+    ),
+)
 @_one
 @click.option("--from", "begin", metavar="TIME", help="Created at or after, such as 2026-11-20T02:00:00Z.")
 @click.option("--to", "end", metavar="TIME", help="Created before; up to now when left out.")
@@ -101,88 +100,96 @@ def resume(services: Services, *, destination: str, workspace: str | None, as_js
 @click.option("--include-delivered", is_flag=True, help="Those delivered before too.")
 @click.option("--dry-run", is_flag=True, help="Count and weigh, and send nothing.")
 @click.option("--yes", is_flag=True, help="Begin without asking.")
-@with_services
+@click.option("--wait", is_flag=True, help="Stay until it has ended, and say how far it is.")
 def replay(
-    services: Services,
+    client: Client,
     /,
     *,
     destination: str,
-    workspace: str | None,
     as_json: bool,
     dry_run: bool,
     yes: bool,
+    wait: bool,
     **choice: Any,
 ) -> None:
     """Send receipts once more, with the ids they had, behind fresh traffic."""
-    home, stored = _chosen(services, workspace, destination)
+    chosen = _chosen(client, destination)
     wanted = _wanted(**choice)
-    found = services.replays.preview(home, stored.uid, wanted, now_us=services.clock())
+    counted = client.replay(chosen["id"], wanted, dry_run=True)
     if dry_run and as_json:
-        _print({"data": found.view()})
+        print_json(counted)
         return
     # Under --json the standard output is for the object alone.
-    for line in _preview_lines(stored, found):
-        click.echo(line, err=as_json)
+    _print_preview(chosen["name"], counted["data"], err=as_json)
     if dry_run:
         return
-    if not yes and found.to_send:
-        click.confirm(f"Replay {_plural(found.to_send)}?", abort=True, err=as_json)
-    begun = services.replays.start(home, None, stored.uid, wanted, now_us=services.clock())
+    to_send = counted["data"]["to_send"]
+    if not yes and to_send:
+        click.confirm(f"Replay {receipts(to_send)}?", abort=True, err=as_json)
+    begun = client.replay(chosen["id"], wanted, dry_run=False)
+    if not as_json:
+        when = "when the destination resumes" if chosen["paused_by"] else "behind fresh traffic"
+        stop = f"broadcast destinations stop-replay {chosen['id']}"
+        click.echo(f"Replay {begun['data']['id']} runs {when}. To stop it: {stop}")
+    if wait:
+        begun = {"data": _ended(client, chosen["id"], begun["data"])}
+        if not as_json:
+            click.echo(f"Replay {begun['data']['id']} {begun['data']['state']}: {_outcome(begun['data'])}.")
     if as_json:
-        _print({"data": view(begun)})
-        return
-    when = "when the destination resumes" if stored.paused_by else "behind fresh traffic"
-    click.echo(f"Replay {begun.uid} runs {when}. To stop it: broadcast destinations stop-replay {stored.uid}")
+        print_json(begun)
 
 
-@destinations.command(name="stop-replay")
+@destinations.command(name="stop-replay", epilog=example("broadcast destinations stop-replay Collector"))
 @_one
 @click.argument("replay_id", required=False)
-@with_services
-def stop_replay(
-    services: Services, *, destination: str, workspace: str | None, as_json: bool, replay_id: str | None
-) -> None:
+def stop_replay(client: Client, *, destination: str, as_json: bool, replay_id: str | None) -> None:
     """Stop the replay that runs at a destination; what is under way may still arrive."""
-    home, stored = _chosen(services, workspace, destination)
-    replay_uid = replay_id or _running(services.replays, home, stored)
-    stopped = services.replays.stop(home, None, stored.uid, replay_uid, now_us=services.clock())
+    chosen = _chosen(client, destination)
+    stopped = client.stop_replay(chosen["id"], replay_id or _running(client, chosen))
     if as_json:
-        _print({"data": view(stopped)})
+        print_json(stopped)
         return
-    word = "stopped" if stopped.state == "stopped" else "had ended"
-    click.echo(f"Replay {stopped.uid} {word} after {stopped.position:,} of {_plural(stopped.total)}.")
+    found = stopped["data"]
+    word = "stopped" if found["state"] == "stopped" else "had ended"
+    click.echo(f"Replay {found['id']} {word} after {count(found['settled'])} of {receipts(found['total'])}.")
 
 
 # -- which one is meant ------------------------------------------------------------------------------
 
 
-def _workspace(services: Services, slug: str | None) -> Workspace:
-    with services.store.read() as conn:
-        every = workspaces.all(conn)
-    if slug is None and len(every) == 1:
-        return every[0]
-    found = next((item for item in every if item.slug == slug), None)
-    if found is not None:
-        return found
-    known = ", ".join(item.slug for item in every) or "none yet; run: broadcast bootstrap"
-    raise click.UsageError(f"Choose a workspace with --workspace: {known}.")
+def _chosen(client: Client, wanted: str) -> Mapping[str, Any]:
+    listed = client.destinations()["data"]
+    for item in listed:
+        if item["id"] == wanted or item["name"].casefold() == wanted.strip().casefold():
+            chosen: Mapping[str, Any] = item
+            return chosen
+    known = ", ".join(clean(item["name"]) for item in listed) or "none yet"
+    raise click.ClickException(f"There is no destination {wanted}. There are: {known}.")
 
 
-def _chosen(services: Services, slug: str | None, wanted: str) -> tuple[Workspace, StoredDestination]:
-    home = _workspace(services, slug)
-    listed = [item.stored for item in services.connections.overview(home)]
-    for stored in listed:
-        if stored.uid == wanted or stored.name.casefold() == wanted.strip().casefold():
-            return home, stored
-    known = ", ".join(stored.name for stored in listed) or "none yet"
-    raise click.ClickException(f"There is no destination {wanted} in {home.name}. There are: {known}.")
-
-
-def _running(replays: Replays, home: Workspace, stored: StoredDestination) -> str:
-    for item in replays.list(home, stored.uid, limit=1)["data"]:
+def _running(client: Client, chosen: Mapping[str, Any]) -> str:
+    for item in client.replays(chosen["id"])["data"]:
         if item["state"] == "running":
             return str(item["id"])
-    raise click.ClickException(f"No replay runs at {stored.name}.")
+    raise click.ClickException(f"No replay runs at {chosen['name']}.")
+
+
+def _ended(client: Client, uid: str, begun: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a replay once it has ended; meanwhile a terminal shows how far it is."""
+    found = begun
+    while found["state"] == "running":
+        _show_progress(found)
+        time.sleep(_POLL_S)
+        known = {item["id"]: item for item in client.replays(uid)["data"]}
+        found = known.get(begun["id"], {**found, "state": "gone"})
+    _show_progress(found, is_last=True)
+    return found
+
+
+def _show_progress(found: Mapping[str, Any], *, is_last: bool = False) -> None:
+    if sys.stderr.isatty():
+        told = f"\rReplaying: {count(found['settled'])} of {receipts(found['total'])} "
+        click.echo(told, nl=is_last, err=True)
 
 
 def _wanted(
@@ -192,67 +199,42 @@ def _wanted(
     receipt_ids: Sequence[str],
     dead_letters: bool,
     include_delivered: bool,
-) -> Wanted:
-    body = {
+) -> dict[str, Any]:
+    return {
         "from": begin,
         "to": end,
         "receipt_ids": list(receipt_ids) or None,
         "dead_letters": dead_letters,
         "include_delivered": include_delivered,
     }
-    try:
-        return wanted_from(body)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
 
 
 # -- what is printed ---------------------------------------------------------------------------------
 
 
-def _print(answer: Any) -> None:
-    click.echo(json.dumps(answer))
-
-
-def _changed(
-    services: Services, home: Workspace, stored: StoredDestination, message: str, *, as_json: bool
-) -> None:
+def _print_changed(changed: Mapping[str, Any], message: str, *, as_json: bool) -> None:
     if as_json:
-        _print({"data": services.connections.view(stored, home)})
+        print_json(changed)
     else:
-        click.echo(message)
+        click.echo(f"{clean(changed['data']['name'])} {message}")
 
 
-def _report_line(stored: StoredDestination, report: Report) -> str:
-    mark = "passed" if report.ok else f"failed at {report.stage}"
-    hint = f" {report.hint}" if report.hint else ""
-    return f"{stored.name}: {mark}. {report.message}{hint}"
-
-
-def _preview_lines(stored: StoredDestination, found: Preview) -> Iterable[str]:
-    about = "about " if found.estimated else ""
-    yield f"Replay to {stored.name}"
-    yield from _table(
+def _print_preview(name: str, found: Mapping[str, Any], *, err: bool) -> None:
+    about = "about " if found["estimated"] else ""
+    click.echo(f"Replay to {clean(name)}", err=err)
+    print_facts(
         (
-            ("  receipts", f"{found.receipts:,}"),
-            ("  delivered before", f"{found.already_delivered:,}"),
-            ("  will be sent", f"{about}{found.to_send:,}"),
-            ("  size, not zipped", f"{about}{_size(found.bytes)}"),
-        )
+            ("  receipts", count(found["receipts"])),
+            ("  delivered before", count(found["already_delivered"])),
+            ("  will be sent", f"{about}{count(found['to_send'])}"),
+            ("  size, not zipped", f"{about}{size(found['bytes'])}"),
+        ),
+        err=err,
     )
-    yield found.message
+    click.echo(found["message"], err=err)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _size(length: int) -> str:
-    if length < 1000:
-        return f"{length} B"
-    return f"{length / 1000:,.1f} kB" if length < 999_950 else f"{length / 1_000_000:,.1f} MB"
-
-
-def _plural(number: int) -> str:
-    return f"{number:,} receipt{'' if number == 1 else 's'}"
+def _outcome(found: Mapping[str, Any]) -> str:
+    names = ("delivered", "rejected", "sampled_out", "filtered", "expired")
+    words = (f"{count(found[name])} {name.replace('_', ' ')}" for name in names if found.get(name))
+    return ", ".join(words) or "nothing was sent"

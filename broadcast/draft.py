@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(
         "filter_rules", "regions", *_KEY_LISTS, *_FLAGS,
     )
 )  # fmt: skip
-_DEFAULTS: Final[Mapping[str, Any]] = {
+DEFAULTS: Final[Mapping[str, Any]] = {
     "enabled": True,
     "privacy_level": "full",
     "sampling_rate": 1.0,
@@ -38,6 +38,8 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "regions": ("global",),
     **dict.fromkeys(_FLAGS, False),
 }
+"""What a new destination is where its body does not say."""
+
 _T = TypeVar("_T", bound=Destination)
 
 
@@ -47,7 +49,7 @@ def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[s
     Raises `SettingsError` naming every field that is missing, unknown or wrong.
     """
     problems = {str(name): "Unknown field." for name in body.keys() - _KNOWN}
-    found: dict[str, Any] = dict(_DEFAULTS) if stored is None else {}
+    found: dict[str, Any] = dict(DEFAULTS) if stored is None else {}
     for name, read in _READERS.items():
         if name not in body:
             continue

@@ -10,6 +10,7 @@ BroadcastError
 ├── Unavailable            503 with Retry-After: the database, the writer or a slot is not to be had
 ├── TooManyRequests        429 with Retry-After: a rate limit
 ├── GateClosed             422: the live test failed, nothing was saved; holds the report
+├── NotApplied             422: settings for a whole workspace are wrong, or a test failed
 ├── SecretRequired         422: the address changed, the secret must be entered again
 ├── AddressRefused         egress policy: the address may not be dialled
 ├── SendFailed             no usable answer: holds the stage and a reason, never a URL or a secret
@@ -84,6 +85,19 @@ class GateClosed(BroadcastError):  # noqa: N818
     def __init__(self, report: Any) -> None:
         super().__init__("The connection test failed, so nothing was saved.")
         self.report = report
+
+
+class NotApplied(BroadcastError):  # noqa: N818
+    """Settings of a whole workspace were not applied; `problems` are dicts of destination, field, message.
+
+    `saved` names what was changed before somebody else's edit came in between.
+    """
+
+    def __init__(self, problems: list[dict[str, Any]], saved: tuple[str, ...] = ()) -> None:
+        what = f"Only a part was changed: {', '.join(saved)}." if saved else "Nothing was changed."
+        super().__init__(what)
+        self.problems = problems
+        self.saved = saved
 
 
 class SecretRequired(BroadcastError):  # noqa: N818

@@ -16,6 +16,7 @@ from broadcast.ingest import Ingest
 from broadcast.mail import Mailer
 from broadcast.notice_settings import NoticeSettings
 from broadcast.replay import Replays
+from broadcast.settings_plan import WholeSettings
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
 
@@ -33,6 +34,7 @@ class Services:
     accounts: Accounts
     connections: Connections
     replays: Replays
+    whole_settings: WholeSettings
     mailer: Mailer | None
     notice_settings: NoticeSettings
     gateway: Gateway
@@ -64,6 +66,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
     own = (config.receiver_address,) if config.demo else ()
     policy = Policy.parse((*config.egress_allow, *own))
     mailer = Mailer(config.mail_server) if config.mail_server else None
+    connections = Connections(store, vault, types, policy, config)
     upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
     return Services(
         config=config,
@@ -71,8 +74,9 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         vault=vault,
         ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us),
         accounts=Accounts(store, config.secret_key, vault, now_us),
-        connections=Connections(store, vault, types, policy, config),
+        connections=connections,
         replays=Replays(store, types),
+        whole_settings=WholeSettings(store, connections, types),
         mailer=mailer,
         notice_settings=NoticeSettings(store, vault, policy, mailer, config.public_url),
         gateway=Gateway(upstreams, config.service_name, now_us),

@@ -1,11 +1,13 @@
-"""What every destination is doing, for the `status` command."""
+"""What every destination is doing, for the `status` command and for the API."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from broadcast.shelf import Listed
-from broadcast.store import Conn, replays, workspaces
-from broadcast.times import rfc3339_or_none
+from broadcast.store import Conn, attempts, replays, workspaces
+from broadcast.store.workspaces import Workspace
+from broadcast.times import rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
     from broadcast.runtime import Services
@@ -22,8 +24,18 @@ class RunningReplay:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastError:
+    """The newest attempt, of the last thousand, that did not deliver everything."""
+
+    at: str
+    verdict: str
+    status_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DestinationStatus:
-    """One destination: where it sends, what it is doing, and how far behind it is."""
+    """One destination: where it sends, what it is doing, how far behind it is, and what it gave up."""
 
     workspace: str
     id: str
@@ -36,45 +48,34 @@ class DestinationStatus:
     backlog: int
     lag_s: float
     last_reason: str | None
+    last_error: LastError | None
     next_try_at: str | None
     held_until: str | None
+    sampler: str
     sampling_rate: float
     in_flight: bool
+    delivered: int
+    rejected: int
+    expired: int
     replay: RunningReplay | None
 
     def view(self) -> dict[str, Any]:
         """Return the JSON object."""
         return asdict(self)
 
-    def line(self) -> str:
-        """Return the same in one line, for people."""
-        words = [
-            f"{self.workspace}/{self.name}",
-            self.type,
-            self.endpoint,
-            f"paused by {self.paused_by}" if self.paused_by else self.state.replace("_", " "),
-            f"cursor #{self.cursor}",
-            f"{self.backlog} waiting" + (f", {self.lag_s:.0f} s behind" if self.backlog else ""),
-            f"sampling {self.sampling_rate:.0%}" if self.sampling_rate < 1 else "",
-            "sending now" if self.in_flight else "",
-            f"replay {self.replay.position} of {self.replay.total}" if self.replay else "",
-            self.last_reason if self.last_reason and self.state not in {"delivering", "off"} else "",
-            f"next try {self.next_try_at}" if self.next_try_at else "",
-            f"kept until {self.held_until}" if self.held_until and self.state == "paused" else "",
-        ]
-        return "  ".join(filter(None, words))
 
-
-def statuses(services: "Services") -> list[DestinationStatus]:
-    """Return every destination of every workspace, by workspace and name."""
+def statuses(
+    services: "Services", asked: Iterable[Workspace] | None = None, *, now_us: int | None = None
+) -> list[DestinationStatus]:
+    """Return every destination of some workspaces, or of all of them, by workspace and name."""
     with services.store.read() as conn:
-        now_us = services.store.now_us(conn)
-        every = workspaces.all(conn)
+        now = services.store.now_us(conn) if now_us is None else now_us
+        every = workspaces.all(conn) if asked is None else asked
     found = []
     for workspace in every:
-        listed = services.connections.overview(workspace, now_us=now_us)
+        listed = services.connections.overview(workspace, now_us=now)
         with services.store.read() as conn:
-            found += [_status(conn, workspace.slug, item, now_us) for item in listed]
+            found += [_status(conn, workspace.slug, item, now) for item in listed]
     return sorted(found, key=lambda item: (item.workspace, item.name.casefold()))
 
 
@@ -92,12 +93,25 @@ def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> Destinat
         backlog=state.backlog,
         lag_s=state.behind_s,
         last_reason=state.reason or (cursor.last_reason if cursor else None),
+        last_error=_last_error(conn, stored.id),
         next_try_at=rfc3339_or_none(state.next_try_at_us),
         held_until=rfc3339_or_none(state.held_until_us),
+        sampler="always_on" if stored.sampling_rate >= 1 else "ratio",
         sampling_rate=stored.sampling_rate,
         in_flight=cursor is not None and cursor.lease_until_us > now_us,
+        delivered=cursor.delivered if cursor else 0,
+        rejected=cursor.rejected if cursor else 0,
+        expired=cursor.expired if cursor else 0,
         replay=_running(conn, cursor.replay_id if cursor else None),
     )
+
+
+def _last_error(conn: Conn, destination_id: int) -> LastError | None:
+    found = attempts.last_error(conn, destination_id)
+    if found is None:
+        return None
+    at = rfc3339(found.at_us)
+    return LastError(at=at, verdict=found.verdict, status_code=found.status_code, reason=found.reason)
 
 
 def _running(conn: Conn, replay_id: int | None) -> RunningReplay | None:

@@ -16,6 +16,7 @@ _REASONS: Final[dict[type[errors.BroadcastError], tuple[int, str]]] = {
     errors.Unavailable: (503, "unavailable"),
     errors.TooManyRequests: (429, "too_many_requests"),
     errors.GateClosed: (422, "test_failed"),
+    errors.NotApplied: (422, "not_applied"),
     errors.SecretRequired: (422, "secret_required"),
     errors.SettingsError: (422, "invalid"),
     errors.AddressRefused: (422, "address_refused"),
@@ -75,6 +76,8 @@ def explain(error: Exception) -> tuple[int, dict[str, Any], dict[str, str]]:
 def _details(error: Exception) -> tuple[str | None, dict[str, Any]]:
     if isinstance(error, errors.GateClosed):
         return None, dict(error.report.view())
+    if isinstance(error, errors.NotApplied):
+        return None, {"problems": error.problems, "saved": list(error.saved)}
     if isinstance(error, errors.SecretRequired):
         return next(iter(error.fields), None), {"fields": list(error.fields)}
     if isinstance(error, errors.SettingsError):

@@ -41,6 +41,7 @@ class Attempt:
 
 
 _COLUMNS: Final = tuple(attempts.c[name] for name in Attempt.__slots__)
+_LOOKED_AT: Final = 1_000
 
 
 def insert(
@@ -136,6 +137,15 @@ def list_for(
     if only is not None:
         query = query.where(*only.conditions())
     return [_record(row) for row in conn.execute(query.order_by(attempts.c.id.desc()).limit(limit))]
+
+
+def last_error(conn: Connection, destination_id: int) -> Attempt | None:
+    """Return the newest attempt that did not deliver everything, of a destination's last thousand."""
+    newest = select(*_COLUMNS).where(attempts.c.destination_id == destination_id)
+    looked = newest.order_by(attempts.c.id.desc()).limit(_LOOKED_AT).subquery()
+    query = select(looked).where(looked.c.verdict != "delivered").order_by(looked.c.id.desc()).limit(1)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else _record(row)
 
 
 def uids(conn: Connection, attempt_ids: Iterable[int]) -> dict[int, str]:

@@ -8,6 +8,7 @@ from broadcast import generation
 from broadcast.errors import NotFound, SecretRequired, SettingsError
 from broadcast.report import fields_report
 from broadcast.runtime import Services
+from broadcast.status import statuses
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
@@ -71,6 +72,25 @@ def _collection(routes: Blueprint, services: Services) -> None:
         _, workspace = managed(services)
         check_query()
         return _tested(services, workspace, None)
+
+    @routes.post("/api/v1/observability/apply")
+    def apply_settings() -> Response:
+        key, workspace = managed(services)
+        check_query()
+        applied = services.whole_settings.apply(
+            workspace,
+            key.user_id,
+            draft(),
+            clock=services.clock,
+            place=lambda: services.accounts.testing(workspace.id, services.clock()),
+        )
+        return answer({"data": applied})
+
+    @routes.get("/api/v1/observability/status")
+    def read_status() -> Response:
+        _, workspace = managed(services)
+        check_query()
+        return answer({"data": [item.view() for item in statuses(services, (workspace,))]})
 
     @routes.get("/api/v1/observability/destination-types")
     def list_types() -> Response:

@@ -64,6 +64,30 @@ _DESTINATIONS: Final = (
         refusals=(404, 429),
     ),
     managed(
+        method="post",
+        path="/api/v1/observability/apply",
+        title="Make destinations and switch what a whole set of settings says",
+        about="What changes is tested first. Nothing is saved unless all of it passes; every reason is told.",
+        body=whole(
+            {"destinations": rows(ref("DestinationSettings"))},
+            optional={
+                "broadcast": whole({}, optional={"enabled": FLAG}),
+                "prune": FLAG,
+                "dry_run": FLAG,
+                "workspace_id": UUID,
+            },
+        ),
+        answers={200: data(ref("Applied"))},
+        refusals=(404, 409, 429),
+    ),
+    managed(
+        method="get",
+        path="/api/v1/observability/status",
+        title="Read what every destination is doing, how far behind it is, and what went wrong last",
+        answers={200: data(rows(ref("DestinationStatus")))},
+        refusals=(404, 422),
+    ),
+    managed(
         method="get",
         path="/api/v1/observability/destination-types",
         title="List the destination types and their settings",

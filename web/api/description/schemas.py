@@ -89,6 +89,60 @@ _DESTINATION: Final = whole(
     }
 )
 
+_APPLIED: Final = whole(
+    {
+        "applied": FLAG,
+        "changes": rows(
+            whole(
+                {
+                    "action": word("add", "change", "remove"),
+                    "name": TEXT,
+                    "type": TEXT,
+                    "id": maybe(UUID),
+                    "tested": FLAG,
+                    "fields": rows(whole({"field": TEXT, "before": ANY, "after": ANY})),
+                }
+            )
+        ),
+        "switch": maybe(FLAG),
+        "unchanged": COUNT,
+        "left": rows(TEXT),
+    }
+)
+
+_STATUS: Final = whole(
+    {
+        "workspace": TEXT,
+        "id": UUID,
+        "name": TEXT,
+        "type": TEXT,
+        "endpoint": TEXT,
+        "state": word(*_STATES),
+        "paused_by": maybe(word("person", "answer")),
+        "cursor": COUNT,
+        "backlog": COUNT,
+        "lag_s": NUMBER,
+        "last_reason": maybe(TEXT),
+        "last_error": maybe(
+            whole(
+                {
+                    "at": INSTANT,
+                    "verdict": word(*VERDICTS),
+                    "status_code": maybe(WHOLE),
+                    "reason": TEXT,
+                }
+            )
+        ),
+        "next_try_at": maybe(INSTANT),
+        "held_until": maybe(INSTANT),
+        "sampler": word("always_on", "ratio"),
+        "sampling_rate": NUMBER,
+        "in_flight": FLAG,
+        **dict.fromkeys(("delivered", "rejected", "expired"), COUNT),
+        "replay": maybe(whole({"id": UUID, "source": TEXT, "position": COUNT, "total": COUNT})),
+    }
+)
+
 _REPORT: Final = whole(
     {
         "ok": FLAG,
@@ -244,11 +298,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Error": _ERROR,
     "FilterRules": _FILTERS,
     "Destination": _DESTINATION,
+    "DestinationStatus": _STATUS,
     "DestinationChange": whole({}, optional={**_SETTABLE, "workspace_id": UUID}),
     "DestinationDraft": whole(
         {"type": TEXT, "config": ref("DestinationConfig")},
         optional={**_SETTABLE, "workspace_id": UUID, "backfill_from": INSTANT},
     ),
+    "DestinationSettings": whole(
+        {"type": TEXT, "name": TEXT, "config": ref("DestinationConfig")}, optional=_SETTABLE
+    ),
+    "Applied": _APPLIED,
     "Report": _REPORT,
     "Ledger": _LEDGER,
     "Attempt": _ATTEMPT,

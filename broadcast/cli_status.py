@@ -1,0 +1,78 @@
+"""`broadcast status`: what every destination is doing. Door: click."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from broadcast.cli_client import JSON, Client, with_client
+from broadcast.cli_output import (
+    NO_DESTINATIONS,
+    clean,
+    columns,
+    count,
+    example,
+    moment,
+    print_json,
+    print_table,
+)
+
+
+@click.command(
+    epilog=example("broadcast status", "broadcast status --json | jq '.data[] | select(.backlog > 0)'")
+)
+@JSON
+@with_client
+def status(client: Client, *, as_json: bool) -> None:
+    """Say, for every destination, what it is doing, how far behind it is, and what went wrong last."""
+    found = client.status()
+    if as_json:
+        print_json(found)
+        return
+    if not found["data"]:
+        click.echo(NO_DESTINATIONS)
+        return
+    heads = ("DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLED", "SENDING", "ENDPOINT")
+    print_table(
+        columns(*heads, numbers=("WAITING", "BEHIND", "CURSOR", "SAMPLED")),
+        [_row(item) for item in found["data"]],
+    )
+    for item in found["data"]:
+        for note in _notes(item):
+            click.echo(f"{_name(item)}: {clean(note)}")
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return clean(f"{item['workspace']}/{item['name']}")
+
+
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        _name(item),
+        item["state"].replace("_", " "),
+        count(item["backlog"]),
+        f"{item['lag_s']:,.0f} s" if item["backlog"] else "",
+        count(item["cursor"]),
+        f"{item['sampling_rate']:.4g}",
+        "now" if item["in_flight"] else "",
+        item["endpoint"],
+    )
+
+
+def _notes(item: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a table has no room for, where there is any."""
+    error, replay = item["last_error"], item["replay"]
+    if item["paused_by"]:
+        yield f"paused by {'a person' if item['paused_by'] == 'person' else 'an answer'}" + (
+            f": {item['last_reason']}" if item["paused_by"] == "answer" and item["last_reason"] else ""
+        )
+    if error is not None:
+        yield f"last error {moment(error['at'])} UTC: {error['verdict']}, {error['reason']}"
+    if item["next_try_at"]:
+        yield f"next try {moment(item['next_try_at'])} UTC"
+    if item["held_until"] and item["state"] == "paused":
+        yield f"what waits is kept until {moment(item['held_until'])} UTC"
+    if item["rejected"] or item["expired"]:
+        yield f"given up: {count(item['rejected'])} rejected, {count(item['expired'])} expired"
+    if replay is not None:
+        yield f"replay {count(replay['position'])} of {count(replay['total'])}"
