@@ -11,6 +11,11 @@ class Budget:
         self._used = 0
         self._freed = asyncio.Event()
 
+    @property
+    def used(self) -> int:
+        """Return how much is taken."""
+        return self._used
+
     def has_room(self, size: int) -> bool:
         """Return whether so much may be taken without waiting."""
         return not self._used or self._used + size <= self._limit

@@ -30,7 +30,7 @@ _NAMES: Final = frozenset(
         "URL", "KEY",
     )
 )  # fmt: skip
-_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OTEL_CONFIG", "METRICS_TOKEN")
+_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OTEL_CONFIG")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -55,6 +55,7 @@ class Config:
     max_body_bytes: int
     demo: bool
     mail_server: MailServer | None
+    metrics_token: str = field(repr=False)
     trusted_proxies: tuple[str, ...]
     log_level: str
     log_format: str
@@ -97,6 +98,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         max_body_bytes=env.number("MAX_BODY_BYTES", 16 * 2**20, low=1024, high=2**30),
         demo=env.flag("DEMO"),
         mail_server=MailServer.parse(url) if (url := env.text("SMTP_URL")) else None,
+        metrics_token=_metrics_token(env),
         trusted_proxies=_networks(env),
         log_level=env.choice("LOG_LEVEL", _LEVELS),
         log_format=env.choice("LOG_FORMAT", ("text", "json")),
@@ -205,6 +207,13 @@ def _service_name(env: _Env) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError("BROADCAST_SERVICE_NAME must be lower-case letters, digits and underscores.")
     return name
+
+
+def _metrics_token(env: _Env) -> str:
+    token = env.text("METRICS_TOKEN")
+    if not re.fullmatch(r"[!-~]*", token):
+        raise ConfigError("BROADCAST_METRICS_TOKEN must be ASCII characters without spaces: it is a header.")
+    return token
 
 
 def _networks(env: _Env) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class Delivery:
         self._holder = holder
         self._clock = clock
         self._wake = wake
-        self._recorder = Recorder(store)
+        self._recorder = Recorder(store, holder)
         self._flights = Flights()
         self._ahead: dict[int, Ahead] = {}
         self._small = Budget(OPEN_BYTES // 4)
@@ -92,6 +92,14 @@ class Delivery:
     def in_flight(self) -> int:
         """Return how many destinations have a batch under way."""
         return len(self._flights.tasks)
+
+    def gauges(self) -> dict[str, float]:
+        """Return what is under way just now."""
+        return {
+            "in_flight_destinations": self.in_flight,
+            "open_sends": self._courier.open,
+            "open_bytes": self._small.used + self._large.used,
+        }
 
     def take_ended(self) -> set[int]:
         """Return the workspaces where a batch has ended since the last call and more may be due."""

@@ -40,6 +40,7 @@ def accept_litellm(
         duplicates=stored.duplicates,
         rejected=sorted(rejected, key=lambda item: item.index),
     )
+    ingest.meters.receipts("rejected", len(rejected))
     return result.status, result.view()
 
 

@@ -10,6 +10,7 @@ import msgspec
 from broadcast import receipt_parser
 from broadcast.errors import ReceiptError, Unavailable
 from broadcast.ingest_writer import GROUP, Job, Prepared, Writer
+from broadcast.meters import Meters
 from broadcast.receipt import KeyRef, Receipt
 from broadcast.store import Store, workspaces
 from broadcast.store.keys import ApiKey
@@ -69,12 +70,15 @@ class Ingest:
         clock: Callable[[], int],
         retention_us: int,
         content_ttl_us: int = _CONTENT_TTL_US,
+        *,
+        meters: Meters | None = None,
     ) -> None:
+        self.meters = meters or Meters()
         self._store = store
         self._vault = vault
         self._clock = clock
         self._retention_us = retention_us
-        self._writer = Writer(store, content_ttl_us=content_ttl_us)
+        self._writer = Writer(store, self.meters, content_ttl_us=content_ttl_us)
         self._ciphers: dict[int, ContentCipher] = {}
 
     def start(self) -> None:
@@ -100,6 +104,7 @@ class Ingest:
             else:
                 parsed.append((index, receipt))
         result = self._store_all(workspace_id, parsed, key, rejected, now_us)
+        self.meters.receipts("rejected", len(result.rejected))
         return result.status, result.view()
 
     def accept(self, workspace_id: int, receipts: Sequence[Receipt], key: ApiKey | None) -> Accepted:
@@ -129,6 +134,17 @@ class Ingest:
     ) -> Accepted:
         if not parsed:
             return Accepted(rejected=rejected)
+        with self.meters.ingesting():
+            return self._commit_all(workspace_id, parsed, key, rejected, now_us)
+
+    def _commit_all(
+        self,
+        workspace_id: int,
+        parsed: list[tuple[int, Receipt]],
+        key: ApiKey | None,
+        rejected: list[Rejection],
+        now_us: int,
+    ) -> Accepted:
         cipher = self._cipher(workspace_id)
         suffix = _key_suffix(key)
         jobs: list[tuple[Job, int]] = []

@@ -13,6 +13,7 @@ from msgspec import structs
 from broadcast import failpoints
 from broadcast.content import associated_data
 from broadcast.errors import BroadcastError, Unavailable
+from broadcast.meters import Meters
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
 from broadcast.store.receipts import Appending, NewReceipt
 from broadcast.vault import ContentCipher
@@ -63,7 +64,7 @@ class Job:
 class Writer:
     """A thread and its bounded queue."""
 
-    def __init__(self, store: Store, *, content_ttl_us: int) -> None:
+    def __init__(self, store: Store, meters: Meters, *, content_ttl_us: int) -> None:
         self._store = store
         self._content_ttl_us = content_ttl_us
         self._waiting: deque[Job] = deque()
@@ -72,6 +73,8 @@ class Writer:
         self._bytes = 0
         self._open = False
         self._thread: threading.Thread | None = None
+        self._meters = meters
+        meters.watch_waiting(lambda: self._count, lambda: self._bytes)
 
     def start(self) -> None:
         """Begin to write."""
@@ -92,6 +95,13 @@ class Writer:
 
     def put(self, job: Job) -> None:
         """Queue a job; raise `Unavailable` when too much waits already."""
+        try:
+            self._queue(job)
+        except Unavailable:
+            self._meters.receipts(_lost(job), len(job.items))
+            raise
+
+    def _queue(self, job: Job) -> None:
         with self._ready:
             if not self._open:
                 raise Unavailable("This server is stopping.", retry_after_s=2)
@@ -136,7 +146,7 @@ class Writer:
                 self._write([job])
             return
         for job in group:
-            _settle(job, None)
+            self._settle(job, None)
 
     def _commit(self, group: list[Job]) -> None:
         """One durable transaction: lock the heads in id order, drop what is known, number, insert, wake."""
@@ -174,7 +184,7 @@ class Writer:
         for job in group:
             job.tries += 1
             if job.waits or job.tries >= _OFFER_TRIES or not isinstance(error, Unavailable):
-                _settle(job, error)
+                self._settle(job, error)
         again = [job for job in group if not job.done.is_set()]
         if again:
             time.sleep(_OFFER_PAUSE_S)
@@ -183,16 +193,25 @@ class Writer:
                 self._count += sum(len(job.items) for job in again)
                 self._bytes += sum(job.size for job in again)
 
+    def _settle(self, job: Job, error: Exception | None) -> None:
+        if error is None:
+            self._meters.receipts("accepted", job.accepted)
+            self._meters.receipts("duplicate", job.duplicates)
+        else:
+            self._meters.receipts(_lost(job), len(job.items))
+        job.error = error
+        job.done.set()
+        if error is not None and not job.waits:
+            _log.error(
+                "action=receipt_lost receipt=%s error=%s",
+                ",".join(item.row.id for item in job.items),
+                type(error).__name__,
+            )
 
-def _settle(job: Job, error: Exception | None) -> None:
-    job.error = error
-    job.done.set()
-    if error is not None and not job.waits:
-        _log.error(
-            "action=receipt_lost receipt=%s error=%s",
-            ",".join(item.row.id for item in job.items),
-            type(error).__name__,
-        )
+
+def _lost(job: Job) -> str:
+    """Return what a failure means: whoever waits hears of it and sends again, nobody does the others."""
+    return "not_stored" if job.waits else "lost"
 
 
 def _unknown(conn: Conn, workspace_id: int, jobs: list[Job]) -> list[Prepared]:

@@ -72,6 +72,17 @@ def kept_until_us(found: Instants | ReceiptRow, *, retention_us: int, max_age_s:
     return until if max_age_s is None else min(until, found.created_at_us + max_age_s * 1_000_000)
 
 
+def word(*, on: bool, paused: bool, failures: int, last_verdict: str | None, behind_us: int) -> StateWord:
+    """Return the state of a destination in a word; `on` where it has a ledger that runs."""
+    if not on:
+        return "off"
+    if paused:
+        return "paused"
+    if failures > 0:
+        return "throttled" if last_verdict == "throttled" else "retrying"
+    return "catching_up" if behind_us > _CATCHING_UP_US else "delivering"
+
+
 def state(
     stored: StoredDestination,
     cursor: Cursor | None,
@@ -86,7 +97,13 @@ def state(
         return State(word="off", backlog=0, behind_s=0.0, since_at_us=cursor.ended_at_us if cursor else None)
     behind_us = max(0, now_us - owed.received_at_us) if owed else 0
     found = State(
-        word="catching_up" if behind_us > _CATCHING_UP_US else "delivering",
+        word=word(
+            on=True,
+            paused=stored.paused_by is not None,
+            failures=cursor.failures,
+            last_verdict=cursor.last_verdict,
+            behind_us=behind_us,
+        ),
         backlog=max(0, head_seq - cursor.cursor_seq),
         behind_s=round(behind_us / 1e6, 3),
         since_at_us=cursor.last_delivered_at_us or cursor.since_at_us,
@@ -96,7 +113,6 @@ def state(
     if stored.paused_by is not None:
         return replace(
             found,
-            word="paused",
             paused_by=stored.paused_by,
             since_at_us=stored.paused_at_us,
             # An answer is asked again whether it has changed; a person says when to go on.
@@ -104,8 +120,7 @@ def state(
             reason=stored.pause_reason,
         )
     if cursor.failures > 0:
-        word: StateWord = "throttled" if cursor.last_verdict == "throttled" else "retrying"
-        return replace(found, word=word, next_try_at_us=next_try_at_us, reason=cursor.last_reason)
+        return replace(found, next_try_at_us=next_try_at_us, reason=cursor.last_reason)
     return found
 
 

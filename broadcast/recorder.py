@@ -5,6 +5,7 @@ Attempt, cursor, counters and dead letters of an outcome change in one transacti
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from broadcast.store import (
     leases,
     notices,
     replays,
+    worker_counters,
 )
 from broadcast.store.leases import Claim, Counts, Held, Lease, Settled
 from broadcast.store.notices import Kind
@@ -124,8 +126,9 @@ class Settlement:
 class Recorder:
     """Writes of one worker, one transaction at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, holder: str) -> None:
         self._store = store
+        self._holder = holder
         self._lane = asyncio.Lock()
         self._pause_s = _PAUSE_S if store.dialect == "sqlite" else 0.0
         self._free_at = 0.0
@@ -188,7 +191,7 @@ class Recorder:
         give_up_at = loop.time() + _GIVE_UP_S
         while True:
             try:
-                kept = await self.write(lambda conn: settle(conn, outcomes))
+                kept = await self.write(lambda conn: settle(conn, outcomes, self._holder))
             except Unavailable:
                 if loop.time() > give_up_at:
                     raise
@@ -203,7 +206,7 @@ class Recorder:
             return change(conn)
 
 
-def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
+def settle(conn: Conn, items: Sequence[Settlement], holder: str) -> list[bool]:
     """Record outcomes together; False, and nothing written, for those whose lease is no longer ours."""
     destinations.lock(
         conn, [item.claim.destination_id for item in items if item.attention is not None or item.resumes]
@@ -219,8 +222,21 @@ def settle(conn: Conn, items: Sequence[Settlement]) -> list[bool]:
         rows.extend(_rows(conn, item))
         _call_for_attention(conn, item, now_us)
     attempts.insert_all(conn, rows)
+    worker_counters.add(conn, holder, _counted(ours))
     failpoints.reached("record_before_commit")
     return kept
+
+
+def _counted(items: Sequence[Settlement]) -> Counter[str]:
+    """Return what these attempts add to their worker's counters."""
+    counts: Counter[str] = Counter()
+    for entry in (entry for item in items for entry in item.entries):
+        counts[f"{worker_counters.ATTEMPTS}{entry.outcome.verdict.value}"] += 1
+        counts[worker_counters.SENT_BYTES] += entry.sent_bytes
+        for fate, count in Counter(entry.fates).items():
+            if fate is not None:
+                counts[f"{worker_counters.SETTLED}{fate.value}"] += count
+    return counts
 
 
 def _moved(conn: Conn, item: Settlement, held: Mapping[Lease, Held]) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from broadcast import failpoints, fates, guests, privacy, rollup
 from broadcast.destination import Verdict
 from broadcast.fates import Fate
-from broadcast.store import Conn, attempts, departures, receipts, retention, sweeps
+from broadcast.store import Conn, attempts, departures, receipts, retention, sweeps, worker_counters
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
 
@@ -133,6 +133,11 @@ class Retention:
             fates=fates.pack((Fate.EXPIRED,) * count),
         )
         retention.expire(conn, place, upto)
+        counted = {
+            f"{worker_counters.ATTEMPTS}{Verdict.REFUSED.value}": 1,
+            f"{worker_counters.SETTLED}{Fate.EXPIRED.value}": count,
+        }
+        worker_counters.add(conn, self._holder, counted)
         _log.warning(
             "action=expired destination=%s from=%s to=%s holder=%s",
             place.destination_uid,

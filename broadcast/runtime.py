@@ -14,6 +14,7 @@ from broadcast.errors import ConfigError
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.ingest import Ingest
 from broadcast.mail import Mailer
+from broadcast.meters import Meters
 from broadcast.notice_settings import NoticeSettings
 from broadcast.replay import Replays
 from broadcast.settings_plan import WholeSettings
@@ -41,6 +42,7 @@ class Services:
     types: Mapping[str, type[Destination]]
     policy: Policy
     clock: Clock
+    meters: Meters
 
 
 def now_us() -> int:
@@ -67,12 +69,13 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
     policy = Policy.parse((*config.egress_allow, *own))
     mailer = Mailer(config.mail_server) if config.mail_server else None
     connections = Connections(store, vault, types, policy, config)
+    meters = Meters()
     upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
     return Services(
         config=config,
         store=store,
         vault=vault,
-        ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us),
+        ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us, meters=meters),
         accounts=Accounts(store, config.secret_key, vault, now_us),
         connections=connections,
         replays=Replays(store, types),
@@ -83,4 +86,5 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         types=types,
         policy=policy,
         clock=now_us,
+        meters=meters,
     )

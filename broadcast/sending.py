@@ -125,6 +125,8 @@ class Courier:
         self._too_big = too_big
         self._shrunk = shrunk
         self._stopping = stopping
+        self.open: int = 0
+        """Requests that wait for an answer."""
 
     async def carry(self, made: Prepared) -> Sent:
         """Send a batch and return what became of each receipt; raises only for our own mistakes."""
@@ -222,7 +224,7 @@ class Courier:
         failpoints.reached("before_send")
         try:
             async with self._sends:
-                response = await self._sender.send(request)
+                response = await self._answered(request)
         except AddressRefused as error:
             outcome = Outcome(verdict=Verdict.REFUSED, reason=str(error))
         except SendFailed as error:
@@ -239,6 +241,13 @@ class Courier:
         elif outcome.status_code == _TOO_BIG and len(pieces) > 1:
             self._too_big(made, len(request.body))
         return outcome
+
+    async def _answered(self, request: Request) -> Response:
+        self.open += 1
+        try:
+            return await self._sender.send(request)
+        finally:
+            self.open -= 1
 
 
 def _halves(pieces: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]]:

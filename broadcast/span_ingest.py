@@ -52,7 +52,8 @@ def accept_export(
         else:
             cut += receipt is not tree.receipt
             fit.append(structs.replace(tree, receipt=receipt))
-    _store(ingest, key, fit, refused)
+    conflicts = _store(ingest, key, fit, refused)
+    ingest.meters.receipts("rejected", len(found.trees) - len(fit) + conflicts)
     return Outcome(rejected=refused.total(), message=_words(refused, cut))
 
 
@@ -81,12 +82,14 @@ def _fit(receipt: Receipt, *, now_us: int, retention_us: int) -> Receipt:
     return structs.replace(receipt, input=asked, output=answered, metadata=said)
 
 
-def _store(ingest: Ingest, key: ApiKey, trees: list[Tree], refused: Counter[str]) -> None:
+def _store(ingest: Ingest, key: ApiKey, trees: list[Tree], refused: Counter[str]) -> int:
+    """Store what fits; return how many receipts are known already with other content."""
     if not trees:
-        return
+        return 0
     stored = ingest.accept(key.workspace_id, [tree.receipt for tree in trees], key)
     for conflict in stored.rejected:
         refused["this span is stored already, with different content"] += trees[conflict.index].spans
+    return len(stored.rejected)
 
 
 def _words(refused: Counter[str], cut: int) -> str:

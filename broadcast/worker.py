@@ -17,8 +17,9 @@ from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
 from broadcast.notices import Notifier
 from broadcast.retention import Retention
-from broadcast.store import Conn, liveness, passed_tests, receipts
+from broadcast.store import Conn, passed_tests, receipts
 from broadcast.transport import Transport
+from broadcast.worker_report import WorkerReport
 
 if TYPE_CHECKING:
     from broadcast.runtime import Services
@@ -33,6 +34,7 @@ except ImportError:  # there is none for Windows
 RENEW_S: Final = 5
 STOP_S: Final = 15.0
 _NOTICES_S: Final = 5
+_REPORT_S: Final = 5
 _RETENTION_S: Final = 60
 _ROLLUP_S: Final = 1
 _BREATH_S: Final = 0.1
@@ -103,6 +105,7 @@ class _Worker:
             clock=services.clock,
             wake=self._awake.set,
         )
+        self._report = WorkerReport(services.store, holder, self._delivery.gauges)
         config = services.config
         self._retention = Retention(retention_us=config.retention_us, holder=holder)
         self._notifier = Notifier(
@@ -126,12 +129,15 @@ class _Worker:
         scheduler.start()
         stop = asyncio.create_task(self._stopping.wait())
         stop.add_done_callback(lambda _: self._awake.set())
+        feeling = asyncio.create_task(self._report.feel())
         try:
             await self._loop()
         finally:
             stop.cancel()
             scheduler.shutdown(wait=False)
             await self._finish()
+            feeling.cancel()
+            await self._tell()
             await asyncio.to_thread(bell.join)
 
     async def _loop(self) -> None:
@@ -204,6 +210,7 @@ class _Worker:
         )
         scheduler.add_job(self._renew, "interval", seconds=RENEW_S)
         scheduler.add_job(self._tick, "interval", seconds=_TICK_S)
+        scheduler.add_job(self._tell, "interval", seconds=_REPORT_S)
         scheduler.add_job(self._notices, "interval", seconds=_NOTICES_S)
         scheduler.add_job(self._retain, "interval", seconds=_RETENTION_S)
         scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
@@ -227,6 +234,11 @@ class _Worker:
     def _others_died(self) -> bool:
         with self._store.read() as conn:
             return bool(self._store.dead_holders(conn))
+
+    async def _tell(self) -> None:
+        """Say what this worker is at, for whoever operates it."""
+        with _logged("report"):
+            await self._report.write(self._delivery.write)
 
     async def _contents(self) -> None:
         with _logged("contents"):
@@ -264,7 +276,6 @@ class _Worker:
         now_us = self._store.now_us(conn)
         receipts.drop_expired_contents(conn, now_us, _CONTENTS_AT_ONCE)
         passed_tests.drop_older(conn, now_us - _PASSED_TESTS_US)
-        liveness.seen(conn, self._holder)
 
     # -- waking --------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ RINGS: dict[str, int] = {
     "vault": 1,
     "store": 1,
     "failpoints": 1,
+    "meters": 1,
     # ring 2: use cases is what is not named here
     # ring 3: processes
     "worker": 3,

@@ -5,6 +5,8 @@ engines        how SQLite and PostgreSQL are opened
 clock          the database's clock
 wake           waiting for the next receipt
 liveness       locks that die with a worker
+worker_counters spent                 what workers have done, and the time in transactions
+backlogs       every destination's place, at one look
 tables side_tables rollup_tables      every table
 workspaces users sessions keys        who
 destinations cursors receipts         the log and its readers

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from broadcast.errors import Unavailable
 from broadcast.store import clock, liveness, wake
 from broadcast.store.engines import open_engines
+from broadcast.store.spent import Spent
 
 Conn = Connection
 """A connection inside a transaction; outside the store it is only passed on."""
@@ -33,6 +34,7 @@ class Store:
         self._bell = wake.open_bell(url)
         self._url = url
         self._own: set[str] = set()
+        self.spent = Spent()
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -48,13 +50,13 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[Conn]:
         """Open a transaction that sees one state of the database and cannot change it."""
-        with _translated(), self._readers.connect() as conn, conn.begin():
+        with self.spent.on("read"), _translated(), self._readers.connect() as conn, conn.begin():
             yield conn
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Conn]:
         """Open a transaction that is durable once the block is left, and undone if the block raises."""
-        with _translated(), self._writers.connect() as conn, conn.begin():
+        with self.spent.on("write"), _translated(), self._writers.connect() as conn, conn.begin():
             yield conn
 
     def now_us(self, conn: Conn) -> int:

@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import Connection, delete, insert, make_url, select, text, update
 
 from broadcast.errors import Unavailable
+from broadcast.store import worker_counters
 from broadcast.store.clock import NowUs
 from broadcast.store.engines import POSTGRESQL_PATIENCE, sqlite_path
 from broadcast.store.side_tables import workers
@@ -59,16 +60,6 @@ def hold(store: "Store", url: str, holder: str) -> Iterator[Hold]:
             lock.drop()
 
 
-def seen(conn: Connection, holder: str) -> None:
-    """Note that a worker is alive, for `status` and the pages; nothing is decided by it."""
-    conn.execute(update(workers).where(workers.c.holder == holder).values(seen_at_us=NowUs()))
-
-
-def last_seen_us(conn: Connection) -> int | None:
-    """Return when any worker was last seen."""
-    return conn.execute(select(workers.c.seen_at_us).order_by(workers.c.seen_at_us.desc()).limit(1)).scalar()
-
-
 def dead_holders(conn: Connection, url: str) -> set[str]:
     """Return the listed workers whose lock is free."""
     listed = set(conn.execute(select(workers.c.holder)).scalars())
@@ -89,6 +80,7 @@ def _bury(conn: Connection, holders: set[str]) -> None:
             .where(cursors.c.lease_holder.in_(holders))
             .values(lease_holder=None, lease_until_us=0, lease_token=0)
         )
+        worker_counters.fold(conn, holders)
         conn.execute(delete(workers).where(workers.c.holder.in_(holders)))
 
 

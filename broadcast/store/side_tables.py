@@ -59,4 +59,15 @@ workers = Table(
     Column("holder", Text, primary_key=True),
     Column("started_at_us", Int64, nullable=False),
     Column("seen_at_us", Int64, nullable=False),
+    # What it is at, every few seconds: names and figures, for whoever operates it.
+    Column("gauges", Json),
+)
+
+# No foreign key: what a worker counted outlives it, under no holder at all.
+worker_counters = Table(
+    "worker_counters",
+    metadata,
+    Column("holder", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Int64, nullable=False),
 )

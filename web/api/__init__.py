@@ -12,6 +12,7 @@ requests      GET /requests, /requests/{id}
 usage         GET /usage, /activity
 otlp          POST /otlp/v1/traces
 health        /healthz, /readyz
+metrics       /metrics
 openapi       /api/openapi.json; description/ holds what it says
 chat          the gateway
 """
@@ -25,6 +26,7 @@ from web.api import (
     generation,
     health,
     keys,
+    metrics,
     notifications,
     openapi,
     otlp,
@@ -39,6 +41,6 @@ from web.api import (
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
     managing = (destinations, replays, keys, workspaces, notifications)
-    for module in (chat, generation, *managing, requests, usage, otlp, health, openapi):
+    for module in (chat, generation, *managing, requests, usage, otlp, health, metrics, openapi):
         app.register_blueprint(module.blueprint(services))
     receipts.install(app, services)

@@ -17,7 +17,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from broadcast.errors import Unavailable
-from broadcast.store import Store, leases, liveness, workspaces
+from broadcast.store import Store, leases, workspaces
 from broadcast.store.tables import metadata
 from tests.broadcast.store.rows import a_destination, a_workspace, append_some
 
@@ -168,8 +168,6 @@ def test_a_worker_that_leaves_gives_its_leases_back(store: Store) -> None:
     with store.hold("worker-1") as hold:
         with store.write() as conn:
             leases.claim(conn, holder="worker-1")
-            liveness.seen(conn, "worker-1")
-            assert liveness.last_seen_us(conn) is not None
         assert hold.keep()
     with store.write() as conn:
         assert store.dead_holders(conn) == set()

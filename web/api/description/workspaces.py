@@ -237,6 +237,17 @@ _PROCESS: Final = (
     ),
     Operation(
         method="get",
+        path="/metrics",
+        title="Figures for Prometheus",
+        tag="process",
+        key="none",
+        about="From loopback; from elsewhere with the server's BROADCAST_METRICS_TOKEN as the bearer.",
+        answers={200: TEXT},
+        answer_types=("text/plain",),
+        refusals=(401, 403),
+    ),
+    Operation(
+        method="get",
         path="/api/openapi.json",
         title="This description",
         tag="process",

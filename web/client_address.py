@@ -1,0 +1,41 @@
+"""Where a request comes from: what a trusted proxy says, and of nobody else a word."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+
+def client_of(environ: Mapping[str, Any], trusted: Iterable[str]) -> str:
+    """Return the address of whoever asks, empty where a proxy that is not trusted has hidden it.
+
+    `X-Forwarded-For` is read from its end, since everything before the first stranger may be invented.
+    """
+    address = str(environ.get("REMOTE_ADDR", ""))
+    networks = [ipaddress.ip_network(item, strict=False) for item in trusted]
+    hops = [hop.strip() for hop in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",") if hop.strip()]
+    if not hops or not _is_in(address, networks):
+        return "" if any(environ.get(name) for name in _FORWARDED) else address
+    while hops and _is_in(address, networks):
+        address = hops.pop()
+    return address
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is this machine's own."""
+    found = _parsed(address)
+    return found is not None and found.is_loopback
+
+
+def _is_in(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    found = _parsed(address)
+    return found is not None and any(found in network for network in networks)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
