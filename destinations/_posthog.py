@@ -50,7 +50,7 @@ def event(spans: ResourceSpans, span: Span) -> dict[str, Any]:
 
 
 def _properties(spans: ResourceSpans, span: Span) -> dict[str, Any]:
-    said = span.attributes
+    said, own = span.attributes, names.own(spans.scope)
     found = {
         "$ai_trace_id": span.trace_id,
         "$ai_session_id": _said(spans, names.SESSION_ID),
@@ -59,11 +59,13 @@ def _properties(spans: ResourceSpans, span: Span) -> dict[str, Any]:
         "$ai_span_name": span.name,
         "$ai_latency": (span.end_ns - span.start_ns) / 1e9,
         "$ai_model": said.get(names.RESPONSE_MODEL) or said.get(names.REQUEST_MODEL),
-        "$ai_stream": said.get(names.own(spans.scope).streamed),
+        "$ai_stream": said.get(own.streamed),
         "$ai_input": _asked(_rows.content(span, names.PROMPT)),
         "$ai_output_choices": _answered(_rows.content(span, names.COMPLETION)),
         "$ai_is_error": span.status_code == FAILED,
         "$ai_error": span.status_message or None,
+        # The receipt's own id, by the name it has at every other type: a trace may hold several requests.
+        own.trace_id: spans.resource.get(own.trace_id),
         **{name: said.get(key) for name, key in _READ.items()},
     }
     return {name: value for name, value in found.items() if value is not None}

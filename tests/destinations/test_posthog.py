@@ -73,6 +73,7 @@ def test_a_generation_has_the_properties_of_posthogs_pages() -> None:
         "$ai_max_tokens": 1024,
         "$ai_is_error": False,
         "trace_name": "Search",
+        "openrouter.trace.id": own_api.receipt().id,
         "metadata_feature": "search",
         "metadata_tags": ["a", "b"],
         "$process_person_profile": True,
