@@ -13,11 +13,11 @@ from broadcast.serving import end_with_parent
 def application() -> Any:
     """Return the WSGI application, with its ingest writer started; called in the server's own process."""
     from destinations import TYPES  # noqa: PLC0415 - the worker's command has no need of the pages
-    from web import create_app  # noqa: PLC0415
+    from web import create_app, security  # noqa: PLC0415
 
     end_with_parent()
     config = load()
-    configure(config.log_level, config.log_format)
+    configure(config.log_level, config.log_format, security.request_id_or_none)
     services = build(config, TYPES)
     services.ingest.start()
     program = create_app(services)

@@ -164,9 +164,9 @@ def _errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> ResponseReturnValue:
-        _log.error(
-            "action=page_failed request_id=%s path=%s", security.request_id(), request.path, exc_info=error
-        )
+        # Not the address: a link that opens something holds its secret there.
+        route = request.url_rule.rule if request.url_rule else "none"
+        _log.error("action=page_failed route=%s", route, exc_info=error)
         return problem(500, "Nothing was changed. Try again.")
 
 

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
+from flask import Flask, Response, abort, current_app, g, has_app_context, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from broadcast.accounts import ROLES, LoggedIn
@@ -82,6 +82,11 @@ def request_id() -> str:
     if "request_id" not in g:
         g.request_id = secrets.token_hex(8)
     return cast("str", g.request_id)
+
+
+def request_id_or_none() -> str | None:
+    """Return the name of the request that is being answered, None between requests."""
+    return request_id() if has_app_context() else None
 
 
 def is_page() -> bool:
