@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast.errors import NotFound, TooManyRequests
+from broadcast import views
+from broadcast.errors import NotFound, SettingsError, TooManyRequests
 from broadcast.report import Report
 from web import security
 from web.pages import attempts, dead_letters, replay
@@ -83,6 +84,25 @@ def delete(uid: Any) -> ResponseReturnValue:
         return words, 422 if wrong else 200
     services.connections.delete(viewer.workspace, viewer.user.id, str(uid), now_us=services.clock())
     return security.flash(redirect(url_for("observability.page", slug=viewer.workspace.slug), 303), "deleted")
+
+
+@blueprint.get(f"{_BASE}/views/<name>")
+@security.page()
+def view(uid: Any, name: str) -> ResponseReturnValue:
+    """Return a ready-made view as a file, with its data source where one is named."""
+    services, viewer = security.services(), security.viewer()
+    stored = services.connections.get(viewer.workspace, str(uid))
+    kind = services.types.get(stored.type)
+    if kind is None:
+        raise NotFound("This destination has no such view.")
+    source, namespace = request.args.get("source", "").strip(), services.config.service_name
+    try:
+        text = views.filled(kind, stored.config, name, namespace=namespace, source=source)
+    except SettingsError as error:
+        return _render(str(uid), wait=str(error)), 422
+    answer = Response(text, content_type="application/octet-stream")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 def _act(action: Callable[..., Any], uid: str, words: str) -> ResponseReturnValue:

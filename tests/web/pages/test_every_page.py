@@ -71,6 +71,7 @@ def scene(app: Flask, services: Services) -> Scene:
         "uid": uid,
         "receipt_id": receipt_id,
         "type_slug": "otel-collector",
+        "name": "grafana-dashboard.json",
         "key_hash": key_of(pages),
         "replay_uid": "00000000-0000-4000-8000-000000000000",
     }
