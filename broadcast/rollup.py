@@ -6,13 +6,16 @@ repeated receipts included, and ingest never pays for a sum.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Hashable, Iterable
+from typing import Final, TypeVar
 
 from broadcast import tally
 from broadcast.store import Conn, rollups
 from broadcast.store.rollups import Facet, Period
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Sums = TypeVar("_Sums", FacetSums, SessionSums)
 
 AT_ONCE: Final = 4_000
 """Receipts in one step: a transaction of a tenth of a second."""
@@ -50,24 +53,30 @@ def _step_of(conn: Conn, workspace_id: int, limit: int) -> int | None:
 
 
 def _add(conn: Conn, workspace_id: int, found: Iterable[Facts]) -> None:
+    """Count by the hour, then add the hours of a day: a request is looked at once."""
     groups: defaultdict[Period, defaultdict[Group, Tally]] = defaultdict(lambda: defaultdict(Tally))
     facets: defaultdict[Period, dict[Facet, FacetSums]] = defaultdict(dict)
     sessions: dict[str, SessionSums] = {}
     for facts in found:
-        group, sums = tally.group_of(facts), tally.sums_of(facts)
-        named = [Facet(*facet) for facet in tally.facets_of(facts)]
-        for period in _periods(facts.created_at_us):
-            groups[period][group].count(facts)
-            of_period = facets[period]
-            for facet in named:
-                known = of_period.get(facet)
-                of_period[facet] = sums if known is None else known.plus(sums)
+        hour = Period(1, facts.created_at_us - facts.created_at_us % HOUR_US)
+        groups[hour][tally.group_of(facts)].count(facts)
+        sums, of_hour = tally.sums_of(facts), facets[hour]
+        for name, value in tally.facets_of(facts):
+            _put(of_hour, Facet(name, value), sums)
         for session_id, one in tally.session_of(facts):
-            sessions[session_id] = sessions[session_id].plus(one) if session_id in sessions else one
+            _put(sessions, session_id, one)
+    for hour in list(groups):
+        day = Period(24, hour.at_us - hour.at_us % DAY_US)
+        for group, counted in groups[hour].items():
+            groups[day][group].add(counted)
+        for facet, sums in facets[hour].items():
+            _put(facets[day], facet, sums)
     rollups.add(conn, workspace_id, groups)
     rollups.add_facets(conn, workspace_id, facets)
     rollups.add_sessions(conn, workspace_id, sessions)
 
 
-def _periods(at_us: int) -> tuple[Period, Period]:
-    return Period(1, at_us - at_us % HOUR_US), Period(24, at_us - at_us % DAY_US)
+def _put(known: dict[_Key, _Sums], key: _Key, sums: _Sums) -> None:
+    """Add sums to those that a key has already."""
+    before = known.get(key)
+    known[key] = sums if before is None else before.plus(sums)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import add
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -64,7 +65,7 @@ class FacetSums(NamedTuple):
 
     def plus(self, other: "FacetSums") -> "FacetSums":
         """Return the sums of both."""
-        return FacetSums(*(one + two for one, two in zip(self, other, strict=True)))
+        return FacetSums._make(map(add, self, other))
 
 
 class SessionSums(NamedTuple):
