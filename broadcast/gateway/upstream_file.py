@@ -52,13 +52,14 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
+from broadcast import declared_file
 from broadcast.gateway.apis import APIS, Api
 from broadcast.gateway.failures import FAILURES, FALLBACK_ON
 from broadcast.gateway.prices import Prices
 from broadcast.gateway.profiles import PROFILES
 from broadcast.gateway.upstream_form import (
+    SETTING,
     FileForm,
     ModelForm,
     ProviderForm,
@@ -72,7 +73,6 @@ from broadcast.gateway.upstream_form import (
 from broadcast.gateway.upstreams import HttpUpstream, Model, Route, Upstream, Upstreams
 from broadcast.outbound import Outbound, Timeouts
 
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _HEADER_NAME: Final = re.compile(r"[!-9;-~]+")
 _HEADER_VALUE: Final = re.compile(r"[ -~]+")
 _ANTHROPIC_VERSION: Final = "2023-06-01"
@@ -104,14 +104,7 @@ _STYLES: Final[Mapping[_Style, _Manners]] = {
 
 def load(path: Path, variables: Mapping[str, str], outbound: Outbound) -> Upstreams:
     """Return what the file declares; raise `ConfigError` naming the place and the fix."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise wrong(f"the file cannot be read ({type(error).__name__}). Check path and mode.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise wrong(f"the file is not valid YAML{line}. Correct it.") from None
+    document = declared_file.document(SETTING, path)
     file = declared(document, FileForm, "")
     providers = {
         slug: _upstream(slug, declared(item, ProviderForm, f"providers.{slug}"), variables, outbound)
@@ -207,10 +200,4 @@ def _prices(route: RouteForm) -> Prices | None:
 
 
 def _expanded(text: str, variables: Mapping[str, str], place: str) -> str:
-    def value(found: "re.Match[str]") -> str:
-        name = found.group(1)
-        if not variables.get(name):
-            raise wrong(f"{place} needs the variable {name}. Set it.")
-        return variables[name]
-
-    return _VARIABLE.sub(value, text)
+    return declared_file.filled(SETTING, text, variables, place)

@@ -1,11 +1,13 @@
 """What may be written in the file of providers and models; every error names the place and the fix."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from broadcast import declared_file
 from broadcast.errors import ConfigError
 
+SETTING: Final = "BROADCAST_UPSTREAMS"
 _Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 _LongSeconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -80,12 +82,7 @@ class FileForm(_Strict, frozen=True, kw_only=True):
 
 def declared(item: Any, form: type[_Form], place: str) -> _Form:
     """Return a part of the file as its form has it; raise `ConfigError`."""
-    try:
-        return msgspec.convert(item, type=form)
-    except msgspec.ValidationError as error:
-        what, _, inner = str(error).partition(" - at `$")
-        where = f"{place}{inner.rstrip('`')}".lstrip(".")
-        raise wrong(f"{where}: {what}. Correct it." if where else f"{what}. Correct the file.") from None
+    return declared_file.declared(SETTING, item, form, place)
 
 
 def words_of(
@@ -112,4 +109,4 @@ def listed(words: tuple[str, ...]) -> str:
 
 def wrong(message: str) -> ConfigError:
     """Return the error that stops the process."""
-    return ConfigError(f"BROADCAST_UPSTREAMS: {message}")
+    return declared_file.wrong(SETTING, message)

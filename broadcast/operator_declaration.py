@@ -1,0 +1,146 @@
+"""The operator's export as declared: by OpenTelemetry's variables, by a file, or by both.
+
+The file is named by BROADCAST_OTEL_CONFIG (YAML); a variable beats what the file says of the same thing. Its
+names are those of BitRouter's `otel` block, so that one can be moved here as it is:
+
+endpoint: https://otlp.example.com      # `/v1/traces` is appended, unless it ends so already
+protocol: http/protobuf                 # or http/json
+headers:
+  Authorization: Basic ${OTLP_TOKEN}    # from the environment; never written into the database in plain text
+bearer_token: ${OTLP_TOKEN}             # the same as a header `Authorization: Bearer`, where there is none
+service_name: llm-router
+resource_attributes: {deployment.environment.name: production}
+sampler: parentbased_traceidratio       # one of the six; parentbased_always_on when left out
+sampler_arg: 0.25
+content_capture: off                    # or full: prompts and completions too
+content_attr_max_bytes: 131072          # the longest value; longer ones are cut
+traces:
+  batch: {max_export_batch_size: 512, flush_ms: 0, max_queue_size: 2048}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from broadcast import declared_file, otel_variables
+
+SETTING: Final = "BROADCAST_OTEL_CONFIG"
+CONTENT_MAX_BYTES: Final = 131_072
+
+_Scalar = str | bool | int | float
+_Encoding = Literal["json", "protobuf"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What the operator wants of every workspace; `endpoint` is the full address of the traces."""
+
+    endpoint: str
+    encoding: _Encoding
+    headers: Mapping[str, str] = field(repr=False)
+    resource_attributes: Mapping[str, _Scalar]
+    sampler: str
+    sampler_arg: float
+    content: bool
+    content_max_bytes: int
+    max_spans: int | None
+    every_ms: int | None
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Batch(_Strict, frozen=True, kw_only=True):
+    max_export_batch_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    flush_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] | None = None
+    # The queue is the log itself, from which nothing is dropped: read, so that a block can be moved here.
+    max_queue_size: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class _Traces(_Strict, frozen=True, kw_only=True):
+    batch: _Batch = _Batch()
+
+
+class _Form(_Strict, frozen=True, kw_only=True):
+    endpoint: str | None = None
+    protocol: str | None = None
+    headers: dict[str, str] = {}
+    bearer_token: str | None = None
+    service_name: str | None = None
+    resource_attributes: dict[str, _Scalar] = {}
+    sampler: (
+        Literal[
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ]
+        | None
+    ) = None
+    sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    # YAML 1.1 reads a bare `off` as false.
+    content_capture: Literal["off", "full"] | bool = "off"
+    content_attr_max_bytes: Annotated[int, msgspec.Meta(ge=256, le=1_000_000)] = CONTENT_MAX_BYTES
+    traces: _Traces = _Traces()
+
+
+def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
+    """Return what is declared, None where nothing is; raise `ConfigError` naming what is wrong."""
+    said = (_of_file(path, variables) if path else {}) | otel_variables.read(variables)
+    if not said.get("wanted", True) or not said.get("endpoint"):
+        return None
+    attributes = dict(said.get("resource_attributes", {}))
+    if "service_name" in said:
+        attributes["service.name"] = said["service_name"]
+    return Declaration(
+        endpoint=said["endpoint"],
+        encoding="json" if said.get("protocol") == "http/json" else "protobuf",
+        headers=said.get("headers", {}),
+        resource_attributes=attributes,
+        sampler=said.get("sampler", "parentbased_always_on"),
+        sampler_arg=said.get("sampler_arg", 1.0),
+        content=said.get("content") == "full",
+        content_max_bytes=said.get("content_max_bytes", CONTENT_MAX_BYTES),
+        max_spans=said.get("max_spans"),
+        every_ms=said.get("every_ms"),
+    )
+
+
+def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    form = declared_file.declared(SETTING, declared_file.document(SETTING, path) or {}, _Form, "")
+
+    def filled(text: str | None, place: str) -> str | None:
+        return None if text is None else declared_file.filled(SETTING, text, variables, place)
+
+    endpoint, protocol = filled(form.endpoint, "endpoint"), form.protocol
+    headers = {name: filled(value, f"headers.{name}") for name, value in form.headers.items()}
+    token = filled(form.bearer_token, "bearer_token")
+    if token and "authorization" not in {name.lower() for name in headers}:
+        headers["Authorization"] = f"Bearer {token}"
+    attributes = {
+        name: filled(value, f"resource_attributes.{name}") if isinstance(value, str) else value
+        for name, value in form.resource_attributes.items()
+    }
+    if form.content_capture is True:
+        raise declared_file.wrong(SETTING, "content_capture must be off or full.")
+    batch = form.traces.batch
+    found = {
+        "endpoint": otel_variables.traces_address(endpoint) if endpoint else None,
+        "protocol": otel_variables.protocol_of(protocol, f"{SETTING}: protocol") if protocol else None,
+        "headers": headers,
+        "service_name": filled(form.service_name, "service_name"),
+        "resource_attributes": attributes,
+        "sampler": form.sampler,
+        "sampler_arg": form.sampler_arg,
+        "content": "full" if form.content_capture == "full" else "off",
+        "content_max_bytes": form.content_attr_max_bytes,
+        "max_spans": batch.max_export_batch_size,
+        "every_ms": batch.flush_ms,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,177 @@
+"""OpenTelemetry's standard variables, as far as they say where and how traces are exported.
+
+Sources: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ (general, sampler,
+batch span processor) and https://opentelemetry.io/docs/specs/otel/protocol/exporter/ (OTLP), read 2026-11-21.
+An empty variable counts as one that is not set; each may come from a file, `NAME_FILE`, as ours do.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from broadcast.errors import ConfigError
+
+SAMPLERS: Final = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+PROTOCOLS: Final = ("http/protobuf", "http/json")
+
+_OTLP: Final = "OTEL_EXPORTER_OTLP_"
+_TLS: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+_MAX_SPANS: Final = 10_000
+_MAX_DELAY_MS: Final = 600_000
+
+
+def read(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the variables say, by the names of `operator_declaration.Declaration`; raise `ConfigError`.
+
+    A variable that is not set is left out. `wanted` is False where they switch the export off.
+    """
+    env = _Variables(variables)
+    for name in _TLS:
+        if env.otlp(name) is not None:
+            raise ConfigError(
+                f"{_OTLP}{name} is not supported: receivers are checked against the system's certificates. "
+                "Remove it, and add the certificate authority there."
+            )
+    found = {
+        "wanted": env.wanted(),
+        "endpoint": env.endpoint(),
+        "protocol": env.protocol(),
+        "headers": env.headers(),
+        "service_name": env.text("OTEL_SERVICE_NAME"),
+        "resource_attributes": env.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+        "sampler": env.choice("OTEL_TRACES_SAMPLER", SAMPLERS),
+        "sampler_arg": env.ratio("OTEL_TRACES_SAMPLER_ARG"),
+        "content": env.content(),
+        "max_spans": env.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", low=1, high=_MAX_SPANS),
+        "every_ms": env.number("OTEL_BSP_SCHEDULE_DELAY", low=0, high=_MAX_DELAY_MS),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def protocol_of(text: str, place: str) -> str:
+    """Return a protocol that is spoken here; raise `ConfigError` for gRPC and what does not exist."""
+    if text in PROTOCOLS:
+        return text
+    if text == "grpc":
+        raise ConfigError(
+            f"{place}: OTLP over gRPC is not sent by this version. Set http/protobuf, and the receiver's "
+            "address for HTTP, usually on port 4318 instead of 4317."
+        )
+    raise ConfigError(f"{place} must be one of {', '.join(PROTOCOLS)}.")
+
+
+def traces_address(base: str) -> str:
+    """Return the address of traces below a receiver's address; one that ends there already stays."""
+    address, mark, query = base.partition("?")
+    whole = address.rstrip("/")
+    path = whole if whole.endswith("/v1/traces") else f"{whole}/v1/traces"
+    return f"{path}{mark}{query}"
+
+
+class _Variables:
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str | None:
+        value, path = self._values.get(name, "").strip(), self._values.get(f"{name}_FILE", "").strip()
+        if value and path:
+            raise ConfigError(f"{name} and {name}_FILE are both set. Keep one of them.")
+        if path:
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"{name}_FILE cannot be read: {type(error).__name__}. Check path and mode."
+                ) from None
+        return value or None
+
+    def otlp(self, name: str) -> tuple[str, str] | None:
+        """Return the variable that is for traces, else the one for all signals, with its name."""
+        for whole in (f"{_OTLP}TRACES_{name}", f"{_OTLP}{name}"):
+            if (value := self.text(whole)) is not None:
+                return whole, value
+        return None
+
+    def wanted(self) -> bool | None:
+        if (self.text("OTEL_SDK_DISABLED") or "").lower() == "true":
+            return False
+        exporters = self.text("OTEL_TRACES_EXPORTER")
+        if exporters is None:
+            return None
+        names = {name.strip() for name in exporters.split(",")}
+        if names <= {"none"}:
+            return False
+        if "otlp" not in names:
+            raise ConfigError("OTEL_TRACES_EXPORTER must be otlp or none: nothing else is exported here.")
+        return True
+
+    def endpoint(self) -> str | None:
+        """Traces have an address of their own, as it is, or one below that of all signals."""
+        own = self.text(f"{_OTLP}TRACES_ENDPOINT")
+        if own is not None:
+            return own
+        base = self.text(f"{_OTLP}ENDPOINT")
+        return None if base is None else traces_address(base)
+
+    def protocol(self) -> str | None:
+        given = self.otlp("PROTOCOL")
+        return None if given is None else protocol_of(given[1].lower(), given[0])
+
+    def headers(self) -> dict[str, str] | None:
+        given = self.otlp("HEADERS")
+        return None if given is None else _pairs(*given)
+
+    def pairs(self, name: str) -> dict[str, str] | None:
+        text = self.text(name)
+        return None if text is None else _pairs(name, text)
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
+        text = self.text(name)
+        if text is not None and text not in allowed:
+            raise ConfigError(f"{name} must be one of {', '.join(allowed)}.")
+        return text
+
+    def ratio(self, name: str) -> float | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        if not re.fullmatch(r"[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?", text) or not 0 <= float(text) <= 1:
+            raise ConfigError(f"{name} must be a number from 0 to 1.")
+        return float(text)
+
+    def number(self, name: str, *, low: int, high: int) -> int | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
+        return int(text)
+
+    def content(self) -> str | None:
+        """The GenAI conventions' switch for prompts and completions."""
+        text = self.choice("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", ("true", "false"))
+        return None if text is None else ("full" if text == "true" else "off")
+
+
+def _pairs(name: str, text: str) -> dict[str, str]:
+    """Return `key=value,key=value`, percent-decoded; no value is ever in the error, for it may be secret."""
+    found: dict[str, str] = {}
+    for number, item in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
+        key, equals, value = item.partition("=")
+        key = unquote(key.strip())
+        if not key or not equals:
+            raise ConfigError(
+                f"{name}: entry {number} is not key=value. Separate entries by commas, and write a comma or "
+                "a per cent sign inside a value as %2C or %25."
+            )
+        found[key] = unquote(value.strip())
+    return found
