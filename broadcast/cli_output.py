@@ -107,7 +107,9 @@ def dollars(micro_usd: int | None) -> str:
 
 def milliseconds(value: float | None) -> str:
     """Return a duration."""
-    return "" if value is None else f"{value:,.0f} ms"
+    if value is None:
+        return ""
+    return f"{value:,.1f} ms" if value < 10 else f"{value:,.0f} ms"
 
 
 def size(length: int) -> str:

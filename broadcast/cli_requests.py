@@ -198,21 +198,24 @@ def _newest(client: Client, asked: Mapping[str, str], limit: int) -> dict[str, A
 
 
 def _arriving(client: Client, asked: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield requests in the order they arrive, without an end; a server that is away is waited for."""
-    place = request_log.START if "from" in asked else request_log.NOW
-    is_away, reached = False, False
+    """Return requests in the order they arrive, without an end, from here on or from where is asked."""
+    here = client.requests({**asked, "arrived_after": request_log.NOW}, limit=1)["next_cursor"]
+    return _after(client, asked, request_log.START if "from" in asked else here)
+
+
+def _after(client: Client, asked: Mapping[str, str], place: str) -> Iterator[dict[str, Any]]:
+    """Yield what arrives after a place; a server that is away is waited for."""
+    is_away = False
     while True:
         try:
             found = client.requests({**asked, "arrived_after": place}, limit=_PAGE)
         except (Unavailable, TooManyRequests) as error:
-            if not reached:
-                raise
             if not is_away:
                 click.echo(f"{error} Trying again.", err=True)
             is_away = True
             time.sleep(max(_POLL_S, error.retry_after_s))
             continue
-        is_away, reached, place = False, True, found["next_cursor"]
+        is_away, place = False, found["next_cursor"]
         yield from found["data"]
         if len(found["data"]) < _PAGE:
             time.sleep(_POLL_S)
