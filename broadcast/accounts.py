@@ -8,15 +8,13 @@ from typing import Any, Final
 
 from broadcast import credentials
 from broadcast.errors import Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
-from broadcast.store import Conn, Store, audit, limits, sessions, users, workspaces
+from broadcast.members import ROLES
+from broadcast.store import Store, audit, limits, sessions, users, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import Vault
 from broadcast.workspace_life import Workspaces
-
-ROLES: Final = ("viewer", "member", "admin", "owner")
-"""From the least to the most: each may do what the ones before it may."""
 
 IDLE_US: Final = 12 * 3_600_000_000
 ABSOLUTE_US: Final = 7 * 86_400_000_000
@@ -68,7 +66,7 @@ class Accounts(Workspaces):
             user = users.by_email(conn, email)
         if not credentials.password_matches(user.password_hash if user else None, password) or user is None:
             with self._store.write() as conn:
-                _audit(conn, "login_failed", email, user=user, detail={"address": address}, now_us=now_us)
+                audit.of_login(conn, user, "login_failed", {"address": address}, now_us=now_us)
             return None
         token = credentials.new_token()
         with self._store.write() as conn:
@@ -83,7 +81,7 @@ class Accounts(Workspaces):
                 now_us=now_us,
                 expires_at_us=now_us + ABSOLUTE_US,
             )
-            _audit(conn, "login", email, user=user, detail={"address": address}, now_us=now_us)
+            audit.of_login(conn, user, "login", {"address": address}, now_us=now_us)
         return token
 
     def user_of_session(self, token: str, now_us: int) -> LoggedIn | None:
@@ -211,7 +209,7 @@ class Accounts(Workspaces):
                 users.set_password(conn, user.id, credentials.hash_password(password))
                 # Whoever knew the old password is out at once, wherever they are logged in.
                 sessions.delete_for_user(conn, user.id)
-                _audit(conn, "password_set", email, user=user, detail={}, now_us=now_us)
+                audit.of_login(conn, user, "password_set", now_us=now_us)
         return user
 
     def _first_keys(self, workspace: Workspace, user: User, now_us: int) -> tuple[str, str]:
@@ -250,22 +248,7 @@ def _check_new_user(email: str, password: str) -> None:
     problems = {}
     if "@" not in email or len(email) > 254:
         problems["email"] = "This is not an e-mail address."
-    if not 8 <= len(password) <= 1000:
-        problems["password"] = "A password has at least 8 characters."  # noqa: S105 - a message
+    if wrong := credentials.password_fault(password):
+        problems["password"] = wrong
     if problems:
         raise SettingsError(problems)
-
-
-def _audit(
-    conn: Conn, action: str, email: str, *, user: User | None, detail: dict[str, Any], now_us: int
-) -> None:
-    """Record what happened to a login; a tried address is only written down where it is a user's."""
-    audit.record(
-        conn,
-        workspace_id=user.last_workspace_id if user else None,
-        user_id=user.id if user else None,
-        action=action,
-        target=email if user else "unknown user",
-        detail=detail,
-        now_us=now_us,
-    )

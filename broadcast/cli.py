@@ -16,6 +16,7 @@ from broadcast.cli_program import configured, explained, migrated, opened, types
 from broadcast.cli_requests import requests, usage
 from broadcast.cli_settings import apply, export
 from broadcast.cli_status import status
+from broadcast.cli_users import users
 from broadcast.config import Config, caller, load
 from broadcast.demo import Demo, prepare_demo
 from broadcast.doctor import Finding, examine
@@ -116,7 +117,7 @@ def doctor(*, as_json: bool) -> None:
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-for command in (status, usage, requests, destinations, export, apply):
+for command in (status, usage, requests, destinations, export, apply, users):
     main.add_command(command)
 
 

@@ -11,6 +11,8 @@ API_PREFIX: Final = "sk-"
 MANAGEMENT_PREFIX: Final = "sk-mgmt-"
 API_SCOPES: Final = ("chat", "receipts:write")
 ALL_SCOPES: Final = ("chat", "receipts:write", "usage:read")
+_SHORTEST_PASSWORD: Final = 8
+_LONGEST_PASSWORD: Final = 1000
 _PLAIN_LENGTHS: Final = (len(API_PREFIX) + 43, len(MANAGEMENT_PREFIX) + 43)
 
 # RFC 9106's second recommendation is 64 MiB and 3 passes: about 50 ms here, which a log-in may cost.
@@ -31,6 +33,13 @@ def password_matches(password_hash: str | None, password: str) -> bool:
         return _hasher.verify(password_hash or _NOBODY, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
+
+
+def password_fault(password: str) -> str:
+    """Return what is wrong with a password that somebody chose, empty when nothing is."""
+    if not _SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
+        return f"A password has {_SHORTEST_PASSWORD} to {_LONGEST_PASSWORD:,} characters."
+    return ""
 
 
 def new_password() -> str:

@@ -76,6 +76,7 @@ class Keys:
         """Change a key's `name`, `disabled` or `expires_at_us`; a revoked one does not come back."""
         columns = {**changes, "name": _name(changes["name"])} if "name" in changes else dict(changes)
         _check_end(columns.get("expires_at_us"), now_us)
+        switched = {name: value for name, value in columns.items() if name == "disabled"}
         with self._store.write() as conn:
             key = keys.by_hash(conn, workspace_id, key_hash)
             if key is None or not keys.change(conn, workspace_id, key.id, now_us=now_us, **columns):
@@ -86,7 +87,7 @@ class Keys:
                 user_id=user_id,
                 action="key_changed",
                 target=key.hash,
-                detail={"name": columns.get("name", key.name), "fields": sorted(columns)},
+                detail={"name": columns.get("name", key.name), "fields": sorted(columns), **switched},
                 now_us=now_us,
             )
         self._forget(lambda known: known.id == key.id)

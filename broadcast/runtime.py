@@ -13,9 +13,11 @@ from broadcast.egress import Policy
 from broadcast.errors import ConfigError
 from broadcast.gateway import Gateway, load_upstreams
 from broadcast.ingest import Ingest
+from broadcast.invitations import Invitations
 from broadcast.mail import Mailer
 from broadcast.meters import Meters
 from broadcast.notice_settings import NoticeSettings
+from broadcast.passwords import Passwords
 from broadcast.replay import Replays
 from broadcast.settings_plan import WholeSettings
 from broadcast.store import Store
@@ -33,6 +35,8 @@ class Services:
     vault: Vault
     ingest: Ingest
     accounts: Accounts
+    invitations: Invitations
+    passwords: Passwords
     connections: Connections
     replays: Replays
     whole_settings: WholeSettings
@@ -68,15 +72,18 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
     own = (config.receiver_address,) if config.demo else ()
     policy = Policy.parse((*config.egress_allow, *own))
     mailer = Mailer(config.mail_server) if config.mail_server else None
-    connections = Connections(store, vault, types, policy, config)
+    accounts = Accounts(store, config.secret_key, vault, now_us)
     meters = Meters()
+    connections = Connections(store, vault, types, policy, config)
     upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
     return Services(
         config=config,
         store=store,
         vault=vault,
         ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us, meters=meters),
-        accounts=Accounts(store, config.secret_key, vault, now_us),
+        accounts=accounts,
+        invitations=Invitations(store, accounts, mailer, config.public_url, now_us),
+        passwords=Passwords(store, mailer, config.public_url, now_us),
         connections=connections,
         replays=Replays(store, types),
         whole_settings=WholeSettings(store, connections, types),

@@ -5,20 +5,19 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from broadcast.errors import Forbidden, NotFound, SettingsError
-from broadcast.key_access import Keys
+from broadcast.members import MANAGING, Members
 from broadcast.store import Store, audit, cursors, departures, destinations, users, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import Vault
 
-MANAGING: Final = ("owner", "admin")
 _SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LONGEST_SLUG: Final = 48
 _LONGEST_DESCRIPTION: Final = 500
 
 
-class Workspaces(Keys):
+class Workspaces(Members):
     """The use cases of workspaces; each opens and closes its own transactions."""
 
     def __init__(self, store: Store, secret_key: bytes, vault: Vault, clock: Callable[[], int]) -> None:

@@ -28,12 +28,17 @@ from broadcast.store.workspaces import Workspace
 from web import formats, receiver, security, zones
 from web.pages import (
     activity,
+    audit,
     destination,
     destination_form,
     destination_receipts,
+    join,
     keys,
     login,
+    members,
+    new_workspace,
     observability,
+    password,
     replay,
     times,
     workspace,
@@ -75,7 +80,8 @@ def create_app(services: Services) -> Flask:
     _words(app, services)
     _static(app)
     pages = (login, observability, destination_form, destination, keys, workspace, activity, times)
-    for module in (*pages, request_page, replay, destination_receipts, receiver_page, receiver):
+    people = (members, join, password, new_workspace, audit)
+    for module in (*pages, *people, request_page, replay, destination_receipts, receiver_page, receiver):
         app.register_blueprint(module.blueprint)
     _errors(app)
     register_api = getattr(importlib.import_module("web.api"), "register", None)

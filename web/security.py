@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, g, has_app_context, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from broadcast.accounts import ROLES, LoggedIn
+from broadcast.accounts import LoggedIn
 from broadcast.activity import paused_count, workspaces_of
 from broadcast.errors import Forbidden, NotFound
+from broadcast.members import ROLES
 from broadcast.runtime import Services
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
@@ -212,6 +213,17 @@ NOTES: Final = {
     "resumed": "Resumed. Held receipts are sent first.",
     "on": "Broadcast is on. Every new receipt goes to each destination.",
     "revoked": "Revoked. The key ends within two seconds.",
+    "key_off": "Off. Within two seconds the key opens nothing, until you switch it on again.",
+    "key_on": "On. The key works again within two seconds.",
+    "invitation_revoked": "Revoked. The link opens nothing any more.",
+    "role_changed": "Saved. The role holds from now on.",
+    "member_removed": "Removed. The management keys they made here ended; their API keys go on.",
+    "left": "You have left the workspace. The management keys you made there ended.",
+    "joined": "You are a member now.",
+    "workspace_made": "Made. Add a destination, or send the first request.",
+    "workspace_deleted": "Deleted. Its keys ended, and its requests are erased.",
+    "password_changed": "Changed. Every other session of yours has ended; this one goes on.",
+    "password_reset": "The password is changed and every session has ended. Sign in with the new one.",
     "named": "Renamed. Addresses stay as they are.",
     "not_found": "No request or trace with this id in this workspace.",
     "sent": "One trace named Test Generation was sent and accepted.",
@@ -235,8 +247,7 @@ def page(role: str = "viewer") -> Callable[[View], View]:
         def guarded(slug: str, **values: Any) -> Any:
             session = logged_in()
             if session is None:
-                target = request.full_path.rstrip("?") if request.method == "GET" else ""
-                return redirect(url_for("login.page", next=target or None), 303)
+                return to_login()
             g.viewer = _look(session.user, slug)
             if not g.viewer.may(role):
                 raise Forbidden(f"This needs the role {role}; yours is {g.viewer.role}.")
@@ -246,6 +257,27 @@ def page(role: str = "viewer") -> Callable[[View], View]:
         return cast("View", guarded)
 
     return decorate
+
+
+def signed_in(view: View) -> View:
+    """Make a view that belongs to no workspace need a login."""
+
+    @wraps(view)
+    def guarded(**values: Any) -> Any:
+        return to_login() if logged_in() is None else view(**values)
+
+    return cast("View", guarded)
+
+
+def session() -> LoggedIn:
+    """Return the login session; only inside a view that needs one."""
+    return cast("LoggedIn", logged_in())
+
+
+def to_login() -> AnyResponse:
+    """Return the way to the login, and from there back to what was asked for."""
+    target = request.full_path.rstrip("?") if request.method == "GET" else ""
+    return redirect(url_for("login.page", next=target or None), 303)
 
 
 def _look(user: User, slug: str) -> Viewer:

@@ -7,8 +7,8 @@ wake           waiting for the next receipt
 liveness       locks that die with a worker
 worker_counters spent                 what workers have done, and the time in transactions
 backlogs       every destination's place, at one look
-tables side_tables rollup_tables      every table
-workspaces users sessions keys        who
+tables side_tables rollup_tables people_tables    every table
+workspaces users sessions keys invitations password_resets    who
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
 rollups        sums of requests by hour, day, user, session
@@ -18,7 +18,11 @@ retention sweeps checks               what is too old, and the proof of what is 
 Functions take a connection first, never commit, and return frozen records.
 """
 
-from broadcast.store import rollup_tables, side_tables  # noqa: F401 - so that the schema is whole for whoever asks
+from broadcast.store import (  # noqa: F401 - so that the schema is whole for whoever asks
+    people_tables,
+    rollup_tables,
+    side_tables,
+)
 from broadcast.store.database import Conn, Store
 
 __all__ = ["Conn", "Store"]

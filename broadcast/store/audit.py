@@ -1,5 +1,6 @@
 """The audit log: who changed what, without secrets."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,12 +8,16 @@ from sqlalchemy import Connection, insert, select
 
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.side_tables import audit_log
-from broadcast.store.tables import users
+from broadcast.store.tables import destinations, users
+from broadcast.store.users import User
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One change; `email` is the address of who made it, None for the command line."""
+    """One change; `email` is the address of who made it, None for the command line and the engine.
+
+    `destination` is the name of the destination it was made to, deleted ones included.
+    """
 
     id: int
     workspace_id: int | None
@@ -22,6 +27,7 @@ class Entry:
     target: str
     detail: dict[str, Any]
     email: str | None
+    destination: str | None
 
 
 def record(
@@ -67,14 +73,42 @@ def of_destination(  # noqa: PLR0917 - always called alike
     )
 
 
-def list_for(conn: Connection, workspace_id: int, limit: int, before_id: int | None = None) -> list[Entry]:
-    """Return a workspace's changes, newest first, those before `before_id` where it is given."""
+def of_login(
+    conn: Connection, user: User | None, action: str, detail: dict[str, Any] | None = None, *, now_us: int
+) -> None:
+    """Write down what happened to a login; a tried address is only written down where it is a user's."""
+    record(
+        conn,
+        workspace_id=user.last_workspace_id if user else None,
+        user_id=user.id if user else None,
+        action=action,
+        target=user.email if user else "unknown user",
+        detail=detail,
+        now_us=now_us,
+    )
+
+
+def list_for(
+    conn: Connection,
+    workspace_id: int,
+    limit: int,
+    before_id: int | None = None,
+    only: Collection[str] | None = None,
+) -> list[Entry]:
+    """Return a workspace's changes, newest first: those before `before_id` and of the actions in `only`."""
     query = (
-        select(audit_log, users.c.email)
+        select(audit_log, users.c.email, destinations.c.name.label("destination"))
         .outerjoin(users, users.c.id == audit_log.c.user_id)
+        .outerjoin(
+            destinations,
+            (destinations.c.uid == audit_log.c.target)
+            & (destinations.c.workspace_id == audit_log.c.workspace_id),
+        )
         .where(audit_log.c.workspace_id == workspace_id)
     )
     if before_id is not None:
         query = query.where(audit_log.c.id < before_id)
+    if only is not None:
+        query = query.where(audit_log.c.action.in_(only))
     rows = conn.execute(query.order_by(audit_log.c.id.desc()).limit(limit))
     return [Entry(**row._asdict()) for row in rows]

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
+from broadcast.store.people_tables import invitations
 from broadcast.store.side_tables import passed_tests
 from broadcast.store.tables import api_keys, destinations, memberships, metadata, users, workspaces
 
@@ -47,7 +48,7 @@ def depart(conn: Connection, workspace_id: int, *, now_us: int) -> None:
     conn.execute(
         update(users).where(users.c.last_workspace_id == workspace_id).values(last_workspace_id=None)
     )
-    for table in (memberships, passed_tests):
+    for table in (memberships, invitations, passed_tests):
         conn.execute(delete(table).where(table.c.workspace_id == workspace_id))
 
 

@@ -59,9 +59,12 @@ def delete(conn: Connection, token_hash: str) -> None:
     conn.execute(_delete(login_sessions).where(login_sessions.c.token_hash == token_hash))
 
 
-def delete_for_user(conn: Connection, user_id: int) -> None:
-    """End every session of a user, after a new password."""
-    conn.execute(_delete(login_sessions).where(login_sessions.c.user_id == user_id))
+def delete_for_user(conn: Connection, user_id: int, besides: str = "") -> int:
+    """End every session of a user, after a new password, but the one with this hash; return how many."""
+    statement = _delete(login_sessions).where(
+        login_sessions.c.user_id == user_id, login_sessions.c.token_hash != besides
+    )
+    return conn.execute(statement).rowcount
 
 
 def drop_expired(conn: Connection, now_us: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, bindparam, delete, select, tuple_
 
+from broadcast.store.people_tables import invitations, password_resets
 from broadcast.store.receipts import oldest_seq
 from broadcast.store.side_tables import audit_log, limits, notices
 from broadcast.store.tables import attempts, dead_letters, destinations, login_sessions, replays
@@ -113,10 +114,9 @@ def small_tables_before(
             audit_log.c.id,
             select(oldest_entries.c.id).where(oldest_entries.c.at_us < audit_horizon_us),
         ),
-        (
-            login_sessions,
-            login_sessions.c.id,
-            select(login_sessions.c.id).where(login_sessions.c.expires_at_us <= now_us).limit(limit),
+        *(
+            (table, table.c.id, select(table.c.id).where(table.c.expires_at_us <= now_us).limit(limit))
+            for table in (login_sessions, invitations, password_resets)
         ),
         (limits, limits.c.key, select(limits.c.key).where(limits.c.ends_at_us <= now_us).limit(limit)),
     )

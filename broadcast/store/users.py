@@ -73,6 +73,12 @@ def set_last_workspace(conn: Connection, user_id: int, workspace_id: int) -> Non
     conn.execute(update(users).where(users.c.id == user_id).values(last_workspace_id=workspace_id))
 
 
+def forget_last_workspace(conn: Connection, user_id: int, workspace_id: int) -> None:
+    """Let `/` lead elsewhere than to a workspace that the user has left."""
+    statement = update(users).where(users.c.id == user_id, users.c.last_workspace_id == workspace_id)
+    conn.execute(statement.values(last_workspace_id=None))
+
+
 def add_member(conn: Connection, *, workspace_id: int, user_id: int, role: str) -> Membership:
     """Give a user a role in a workspace."""
     conn.execute(insert(memberships).values(workspace_id=workspace_id, user_id=user_id, role=role))
@@ -102,6 +108,14 @@ def members(conn: Connection, workspace_id: int) -> list[tuple[User, str]]:
     )
     found = [row._asdict() for row in conn.execute(query)]
     return [(User(**{key: row[key] for key in row if key != "role"}), row["role"]) for row in found]
+
+
+def owners(conn: Connection, workspace_id: int) -> set[int]:
+    """Return who owns a workspace, by inside id."""
+    query = select(memberships.c.user_id).where(
+        memberships.c.workspace_id == workspace_id, memberships.c.role == "owner"
+    )
+    return set(conn.execute(query).scalars())
 
 
 def role_of(conn: Connection, workspace_id: int, user_id: int) -> str | None:

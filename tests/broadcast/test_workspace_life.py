@@ -78,8 +78,8 @@ def fill(world: World, workspace: Workspace) -> str:
 
 def _row(table: Table, workspace_id: int, destination_id: int) -> dict[str, object]:
     """Return any row of a table that a workspace owns."""
-    words = {"kind": "needs_attention", "source": "range", "state": "done"}
-    owners = {"workspace_id": workspace_id, "destination_id": destination_id}
+    words = {"kind": "needs_attention", "source": "range", "state": "done", "role": "viewer"}
+    owners = {"workspace_id": workspace_id, "destination_id": destination_id, "invited_by": 1}
     values: dict[str, object] = {}
     for column in table.columns:
         if column.nullable and column.name not in owners:

@@ -72,6 +72,23 @@ def revoke(key_hash: str) -> ResponseReturnValue:
     return security.flash(redirect(url_for(".page", slug=viewer.workspace.slug), 303), "revoked")
 
 
+@blueprint.post("/w/<slug>/settings/keys/<key_hash>/switch")
+@security.page("admin")
+def switch(key_hash: str) -> ResponseReturnValue:
+    """Switch a key off for now, or on again."""
+    services, viewer = security.services(), security.viewer()
+    disabled = request.form.get("enabled") == "off"
+    services.accounts.change_key(
+        workspace_id=viewer.workspace.id,
+        user_id=viewer.user.id,
+        key_hash=key_hash,
+        changes={"disabled": disabled},
+        now_us=services.clock(),
+    )
+    back = redirect(url_for(".page", slug=viewer.workspace.slug), 303)
+    return security.flash(back, "key_off" if disabled else "key_on")
+
+
 def _render(**facts: Any) -> str:
     services, viewer = security.services(), security.viewer()
     return render_template(

@@ -6,11 +6,12 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from broadcast.activity import workspaces_of
-from broadcast.errors import NotFound, TooManyRequests
+from broadcast.errors import TooManyRequests
 from broadcast.store.users import User
 from web import security
 
 blueprint: Final = Blueprint("login", __name__)
+_OURS: Final = ("/w/", "/join/", "/workspaces/")
 _WRONG: Final = "Email or password is wrong."
 
 
@@ -49,19 +50,21 @@ def home() -> ResponseReturnValue:
     session = security.logged_in()
     if session is None:
         return redirect(url_for("login.page"), 303)
-    return redirect(url_for("activity.requests", slug=_home_slug(session.user)), 303)
+    slug = _home_slug(session.user)
+    if slug is None:
+        return redirect(url_for("new_workspace.page"), 303)
+    return redirect(url_for("activity.requests", slug=slug), 303)
 
 
-def _home_slug(user: User) -> str:
+def _home_slug(user: User) -> str | None:
     mine = [workspace for workspace, _ in workspaces_of(security.services().store, user.id)]
-    if not mine:
-        raise NotFound("You are not a member of any workspace. Ask its owner to add you.")
-    return next((found.slug for found in mine if found.id == user.last_workspace_id), mine[0].slug)
+    first = mine[0].slug if mine else None
+    return next((found.slug for found in mine if found.id == user.last_workspace_id), first)
 
 
 def _is_ours(path: str) -> bool:
     """Return whether a path stays here; browsers read two slashes or a backslash as another host."""
-    return path.startswith("/w/") and "\\" not in path and not any(ord(char) < 33 for char in path)
+    return path.startswith(_OURS) and "\\" not in path and not any(ord(char) < 33 for char in path)
 
 
 def _form(*, next_: str, email: str = "", wrong: str = "") -> str:

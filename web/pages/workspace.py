@@ -1,4 +1,4 @@
-"""The workspace: its name, who is told when a destination needs attention, and its members."""
+"""The workspace: its name, who is told when a destination needs attention, and its end."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,13 +8,13 @@ from flask.typing import ResponseReturnValue
 
 from broadcast import activity
 from broadcast.errors import SettingsError
+from broadcast.members import MANAGING
 from broadcast.notice_settings import EMAIL
 from broadcast.notice_webhook import FIELD, Posted, masked
 from broadcast.store.workspaces import Workspace
-from web import security
+from web import formats, security
 
 blueprint: Final = Blueprint("workspace", __name__)
-_MANAGES: Final = ("owner", "admin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,28 @@ def test_webhook() -> ResponseReturnValue:
     return _render(outcome=_tested(workspace))
 
 
+@blueprint.route("/w/<slug>/settings/workspace/delete", methods=["GET", "POST"])
+@security.page("owner")
+def delete() -> ResponseReturnValue:
+    """Ask for the name, then delete the workspace with everything it owns."""
+    services, viewer = security.services(), security.viewer()
+    workspace = viewer.workspace
+    if request.method == "GET" or request.form.get("name", "").strip() != workspace.name:
+        wrong = request.method == "POST"
+        owned = (
+            "every request",
+            formats.plural(len(services.connections.overview(workspace)), "destination"),
+            formats.plural(len(services.accounts.keys_of(workspace.id)), "key"),
+            formats.plural(len(activity.members_of(services.store, workspace)), "member"),
+        )
+        words = render_template(
+            "workspace_delete.html", here="workspace", viewer=viewer, owned=owned, wrong=wrong
+        )
+        return words, 422 if wrong else 200
+    services.accounts.delete_workspace(workspace, viewer.user.id, now_us=services.clock())
+    return security.flash(redirect("/", 303), "workspace_deleted")
+
+
 def _change(body: dict[str, Any]) -> Workspace:
     services, viewer = security.services(), security.viewer()
     return services.notice_settings.change(viewer.workspace, viewer.user.id, body, now_us=services.clock())
@@ -121,7 +143,7 @@ def _render(
     telling = Telling(
         email=shown.notify_email,
         sends_mail=services.notice_settings.sends_mail,
-        to=tuple(user.email for user, role in members if role in _MANAGES),
+        to=tuple(user.email for user, role in members if role in MANAGING),
         webhook=masked(host) if host else None,
         wrong=wrong_webhook,
         outcome=outcome,
@@ -131,7 +153,6 @@ def _render(
         "workspace.html",
         here="workspace",
         viewer=viewer,
-        members=members,
         telling=telling,
         wrong=wrong,
         name=shown.name if name is None else name,

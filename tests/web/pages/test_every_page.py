@@ -9,9 +9,10 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from broadcast.accounts import ROLES
+from broadcast.members import ROLES
 from broadcast.runtime import Services
-from broadcast.store import keys
+from broadcast.store import keys, users
+from broadcast.store.users import User
 from tests.receiver import Receiver
 from tests.web.pages.conftest import Pages, csrf, member, open_workspace
 from tests.web.pages.test_pages import add_collector
@@ -52,6 +53,25 @@ class Scene:
         return getattr(self.pages.app.view_functions[rule.endpoint], "needs_role", None)
 
 
+def links_of(pages: Pages) -> dict[str, str]:
+    """Give the workspace a second member and an open invitation, the owner a reset; return what names them."""
+    services = pages.services
+    member(pages, "viewer")
+    with services.store.read() as conn:
+        owner, viewer = (user for user, _ in sorted(users.members(conn, pages.workspace.id), key=by_role))
+    made = services.invitations.invite(pages.workspace, owner, email="new@example.com", role="member")
+    return {
+        "member_uid": viewer.uid,
+        "invitation_uid": made.invitation.uid,
+        "invite_token": made.link.rsplit("/", 1)[-1],
+        "reset_token": services.passwords.link_for(owner.email).link.rsplit("/", 1)[-1],
+    }
+
+
+def by_role(found: tuple[User, str]) -> str:
+    return found[1]
+
+
 def key_of(pages: Pages) -> str:
     """Make a key that can be looked at, and return its hash."""
     pages.post("/settings/keys", {"name": "laptop", "kind": "api"})
@@ -71,9 +91,9 @@ def scene(app: Flask, services: Services) -> Scene:
         "uid": uid,
         "receipt_id": receipt_id,
         "type_slug": "otel-collector",
-        "name": "grafana-dashboard.json",
         "key_hash": key_of(pages),
         "replay_uid": "00000000-0000-4000-8000-000000000000",
+        **links_of(pages),
     }
     return Scene(pages=pages, values=values)
 
@@ -100,10 +120,13 @@ def test_every_page_is_well_made(scene: Scene) -> None:
     assert len(found) > 10
 
 
-def test_the_page_before_the_login_is_well_made(app: Flask) -> None:
-    answer = app.test_client().get("/login")
-    assert answer.status_code == 200
-    assert faults(answer.text) == []
+def test_every_page_before_a_login_is_well_made(scene: Scene) -> None:
+    client = scene.pages.app.test_client()
+    outside = [rule for rule in scene.rules("GET") if "slug" not in rule.arguments]
+    answers = {rule.rule: client.get(scene.at(rule)) for rule in outside}
+    pages = {rule: faults(answer.text) for rule, answer in answers.items() if is_html(answer)}
+    assert {rule: wrong for rule, wrong in pages.items() if wrong} == {}
+    assert pages.keys() == {"/login", "/reset", "/reset/<reset_token>", "/join/<invite_token>"}
 
 
 def test_a_page_that_says_no_is_well_made_too(scene: Scene) -> None:
@@ -141,7 +164,7 @@ def test_another_workspaces_things_do_not_exist_in_ones_own(
 ) -> None:
     other = open_workspace(app, services)
     own = Scene(pages=other, values={**scene.values, "slug": other.workspace.slug})
-    things = {"uid", "receipt_id"}
+    things = {"uid", "receipt_id", "member_uid", "key_hash"}
     rules = [rule for rule in own.inside("GET") if things & rule.arguments]
     seen = {rule.rule: other.client.get(own.at(rule)).status_code for rule in rules}
     assert rules
