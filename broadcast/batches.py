@@ -148,9 +148,11 @@ class Builder:
             workspace = workspaces.by_id(conn, made.claim.workspace_id)
             if not rows or workspace is None:
                 return None
-            variation = Variation(made.stored, made.destination, self.namespace, max_bytes=max_bytes)
             log = SharedLog(workspace, self.vault, Pages())
-            wanted = rows[0].has_content and variation.full
+            variation = Variation(
+                made.stored, made.destination, self.namespace, log.pseudonym, max_bytes=max_bytes
+            )
+            wanted = rows[0].has_content and variation.sends_content
             content = log.content(conn, rows[0]) if wanted else None
         try:
             body, spans = variation.encoded(

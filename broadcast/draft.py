@@ -4,16 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from broadcast import filters, privacy
+from broadcast import additions, filters, privacy, sampling
 from broadcast.destination import Destination
 from broadcast.errors import SecretRequired, SettingsError
 from broadcast.fields import is_masked
 from broadcast.store.destinations import StoredDestination
 
-LEVELS: Final = privacy.OFFERED
-"""The privacy levels that exist; a level without its code would let out more than it says."""
-
-_PLANNED: Final = tuple(level for level in privacy.LEVELS if level not in privacy.OFFERED)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _FLAGS: Final = (
     "broadcast_generation_cost",
@@ -25,7 +21,8 @@ _KEY_LISTS: Final = ("api_key_hashes", "excluded_api_key_hashes")
 _KNOWN: Final = frozenset(
     (
         "type", "name", "enabled", "config", "workspace_id", "sampling_rate", "privacy_mode", "privacy_level",
-        "filter_rules", "regions", *_KEY_LISTS, *_FLAGS,
+        "filter_rules", "regions", "sampler", "resource_attributes", "redaction_patterns",
+        *_KEY_LISTS, *_FLAGS,
     )
 )  # fmt: skip
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -36,6 +33,9 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "excluded_api_key_hashes": None,
     "filter_rules": None,
     "regions": ("global",),
+    "sampler": None,
+    "resource_attributes": None,
+    "redaction_patterns": None,
     **dict.fromkeys(_FLAGS, False),
 }
 """What a new destination is where its body does not say."""
@@ -175,11 +175,17 @@ def _read_hashes(value: Any) -> tuple[str, ...] | None:
 
 
 def _read_level(value: Any) -> str:
-    if value in _PLANNED:
-        raise ValueError(f"The level {value} does not exist in this version. Choose metadata or full.")
-    if value not in LEVELS:
-        raise ValueError("Choose metadata or full.")
+    if value not in privacy.LEVELS:
+        raise ValueError("Choose one of " + ", ".join(privacy.LEVELS) + ".")
     return str(value)
+
+
+def _read_sampler(value: Any) -> str | None:
+    if value is not None and value not in sampling.SAMPLERS:
+        raise ValueError(
+            "Choose one of " + ", ".join(sampling.SAMPLERS) + ", or null to keep whole sessions."
+        )
+    return None if value is None else str(value)
 
 
 def _read_rules(value: Any) -> dict[str, Any] | None:
@@ -221,6 +227,9 @@ _READERS: Final[Mapping[str, Any]] = {
     "privacy_level": _read_level,
     "filter_rules": _read_rules,
     "regions": _read_regions,
+    "sampler": _read_sampler,
+    "resource_attributes": additions.read_attributes,
+    "redaction_patterns": additions.read_patterns,
     **dict.fromkeys(_KEY_LISTS, _read_hashes),
     **dict.fromkeys(_FLAGS, _read_flag),
 }

@@ -71,7 +71,7 @@ class Filling:
         self._spans = 0
         self._bytes = 0
         self._total = 0
-        self._variation = Variation(stored, destination, namespace)
+        self._variation = Variation(stored, destination, namespace, shared.pseudonym)
         self._max_receipts = destination.max_receipts()
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
@@ -85,7 +85,7 @@ class Filling:
             or stored.api_key_hashes
             or stored.excluded_api_key_hashes
             or stored.filter_rules
-            or stored.sampling_rate < 1
+            or not sampling.keeps_all(stored.sampling_rate, stored.sampler)
         )
         self._judges = self._chooses or self._oldest_us is not None
 
@@ -225,7 +225,7 @@ class Filling:
         )
         if not wanted:
             return Fate.FILTERED
-        kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate)
+        kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate, self._stored.sampler)
         return None if kept else Fate.SAMPLED_OUT
 
     def _made(self, row: ReceiptRow) -> Piece:
@@ -235,7 +235,7 @@ class Filling:
         piece = self._known.get(row.seq)
         if piece is None:
             receipt = from_document(row.document)
-            wanted = row.has_content and self._variation.full
+            wanted = row.has_content and self._variation.sends_content
             content = self._shared.content(self._conn, row) if wanted else None
             body, spans = self._variation.encoded(receipt, content, had_content=row.has_content)
             piece = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)

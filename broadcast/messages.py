@@ -73,7 +73,7 @@ def add_content(
         if prompt_attributes:
             found[names.PROMPT] = _as_text({"messages": described(listed(receipt.input))})
     if receipt.output is not None:
-        outgoing = output_messages(receipt.output, _fallback_reason(receipt))
+        outgoing = outgoing_messages(receipt)
         found[names.OUTPUT_MESSAGES] = _as_text(outgoing)
         if prompt_attributes:
             found[names.COMPLETION] = _as_text(completion(outgoing))
@@ -84,6 +84,11 @@ def add_content(
 def input_messages(value: Any) -> list[Message]:
     """Return what was asked as convention messages."""
     return [_message(item, "user") for item in listed(value)]
+
+
+def outgoing_messages(receipt: Receipt) -> list[Message]:
+    """Return what a receipt holds of the answer as convention messages."""
+    return output_messages(receipt.output, _fallback_reason(receipt))
 
 
 def output_messages(value: Any, finish_reason: str) -> list[Message]:

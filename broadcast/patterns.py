@@ -151,6 +151,8 @@ class Pattern:
         self._eight: dict[tuple[int, int, int, int], int] = {}
         self._allowed: dict[str, int] = {}
         self._moves: dict[tuple[int, int, str, int], int] = {}
+        self._steps: dict[tuple[int, int, str, int], int] = {}
+        self._leads: dict[tuple[int, int, int, int], int] = {}
         self._entries = {node[1]: node[2] for node in self._nodes if node[0] == "char"}
         self._blocks = (builder.positions + 7) // 8
         self.steps = 0
@@ -164,9 +166,7 @@ class Pattern:
             moved = self._moves.get(key)
             if moved is None:
                 moved = self._move(places, before, char, after)
-                if len(self._moves) >= _KEPT:
-                    self._moves.clear()
-                self._moves[key] = moved
+                _keep(self._moves, key, moved)
             if moved & _MATCH:
                 return True
             places, before = moved, after
@@ -176,18 +176,71 @@ class Pattern:
     def _move(self, places: int, before: int, char: str, after: int) -> int:
         """Return the positions after one more character, or the mark of a match before it."""
         reached = self._reach(places, before, after)
-        if reached & _MATCH:
-            return _MATCH
+        return _MATCH if reached & _MATCH else reached & self._allowed_at(char)
+
+    def covered(self, text: str) -> list[tuple[int, int]]:
+        """Return the stretches of the text that any match has a part in, in order and apart.
+
+        One walk forward says where a match may have come, one backward which of that leads to its end: the
+        time is linear in the text, whatever matches overlap.
+        """
+        if not self.search(text):
+            return []
+        kinds = [_kind(char, last=False) for char in text]
+        if kinds[-1:] == [_NEWLINE]:
+            kinds[-1] = _LAST_NEWLINE
+        kinds.append(_EDGE)
+        reached = self._walk(text, kinds)
+        found: list[tuple[int, int]] = []
+        leading = 0
+        for at in range(len(text) - 1, -1, -1):
+            leading = self._lead(reached[at], leading | _MATCH, kinds[at], kinds[at + 1])
+            if leading and found and found[-1][0] == at + 1:
+                found[-1] = (at, found[-1][1])
+            elif leading:
+                found.append((at, at + 1))
+        return found[::-1]
+
+    def _walk(self, text: str, kinds: list[int]) -> list[int]:
+        """Return for each character the positions that may have taken it, wherever a match began."""
+        places, before = 0, _EDGE
+        found = []
+        for char, after in zip(text, kinds, strict=False):
+            key = (places, before, char, after)
+            moved = self._steps.get(key)
+            if moved is None:
+                moved = self._reach(places, before, after) & self._allowed_at(char)
+                _keep(self._steps, key, moved)
+            places, before = moved, after
+            found.append(places)
+            self.steps += 1
+        return found
+
+    def _lead(self, places: int, targets: int, before: int, after: int) -> int:
+        """Return those of some positions that one of the targets may follow."""
+        key = (places, targets, before, after)
+        found = self._leads.get(key)
+        if found is None:
+            found, left = 0, places
+            while left:
+                lowest = left & -left
+                left ^= lowest
+                self.steps += 1
+                if self._after(lowest.bit_length() - 1, before, after) & targets:
+                    found |= lowest
+            _keep(self._leads, key, found)
+        return found
+
+    def _allowed_at(self, char: str) -> int:
+        """Return the positions that take a character."""
         allowed = self._allowed.get(char)
         if allowed is None:
-            if len(self._allowed) >= _KEPT:
-                self._allowed.clear()
             allowed = self._literals.get(char, 0)
             for accepts, marks in self._kinds:
                 allowed |= marks if accepts(char) else 0
-            self._allowed[char] = allowed
+            _keep(self._allowed, char, allowed)
             self.steps += len(self._kinds)
-        return reached & allowed
+        return allowed
 
     def _reach(self, places: int, before: int, after: int) -> int:
         """Return what may come next after any of these positions, or where a match may begin."""
@@ -237,6 +290,13 @@ class Pattern:
                     seen.add(target)
                     waiting.append(target)
         return found
+
+
+def _keep(known: dict[Any, int], key: Any, value: int) -> None:
+    """Remember what was made, and forget all of it once it is too much."""
+    if len(known) >= _KEPT:
+        known.clear()
+    known[key] = value
 
 
 def _kind(char: str, *, last: bool) -> int:

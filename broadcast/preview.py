@@ -151,7 +151,8 @@ def _judged(
     )
     if not wanted:
         return Fate.FILTERED
-    return None if sampling.keep(stored.uid, receipt, stored.sampling_rate) else Fate.SAMPLED_OUT
+    kept = sampling.keep(stored.uid, receipt, stored.sampling_rate, stored.sampler)
+    return None if kept else Fate.SAMPLED_OUT
 
 
 def _size(looked: Looked, *, content: bool) -> int:

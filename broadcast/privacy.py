@@ -1,23 +1,143 @@
-"""What may leave: an allow-list, applied before any code of a destination runs."""
+"""What may leave: an allow-list, applied before any code of a destination runs.
 
-from typing import Final, Literal, get_args
+metadata   facts, who (user, session, `trace`) as the caller gave it; no content, no vendor's words
+hashed     the same facts; who, what was asked and what was answered as keyed hashes
+redacted   everything, with what is known by its form replaced: see `redaction`
+full       everything as it was
+"""
 
+from collections.abc import Sequence
+from typing import Any, Final, Literal, get_args
+
+from msgspec import structs
+
+from broadcast.errors import VaultError
 from broadcast.genai_names import SENT_PARAMETERS
-from broadcast.receipt import Error, ProviderAttempt, Receipt
+from broadcast.multimodal import described
+from broadcast.pseudonyms import Digest, Pseudonyms
+from broadcast.receipt import App, Error, KeyRef, ProviderAttempt, Receipt
+from broadcast.receipt_parser import with_content
+from broadcast.redaction import Redactor
 
 Level = Literal["metadata", "hashed", "redacted", "full"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
-OFFERED: Final[tuple[Level, ...]] = ("metadata", "full")
 
 
 def wants_content(level: str) -> bool:
-    """Return whether a destination of this level is owed content."""
-    return level == "full"
+    """Return whether a destination of this level is owed content: what is sent of it is made of it."""
+    return level in {"hashed", "redacted", "full"}
 
 
-def apply(receipt: Receipt, level: str) -> Receipt:
-    """Return what may leave at a level; an unknown level lets out as little as `metadata`."""
-    return receipt if level == "full" else _metadata_alone(receipt)
+def apply(
+    receipt: Receipt, level: str, *, digest: Digest | None = None, patterns: Sequence[str] = ()
+) -> Receipt:
+    """Return what may leave of a whole receipt at a level; see `Privacy`."""
+    return Privacy(level, digest=digest, patterns=patterns).receipt(receipt)
+
+
+class Privacy:
+    """One destination's level, ready for its receipts; an unknown level lets out as little as `metadata`."""
+
+    def __init__(self, level: str, *, digest: Digest | None = None, patterns: Sequence[str] = ()) -> None:
+        """Take the workspace's keyed digest for `hashed`, and its own patterns for `redacted`."""
+        if level == "hashed" and digest is None:
+            raise VaultError("Hashes need the workspace's key.")
+        self.level: Final = level
+        self._pseudonyms = Pseudonyms(digest) if level == "hashed" and digest is not None else None
+        self._redactor = Redactor(patterns) if level == "redacted" else None
+
+    def receipt(self, receipt: Receipt) -> Receipt:
+        """Return what may leave of a receipt, with or without its content."""
+        if self.level == "full":
+            return receipt
+        if self._redactor is not None:
+            return _redacted(receipt, self._redactor)
+        bare = _metadata_alone(receipt)
+        return bare if self._pseudonyms is None else _hashed(bare, receipt, self._pseudonyms)
+
+    def with_content(self, allowed: Receipt, content: bytes | None) -> Receipt:
+        """Return what `receipt` allowed, with what may leave of its stored content."""
+        if content is None or not wants_content(self.level):
+            return allowed
+        whole = with_content(allowed, content)
+        if self._redactor is not None:
+            return structs.replace(whole, **_redacted_content(whole, self._redactor))
+        return whole if self._pseudonyms is None else _with_hashes(allowed, whole, self._pseudonyms)
+
+    def replaced(self) -> dict[str, int]:
+        """Return how often each form was found since this was made, by its name."""
+        return dict(self._redactor.counts) if self._redactor is not None else {}
+
+
+# -- hashed ------------------------------------------------------------------------------------------
+
+
+def _hashed(bare: Receipt, whole: Receipt, pseudonyms: Pseudonyms) -> Receipt:
+    """Hash who asked; stop sequences are the caller's words as well."""
+    parameters = bare.parameters
+    if parameters and "stop" in parameters:
+        stops = parameters["stop"]
+        hashed = pseudonyms.trace({"stop": stops})["stop"]
+        parameters = {**parameters, "stop": hashed}
+    made = structs.replace(
+        bare,
+        user=None if bare.user is None else pseudonyms.text(bare.user),
+        session_id=None if bare.session_id is None else pseudonyms.text(bare.session_id),
+        trace=None if bare.trace is None else pseudonyms.trace(bare.trace),
+        parameters=parameters,
+    )
+    return _with_hashes(made, whole, pseudonyms)
+
+
+def _with_hashes(allowed: Receipt, whole: Receipt, pseudonyms: Pseudonyms) -> Receipt:
+    return structs.replace(allowed, input=pseudonyms.asked(whole), output=pseudonyms.answered(whole))
+
+
+# -- redacted ----------------------------------------------------------------------------------------
+
+
+def _redacted(receipt: Receipt, redactor: Redactor) -> Receipt:
+    """Look through every field that a person or a vendor may have written into.
+
+    Ids, models and providers are the router's own words: they stay.
+    """
+    error, app, key = receipt.error, receipt.app, receipt.api_key
+    return structs.replace(
+        receipt,
+        error=None
+        if error is None
+        else Error(
+            type=redactor.text(error.type),
+            message=redactor.text(error.message),
+            code=redactor.value(error.code),
+        ),
+        attempts=tuple(_redacted_attempt(attempt, redactor) for attempt in receipt.attempts),
+        app=None
+        if app is None
+        else App(referer=redactor.value(app.referer), title=redactor.value(app.title)),
+        api_key=None if key is None else KeyRef(hash=key.hash, name=redactor.value(key.name)),
+        **{name: redactor.value(getattr(receipt, name)) for name in _WRITTEN},
+        **_redacted_content(receipt, redactor),
+    )
+
+
+_WRITTEN: Final = ("user", "session_id", "trace", "metadata", "parameters", "origin", "user_agent")
+
+
+def _redacted_attempt(attempt: ProviderAttempt, redactor: Redactor) -> ProviderAttempt:
+    return structs.replace(
+        attempt,
+        error_type=redactor.value(attempt.error_type),
+        error_message=redactor.value(attempt.error_message),
+    )
+
+
+def _redacted_content(receipt: Receipt, redactor: Redactor) -> dict[str, Any]:
+    """Images and files become their description first, which is text like any other."""
+    return {name: redactor.value(described(getattr(receipt, name))) for name in ("input", "output")}
+
+
+# -- metadata ----------------------------------------------------------------------------------------
 
 
 def _metadata_alone(receipt: Receipt) -> Receipt:

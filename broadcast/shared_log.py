@@ -216,9 +216,16 @@ class SharedLog:
                     self._pages.grow(page, len(page.contents[seq] or b""))
         return page.contents[row.seq]
 
+    def pseudonym(self, value: bytes) -> bytes:
+        """Return what stands for a value in this workspace; raise `VaultError` when its key does not open."""
+        return self._opened_cipher().pseudonym(value)
+
     def _opened(self, sealed: bytes | None, receipt_id: str) -> bytes | None:
         if sealed is None:
             return None
+        return self._opened_cipher().open(sealed, aad=associated_data(receipt_id))
+
+    def _opened_cipher(self) -> ContentCipher:
         if self._cipher is None:
             self._cipher = self._vault.content_cipher(self.workspace.content_key)
-        return self._cipher.open(sealed, aad=associated_data(receipt_id))
+        return self._cipher

@@ -96,7 +96,7 @@ def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> Destinat
         last_error=_last_error(conn, stored.id),
         next_try_at=rfc3339_or_none(state.next_try_at_us),
         held_until=rfc3339_or_none(state.held_until_us),
-        sampler="always_on" if stored.sampling_rate >= 1 else "ratio",
+        sampler=stored.sampler or ("always_on" if stored.sampling_rate >= 1 else "ratio"),
         sampling_rate=stored.sampling_rate,
         in_flight=cursor is not None and cursor.lease_until_us > now_us,
         delivered=cursor.delivered if cursor else 0,

@@ -8,8 +8,9 @@ from msgspec import structs
 from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
 from broadcast.generation_groups import Groups
+from broadcast.privacy import Privacy
+from broadcast.pseudonyms import Digest
 from broadcast.receipt import Receipt
-from broadcast.receipt_parser import with_content
 from broadcast.span import Attributes, ResourceSpans
 from broadcast.store.destinations import StoredDestination
 
@@ -25,6 +26,7 @@ class Variation:
         stored: StoredDestination,
         destination: Destination,
         namespace: str,
+        digest: Digest | None = None,
         *,
         max_bytes: int | None = None,
     ) -> None:
@@ -39,10 +41,15 @@ class Variation:
             request_context=stored.broadcast_generation_request_context,
             cost_allocation=stored.broadcast_generation_cost_allocation,
         )
-        self.full: Final = stored.privacy_level == "full"
+        patterns = stored.redaction_patterns or ()
+        self.sends_content: Final = privacy.wants_content(stored.privacy_level)
+        self.privacy: Final = Privacy(stored.privacy_level, digest=digest, patterns=patterns)
+        self._resource: Attributes = stored.resource_attributes or {}
         self.key: Final[tuple[object, ...]] = (
             destination.encoding,
             stored.privacy_level,
+            patterns,
+            tuple(self._resource.items()),
             destination.total_cost_attributes,
             destination.prompt_attributes,
             destination.max_attribute_bytes,
@@ -56,12 +63,11 @@ class Variation:
             # A type's own attributes, and its own API, may depend on its settings.
             None if shared else (stored.id, stored.version),
         )
-        self._level = stored.privacy_level
         self._namespace = namespace
         self._own = destination.extra_attributes if own else None
         self._encode: Callable[[ResourceSpans], bytes] = destination.encode
         self._options = genai.SpanOptions(
-            content=self.full,
+            content=self.sends_content,
             total_cost_attributes=destination.total_cost_attributes,
             prompt_attributes=destination.prompt_attributes,
             own_content=destination.content_attributes if own_content else None,
@@ -84,14 +90,16 @@ class Variation:
 
     def _spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
         """Privacy comes first: a type's own attributes are made from what may leave."""
-        allowed = privacy.apply(receipt, self._level)
+        allowed = self.privacy.receipt(receipt)
         extra: Attributes = dict(self._own(allowed)) if self._own else {}
         if self._groups.any:
             extra |= generation_groups.attributes(allowed, self._groups)
-        if self.full and had_content and content is None:
+        if self.sends_content and had_content and content is None:
             extra[f"{self._namespace}.without_content"] = True
-        return genai.whole_spans(
-            allowed if content is None else with_content(allowed, content),
+        made = genai.whole_spans(
+            self.privacy.with_content(allowed, content),
             namespace=self._namespace,
             options=structs.replace(self._options, extra=extra) if extra else self._options,
         )
+        # Ours come last: what somebody adds to a resource never takes the place of what we say there.
+        return structs.replace(made, resource={**self._resource, **made.resource}) if self._resource else made

@@ -253,6 +253,7 @@ class ContentCipher:
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(derive(key, "content"))
         self._fingerprint_key = derive(key, "fingerprint")
+        self._pseudonym_key = derive(key, "pseudonyms")
 
     def seal(self, plain: bytes, *, aad: bytes) -> bytes:
         """Return content sealed for the place that `aad` names."""
@@ -268,6 +269,10 @@ class ContentCipher:
     def fingerprint(self, document: bytes) -> bytes:
         """Return 16 bytes that only this workspace's key could have made of this document."""
         return hmac.digest(self._fingerprint_key, document, "sha256")[:16]
+
+    def pseudonym(self, value: bytes) -> bytes:
+        """Return 32 bytes that stand for a value: the same for equal ones, and of no use without this key."""
+        return hmac.digest(self._pseudonym_key, value, "sha256")
 
 
 def derive(secret_key: bytes, purpose: str) -> bytes:

@@ -1,9 +1,11 @@
 """Receipts to test with: sensible ones, with any field said otherwise."""
 
+import hmac
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from broadcast.receipt import App, Cost, KeyRef, ProviderAttempt, Receipt, Routing, Timing, Usage
+from broadcast.store.destinations import StoredDestination
 
 AT_US: Final = 1_790_000_000_000_000
 """When the receipts were made, in microseconds since 1970."""
@@ -128,3 +130,16 @@ def full_receipt(**overrides: Any) -> Receipt:
         "output": {"role": "assistant", "content": "The record of one finished request."},
     }
     return receipt(**{**fields, **overrides})
+
+
+def digest(value: bytes) -> bytes:
+    """Return what stands for a value in the workspace of these tests."""
+    return hmac.digest(b"the key of a workspace", value, "sha256")
+
+
+def stored(**values: Any) -> StoredDestination:
+    """Return a destination as stored, of which only what matters is said."""
+    fields: dict[str, Any] = dict.fromkeys(StoredDestination.__dataclass_fields__)
+    groups = dict.fromkeys((name for name in fields if name.startswith("broadcast_generation_")), False)
+    known = {"id": 1, "version": 1, "origin": "user", "regions": ("global",), "sampling_rate": 1.0}
+    return StoredDestination(**{**fields, **groups, **known, **values})

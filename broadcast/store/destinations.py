@@ -47,9 +47,12 @@ class StoredDestination:
     updated_at_us: int
     broadcast_generation_cost_allocation: bool = False
     regions: tuple[str, ...] = ("global",)
+    sampler: str | None = None
+    resource_attributes: dict[str, Any] | None = None
+    redaction_patterns: tuple[str, ...] | None = None
 
 
-_TUPLES: Final = ("address", "api_key_hashes", "excluded_api_key_hashes", "regions")
+_TUPLES: Final = ("address", "api_key_hashes", "excluded_api_key_hashes", "regions", "redaction_patterns")
 _COLUMNS: Final = tuple(destinations.c[name] for name in StoredDestination.__slots__)
 _ALIVE: Final = destinations.c.deleted_at_us.is_(None)
 
@@ -82,6 +85,9 @@ def insert(
     broadcast_generation_request_context: bool = False,
     broadcast_generation_cost_allocation: bool = False,
     regions: tuple[str, ...] = ("global",),
+    sampler: str | None = None,
+    resource_attributes: dict[str, Any] | None = None,
+    redaction_patterns: tuple[str, ...] | None = None,
     origin: str = "user",
 ) -> int:
     """Store a destination and return its inside id; raise `Conflict` where the name is taken.
@@ -109,6 +115,9 @@ def insert(
         "broadcast_generation_request_context": broadcast_generation_request_context,
         "broadcast_generation_cost_allocation": broadcast_generation_cost_allocation,
         "regions": list(regions),
+        "sampler": sampler,
+        "resource_attributes": resource_attributes,
+        "redaction_patterns": _listed(redaction_patterns),
         "origin": origin,
         "version": 1,
         "created_at_us": now_us,

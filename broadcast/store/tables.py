@@ -152,6 +152,10 @@ destinations = Table(
     Column("broadcast_generation_request_context", Boolean, nullable=False),
     Column("broadcast_generation_cost_allocation", Boolean, nullable=False),
     Column("regions", Json, nullable=False),
+    # One of OpenTelemetry's; None decides by session.
+    Column("sampler", Text),
+    Column("resource_attributes", Json),
+    Column("redaction_patterns", Json),
     Column("origin", Text, nullable=False),
     Column("paused_by", Text),
     Column("pause_reason", Text),

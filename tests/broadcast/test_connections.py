@@ -220,7 +220,7 @@ def test_a_workspace_has_five_destinations_of_a_type(world: World) -> None:
     [
         ({"sampling_rate": 0}, "sampling_rate"),
         ({"sampling_rate": 1.5}, "sampling_rate"),
-        ({"privacy_level": "hashed"}, "privacy_level"),
+        ({"privacy_level": "secret"}, "privacy_level"),
         ({"privacy_mode": True, "privacy_level": "full"}, "privacy_mode"),
         ({"api_key_hashes": []}, "api_key_hashes"),
         ({"api_key_hashes": ["x"]}, "api_key_hashes"),

@@ -1,9 +1,12 @@
 import json
+import re
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from broadcast import genai, otlp, otlp_protobuf, privacy
+from broadcast import genai, messages, otlp, otlp_protobuf, privacy
+from broadcast.pseudonyms import Digest
 from broadcast.receipt import App, Error, ProviderAttempt, Receipt
 from tests import factories
 
@@ -35,7 +38,7 @@ def leaky(**overrides: Any) -> Receipt:
 
 @pytest.mark.parametrize("status", ["succeeded", "error", "denied", "cancelled"])
 @pytest.mark.parametrize("streamed", [True, False])
-@pytest.mark.parametrize("level", ["metadata", "hashed", "nonsense"])
+@pytest.mark.parametrize("level", ["metadata", "nonsense"])
 def test_no_content_and_no_vendors_text_leaves(status: str, streamed: bool, level: str) -> None:
     receipt = privacy.apply(leaky(status=status, streamed=streamed), level)
     tree = genai.spans(receipt, namespace="openrouter", options=genai.SpanOptions(prompt_attributes=True))
@@ -81,3 +84,116 @@ def test_full_lets_everything_out() -> None:
     receipt = leaky()
     assert privacy.apply(receipt, "full") is receipt
     assert json.dumps(PARTED) == json.dumps(receipt.input)
+
+
+# -- hashed and redacted -----------------------------------------------------------------------------
+
+ALICE = "alice@example.com"
+STATUSES = ["succeeded", "error", "denied", "cancelled"]
+
+
+def told(text: str, **overrides: Any) -> Receipt:
+    """Return a receipt that says one text wherever a person or a vendor may write."""
+    call = {"id": text, "type": "function", "function": {"name": text, "arguments": json.dumps({"to": text})}}
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}
+    fields: dict[str, Any] = {
+        "user": text,
+        "session_id": text,
+        "trace": {
+            "trace_id": text,
+            "parent_span_id": text,
+            "trace_name": text,
+            "span_name": text,
+            "generation_name": text,
+            "deep": {"in": [text, {"it": text}]},
+        },
+        "parameters": {"stop": [text], "temperature": 0.5},
+        "metadata": {"note": text},
+        "error": Error(type="upstream_error", message=text, code=text),
+        "attempts": (
+            ProviderAttempt(provider="A", status_code=500, error_message=text, start_ms=0.0, duration_ms=1.0),
+        ),
+        "input": [
+            {"role": "system", "content": text},
+            {"role": "user", "name": text, "content": [{"type": "text", "text": text}, image]},
+            {"role": "assistant", "content": None, "reasoning": text, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": text, "content": text},
+        ],
+        "output": {"choices": [{"message": {"content": text, "tool_calls": [call]}, "finish_reason": text}]},
+    }
+    return factories.receipt(**{**fields, **overrides})
+
+
+def sent(receipt: Receipt) -> bytes:
+    tree = genai.spans(receipt, namespace="openrouter", options=genai.SpanOptions(prompt_attributes=True))
+    return otlp.encode(tree) + otlp_protobuf.encode(tree)
+
+
+@pytest.mark.parametrize("level", ["hashed", "redacted"])
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_person_is_nowhere_to_be_read(level: str, status: str, streamed: bool) -> None:
+    receipt = told(ALICE, status=status, streamed=streamed)
+    allowed = privacy.apply(receipt, level, digest=factories.digest)
+    assert ALICE not in repr(allowed)
+    assert ALICE.encode() not in sent(allowed)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_no_word_of_content_leaves_where_hashes_do(status: str) -> None:
+    allowed = privacy.apply(told(CANARY, status=status), "hashed", digest=factories.digest)
+    assert CANARY not in repr(allowed)
+    assert CANARY.encode() not in sent(allowed)
+
+
+def hashed(text: str, digest: Digest = factories.digest) -> Receipt:
+    return privacy.apply(told(text), "hashed", digest=digest)
+
+
+def test_equal_values_have_equal_hashes_within_a_workspace_and_nowhere_else() -> None:
+    one, again, other = hashed("alice"), hashed("alice"), hashed("bob")
+    elsewhere = hashed("alice", lambda value: sha256(value).digest())
+    assert one == again
+    assert (one.user, one.input[0]["parts"][0]["content"]) == (one.session_id, one.user)
+    assert len({one.user, other.user, elsewhere.user}) == 3
+
+
+def test_a_hash_tells_nothing_without_the_key() -> None:
+    unkeyed = {sha256(b"alice").hexdigest()[:size] for size in (16, 32, 64)}
+    assert not any(mark in str(hashed("alice").user) for mark in unkeyed)
+    assert re.fullmatch(r"hash-[0-9a-f]{32}", str(hashed("alice").user))
+
+
+def test_what_tells_nobody_apart_stays_beside_the_hashes() -> None:
+    trace = {"trace_id": "a" * 32, "beta": True, "none": None, "step": 3, "feature": "search"}
+    allowed = privacy.apply(told("alice", trace=trace), "hashed", digest=factories.digest).trace
+    assert allowed is not None
+    assert {key: value for key, value in allowed.items() if not str(value).startswith("hash-")} == {
+        "trace_id": "a" * 32, "beta": True, "none": None,
+    }  # fmt: skip
+
+
+def test_hashed_messages_keep_their_shape_and_are_the_same_when_read_again() -> None:
+    allowed = hashed("alice")
+    assert [message["role"] for message in allowed.input] == ["system", "user", "assistant", "tool"]
+    assert messages.input_messages(allowed.input) == allowed.input
+
+
+def test_redaction_leaves_what_it_does_not_know() -> None:
+    allowed = privacy.apply(told("about nobody"), "redacted")
+    assert b"about nobody" in sent(allowed)
+    assert allowed.model == told("").model
+
+
+def test_redaction_tells_what_it_replaced() -> None:
+    rules = privacy.Privacy("redacted", patterns=("EMP-[0-9]+",))
+    allowed = rules.receipt(factories.receipt(user=ALICE, trace={"who": "EMP-12", "also": ALICE}))
+    assert (allowed.user, allowed.trace) == ("[email]", {"who": "[redacted]", "also": "[email]"})
+    assert rules.replaced() == {"email": 2, "redacted": 1}
+
+
+@pytest.mark.parametrize(
+    ("level", "wants"), [*dict.fromkeys(privacy.LEVELS, True).items(), ("nonsense", False)]
+)
+def test_content_is_kept_for_every_level_that_makes_something_of_it(level: str, wants: bool) -> None:
+    assert privacy.wants_content(level) is wants

@@ -1,5 +1,7 @@
 from hashlib import sha256
 
+import pytest
+
 from broadcast import sampling
 from broadcast.trace_context import trace_id_of
 from tests import factories
@@ -42,3 +44,56 @@ def test_the_formula_is_the_contracts() -> None:
 def test_all_and_nothing() -> None:
     assert all(sampling.keep("d", receipt, 1.0) for receipt in SESSIONS[:100])
     assert not any(sampling.keep("d", receipt, 0.0) for receipt in SESSIONS[:100])
+
+
+SAMPLED, DROPPED = (f"00-{'7' * 32}-{'1' * 16}-{flags}" for flags in ("01", "00"))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "alone", "sampled", "dropped"),
+    [
+        ("always_on", True, True, True),
+        ("always_off", False, False, False),
+        ("traceidratio", False, True, True),
+        ("parentbased_always_on", True, True, False),
+        ("parentbased_always_off", False, True, False),
+        ("parentbased_traceidratio", False, True, False),
+    ],
+)
+def test_opentelemetrys_samplers(sampler: str, alone: bool, sampled: bool, dropped: bool) -> None:
+    lone = factories.receipt(trace={"trace_id": "f" * 32})
+    kept = [
+        sampling.keep("d", receipt, 0.5, sampler)
+        for receipt in (lone, *(factories.receipt(traceparent=given) for given in (SAMPLED, DROPPED)))
+    ]
+    assert kept == [alone, sampled, dropped]
+
+
+@pytest.mark.parametrize("header", [f"00-{'A' * 32}-{'1' * 16}-01", f"ff{SAMPLED[2:]}", "nonsense", None])
+def test_a_traceparent_that_is_not_valid_decides_nothing(header: str | None) -> None:
+    receipt = factories.receipt(traceparent=header)
+    assert sampling.keep("d", receipt, 1, "parentbased_always_on")
+    assert not sampling.keep("d", receipt, 1, "parentbased_always_off")
+
+
+@pytest.mark.parametrize("sampler", [None, *sampling.SAMPLERS])
+def test_raising_the_rate_only_adds_with_any_sampler(sampler: str | None) -> None:
+    for receipt in SESSIONS[:200]:
+        answers = [sampling.keep("d", receipt, rate / 10, sampler) for rate in range(11)]
+        assert answers == sorted(answers)
+
+
+def test_a_ratio_keeps_the_traces_that_opentelemetrys_sdks_keep() -> None:
+    below, above = (factories.receipt(trace={"trace_id": f"{'f' * 16}{half}"}) for half in HALVES)
+    assert sampling.keep("any", below, 0.25, "traceidratio")
+    assert not sampling.keep("any", above, 0.25, "traceidratio")
+
+
+HALVES = ("3fffffffffffffff", "4000000000000000")
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0])
+@pytest.mark.parametrize("sampler", [None, *sampling.SAMPLERS])
+def test_who_keeps_all_keeps_each(rate: float, sampler: str | None) -> None:
+    if sampling.keeps_all(rate, sampler):
+        assert all(sampling.keep("d", receipt, rate, sampler) for receipt in SESSIONS[:100])

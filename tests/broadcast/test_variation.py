@@ -1,14 +1,13 @@
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from broadcast import otlp
+from broadcast import otlp, privacy
 from broadcast.destination import Destination
+from broadcast.errors import VaultError
 from broadcast.genai import SpanOptions, spans
 from broadcast.receipt import Receipt
 from broadcast.receipt_parser import content, document, from_document
-from broadcast.store.destinations import StoredDestination
 from broadcast.variation import Variation
 from destinations import TYPES
 from tests import factories, oracle
@@ -17,18 +16,11 @@ NS = "openrouter"
 COLLECTOR = TYPES["otel-collector"].parse({"endpoint": "https://collector.example/v1/traces"})
 
 
-def variation(level: str = "full", destination: Destination = COLLECTOR, *, stored_id: int = 1) -> Variation:
-    stored = SimpleNamespace(
-        id=stored_id,
-        version=1,
-        privacy_level=level,
-        broadcast_generation_cost=False,
-        broadcast_generation_identity=False,
-        broadcast_generation_request_context=False,
-        broadcast_generation_cost_allocation=False,
-        regions=("global",),
-    )
-    return Variation(cast(StoredDestination, stored), destination, NS)
+def variation(
+    level: str = "full", destination: Destination = COLLECTOR, *, stored_id: int = 1, **changes: Any
+) -> Variation:
+    stored = factories.stored(id=stored_id, privacy_level=level, **changes)
+    return Variation(stored, destination, NS, factories.digest)
 
 
 def key_of(slug: str, stored_id: int = 1, **config: Any) -> tuple[object, ...]:
@@ -101,3 +93,40 @@ def test_a_long_text_is_cut_where_it_is_encoded_as_where_spans_are_made() -> Non
     cut = spans(long, namespace=NS, options=SpanOptions(max_attribute_bytes=COLLECTOR.max_attribute_bytes))
     assert body == otlp.encode(cut)
     assert count == len(cut.spans)
+
+
+def test_destinations_that_let_out_other_things_share_no_bytes() -> None:
+    keys = [
+        variation(level, redaction_patterns=patterns, resource_attributes=added).key
+        for level in privacy.LEVELS
+        for patterns in (None, ("EMP-[0-9]+",))
+        for added in (None, {"team": "search"})
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_somebody_adds_to_the_resource_never_replaces_what_is_ours() -> None:
+    added = {"deployment.environment.name": "staging", "service.name": "other", f"{NS}.trace.id": "other"}
+    body, _ = variation(resource_attributes=added).encoded(factories.receipt(), None, had_content=False)
+    request = oracle.read_json(b'{"resourceSpans":[' + body + b"]}")
+    told = {one.key: one.value.string_value for one in request.resource_spans[0].resource.attributes}
+    assert told == {
+        "deployment.environment.name": "staging",
+        "service.name": NS,
+        "service.version": "1.0.0",
+        f"{NS}.trace.id": factories.receipt().id,
+    }
+
+
+@pytest.mark.parametrize("level", ["hashed", "redacted"])
+def test_stored_content_is_changed_before_it_is_encoded(level: str) -> None:
+    words = content(factories.receipt(input="Ask alice@example.com", output="Not bob@example.com"))
+    body, _ = variation(level).encoded(factories.receipt(), words, had_content=True)
+    told = generation(body)
+    assert {"gen_ai.input.messages", "gen_ai.output.messages"} <= told.keys()
+    assert b"@example.com" not in body
+
+
+def test_hashes_are_not_made_without_a_key() -> None:
+    with pytest.raises(VaultError):
+        privacy.Privacy("hashed")

@@ -1,7 +1,6 @@
 """Words of their own, under every privacy level and within every limit."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +12,7 @@ from broadcast.receipt import Error, ProviderAttempt, Receipt
 from broadcast.store.destinations import StoredDestination
 from broadcast.variation import Variation
 from destinations import TYPES
+from tests import factories
 from tests.destinations.wire import RECEIPT
 from tests.receiver import SeenSpan, decode, spans_of
 
@@ -52,17 +52,11 @@ def made(slug: str) -> Destination:
 
 
 def encoded(slug: str, receipt: Receipt, level: str) -> bytes:
-    stored = SimpleNamespace(
-        id=1,
-        version=1,
-        privacy_level=level,
-        broadcast_generation_cost=True,
-        broadcast_generation_identity=True,
-        broadcast_generation_request_context=True,
-        broadcast_generation_cost_allocation=True,
-        regions=("global",),
-    )
-    variation = Variation(cast(StoredDestination, stored), made(slug), "openrouter")
+    groups = [
+        name for name in StoredDestination.__dataclass_fields__ if name.startswith("broadcast_generation_")
+    ]
+    stored = factories.stored(privacy_level=level, **dict.fromkeys(groups, True))
+    variation = Variation(stored, made(slug), "openrouter", factories.digest)
     return variation.encoded(receipt, None, had_content=False)[0]
 
 

@@ -5,7 +5,9 @@ from typing import Final
 import msgspec
 
 from broadcast.destination import Verdict
+from broadcast.privacy import LEVELS
 from broadcast.receipt_parser import Posted
+from broadcast.sampling import SAMPLERS
 from broadcast.store.replays import COUNTERS
 from web.api.description import accounts
 from web.api.description.words import (
@@ -32,7 +34,7 @@ _FATES: Final = (
 )  # fmt: skip
 _STATES: Final = ("delivering", "catching_up", "throttled", "retrying", "paused", "off")
 _FACT: Final = word("yes", "no", "not_tried")
-_LEVELS: Final = word("metadata", "hashed", "redacted", "full")
+_LEVELS: Final = word(*LEVELS)
 
 # `type` is what Anthropic's SDK looks for, in the answers of /messages alone.
 _ERROR: Final = whole(
@@ -63,6 +65,9 @@ _SETTABLE: Final[dict[str, Schema]] = {
     "api_key_hashes": maybe(rows(TEXT)),
     "excluded_api_key_hashes": maybe(rows(TEXT)),
     "filter_rules": maybe(ref("FilterRules")),
+    "sampler": maybe(word(*SAMPLERS)),
+    "resource_attributes": maybe(OBJECT),
+    "redaction_patterns": maybe(rows(TEXT)),
     "broadcast_generation_cost": FLAG,
     "broadcast_generation_identity": FLAG,
     "broadcast_generation_request_context": FLAG,
@@ -135,7 +140,7 @@ _STATUS: Final = whole(
         ),
         "next_try_at": maybe(INSTANT),
         "held_until": maybe(INSTANT),
-        "sampler": word("always_on", "ratio"),
+        "sampler": word("always_on", "ratio", *SAMPLERS[1:]),
         "sampling_rate": NUMBER,
         "in_flight": FLAG,
         **dict.fromkeys(("delivered", "rejected", "expired"), COUNT),
