@@ -17,7 +17,7 @@ ONLY ?=
 DURATION_S ?=
 SEED ?=
 
-.PHONY: help run test test-world check fix bench chaos docs lock
+.PHONY: help run test test-world check fix bench chaos docs pictures lock
 
 help: ## List the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb text; do \
@@ -49,8 +49,13 @@ bench: $(BIN)/.dev ## Measure against peers in the same run; ARRIVALS=FILE repla
 chaos: $(BIN)/.dev ## Kill web, worker and PostgreSQL for ten minutes (DURATION_S, SEED) and count what arrives
 	DURATION_S="$(DURATION_S)" SEED="$(SEED)" $(BIN)/python -m pytest -m chaos --timeout=3600 -s $(ARGS)
 
-docs: $(BIN)/.dev ## Write the README's table of destinations from their declarations
+docs: $(BIN)/.dev ## Write what the documents say of the code, and build their site into site/
 	$(BIN)/python -m tests.write_docs
+	$(BIN)/mkdocs build --quiet --strict
+
+pictures: $(BIN)/.dev ## Take the pictures of the documents again, in a real browser
+	CHROMIUM="$$($(BIN)/python -m tests.chromium)" SCREENSHOTS=docs/pictures \
+		$(BIN)/python -m pytest tests/e2e/test_pictures.py $(ARGS)
 
 lock: $(BIN)/.dev ## Resolve the dependencies again, newest versions, with hashes
 	$(BIN)/uv pip compile $(LOCK_FLAGS) --group build pyproject.toml --output-file requirements.lock

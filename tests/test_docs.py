@@ -136,8 +136,8 @@ def test_every_variable_of_a_document_is_read(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_address_of_the_api_in_a_document_is_served(document: Path, tmp_path: Path) -> None:
     services = build(config.load({"BROADCAST_DATA_DIR": str(tmp_path)}), TYPES)
-    served = {re.sub(r"<[^>]*>", "*", rule.rule) for rule in create_app(services).url_map.iter_rules()}
-    served.update(receipts.PATHS)  # answered in front of the routes
+    served = create_app(services).url_map.bind("localhost")
     services.store.close()
     for address in re.findall(r"/api/v1(?:/[a-z{$][A-Za-z0-9}_-]*)+", document.read_text(encoding="utf-8")):
-        assert re.sub(r"\$[A-Z]+|\{[a-z]+\}", "*", address) in served, address
+        # Receipts are answered in front of the routes.
+        assert served.allowed_methods(address) or address in receipts.PATHS, address

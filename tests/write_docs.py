@@ -24,14 +24,15 @@ VOCABULARY = DELIVERY.with_name("vocabulary.md")
 def table(types: Mapping[str, type[Destination]]) -> str:
     """Return the table, by title; a setting that is secret or optional says so."""
     rows = [
-        f"| {_name(kind)} | `{slug}` | {_settings(kind)} | {_wire(kind)} |" for slug, kind in _sorted(types)
+        f"| {_name(kind)} | `{slug}` | {_settings(kind)} | {wire(kind)} |" for slug, kind in by_title(types)
     ]
     return "\n".join(
         ["| destination | `type` | settings (`config`) | sent as |", "| --- | --- | --- | --- |", *rows, ""]
     )
 
 
-def _sorted(types: Mapping[str, type[Destination]]) -> list[tuple[str, type[Destination]]]:
+def by_title(types: Mapping[str, type[Destination]]) -> list[tuple[str, type[Destination]]]:
+    """Return the types in the order in which people look for them."""
     return sorted(types.items(), key=lambda item: item[1].title.lower())
 
 
@@ -47,7 +48,8 @@ def _settings(kind: type[Destination]) -> str:
     return ", ".join(shown) or "none"
 
 
-def _wire(kind: type[Destination]) -> str:
+def wire(kind: type[Destination]) -> str:
+    """Return what a request to this type holds."""
     encoding = kind.sent_as or {"json": "OTLP/JSON", "protobuf": "OTLP protobuf"}[kind.encoding]
     return f"{encoding}, gzip" if kind.compress else encoding
 
@@ -58,19 +60,20 @@ def _wire(kind: type[Destination]) -> str:
 def vocabulary(types: Mapping[str, type[Destination]]) -> str:
     """Return a table for every type with words of its own: each attribute, and its value for one receipt."""
     told, silent = [], []
-    for _, kind in _sorted(types):
+    for _, kind in by_title(types):
         if kind.has_own_api():
             continue
-        rows = list(_vocabulary_rows(kind.parse({spec.outside: spec.example for spec in kind.specs()})))
+        rows = list(vocabulary_rows(kind.parse({spec.outside: spec.example for spec in kind.specs()})))
         if rows:
             head = [f"### {kind.title}", "", "| attribute | where | for example |", "| --- | --- | --- |"]
-            told += [*head, *(f"| `{name}` | {where} | {value} |" for name, where, value in rows), ""]
+            told += [*head, *(f"| `{name}` | {where} | {_code(value)} |" for name, where, value in rows), ""]
         else:
             silent.append(kind.title)
     return "\n".join([*told, f"These get the base profile alone: {', '.join(silent)}.", ""])
 
 
-def _vocabulary_rows(destination: Destination) -> Iterable[tuple[str, str, str]]:
+def vocabulary_rows(destination: Destination) -> Iterable[tuple[str, str, str]]:
+    """Return what a destination adds to one receipt: attribute, where it stands, and its value."""
     asked = messages.input_messages(RECEIPT.input)
     answered = messages.output_messages(RECEIPT.output, "stop")
     own: Attributes = dict(destination.content_attributes(asked, answered))
@@ -89,7 +92,10 @@ _IN_THE_PROFILE: Final = (genai_names.INPUT_MESSAGES, genai_names.OUTPUT_MESSAGE
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|")
 
 

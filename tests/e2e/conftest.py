@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,6 +194,18 @@ def page(browser: Browser, place: Place) -> Iterator[Page]:
     yield opened
     context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def picture(page: Page) -> Callable[[str], None]:
+    """Save what is seen as a picture of the documents, where SCREENSHOTS names a folder for them."""
+    folder = os.environ.get("SCREENSHOTS")
+
+    def save(name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+    return save
 
 
 def log_in(page: Page, served: Served) -> None:
