@@ -63,16 +63,23 @@ class Trace:
 @contextmanager
 def serving(folder: Path) -> Iterator[Place]:
     """Serve the demo's models to a workspace that sends all of its requests, with content, to a receiver."""
+    with Receiver() as receiver, started(folder, egress=f"127.0.0.1:{receiver.port}") as running:
+        running.connect("Receiver", receiver.url("/v1/traces"))
+        running.switch_on()
+        receiver.clear()
+        yield Place(program=running, receiver=receiver)
+
+
+@contextmanager
+def started(folder: Path, *, egress: str) -> Iterator[Program]:
+    """Start `broadcast serve` with a workspace in it; at the end it stops by itself, and has no complaint."""
     folder.mkdir(parents=True)
-    with Receiver() as receiver, program(folder, None, egress=f"127.0.0.1:{receiver.port}") as running:
+    with program(folder, None, egress=egress) as running:
         running.ports["web-1"] = free_port()
         running.environment |= {"BROADCAST_PORT": str(running.ports["web-1"]), "BROADCAST_DEMO": "1"}
         running.bootstrap()
         running.start("serve-1")
         running.wait_until_ready()
-        running.connect("Receiver", receiver.url("/v1/traces"))
-        running.switch_on()
-        receiver.clear()
-        yield Place(program=running, receiver=receiver)
+        yield running
         assert running.terminate("serve-1") == 0
         assert running.complaints() == []
