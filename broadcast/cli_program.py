@@ -54,8 +54,8 @@ def types() -> Mapping[str, type[Destination]]:
 def opened(config: Config) -> Services:
     """Return the program on a database that is at this version's schema."""
     services = build(config, types())
-    if not services.store.is_migrated():
-        raise BroadcastError("The database is not at this version's schema. Run: broadcast migrate")
+    if (wrong := services.store.schema_fault()) is not None:
+        raise BroadcastError(str(wrong))
     return services
 
 

@@ -41,12 +41,8 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
         services = build(config, types)
     except BroadcastError as error:
         return [*findings, Finding(subject="start", ok=False, message=str(error))]
-    if not services.store.is_migrated():
-        fix = "Run: broadcast migrate"
-        return [
-            *findings,
-            Finding(subject="database", ok=False, message="Not at this version's schema.", fix=fix),
-        ]
+    if (wrong := services.store.schema_fault()) is not None:
+        return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
     for look in (_database, _clock, _keys, _ledgers, _sums, _egress):
         findings.extend(_guarded(look, services))
     services.store.close()

@@ -1,20 +1,15 @@
 """Store: one database, its transactions, and its migrations."""
 
 import contextlib
-import importlib.util
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broadcast.errors import Unavailable
-from broadcast.store import clock, liveness, wake
+from broadcast.store import clock, liveness, schema, wake
 from broadcast.store.engines import open_engines
 from broadcast.store.spent import Spent
 
@@ -107,27 +102,15 @@ class Store:
                 conn.execute(text("SET LOCAL lock_timeout = 0"))
                 conn.execute(text("SET LOCAL statement_timeout = 0"))
                 conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            config = _alembic()
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            schema.migrate(conn)
 
-    def is_migrated(self) -> bool:
-        """Return whether the schema is at the newest version this program knows."""
+    def schema_fault(self) -> schema.SchemaFault | None:
+        """Return why this program cannot work on the schema, None where it can."""
         with self.read() as conn:
-            current = MigrationContext.configure(conn).get_current_revision()
-        return current == ScriptDirectory.from_config(_alembic()).get_current_head()
+            return schema.fault(conn)
 
 
 _NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
-
-
-def _alembic() -> Config:
-    spec = importlib.util.find_spec("migrations")
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("The package migrations is not installed.")
-    config = Config()
-    config.set_main_option("script_location", spec.submodule_search_locations[0].replace("%", "%%"))
-    return config
 
 
 @contextlib.contextmanager

@@ -29,8 +29,8 @@ def blueprint(services: Services) -> Blueprint:
 
 def _fault(services: Services) -> str | None:
     try:
-        if not services.store.is_migrated():
-            return "The database is not at this version's schema. Run: broadcast migrate"
+        if (wrong := services.store.schema_fault()) is not None:
+            return str(wrong)
         services.accounts.check_encryption()
     except Unavailable:
         return "The database is not available."

@@ -1,0 +1,83 @@
+"""Which schema a program works on, and the law of migrations that lets two versions run side by side."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from broadcast.errors import BroadcastError
+from broadcast.store import Store
+
+VERSIONS = Path(__file__).parents[3] / "migrations" / "versions"
+AFTER_THE_FIRST = sorted(path for path in VERSIONS.glob("[0-9]*.py") if not path.stem.startswith("0001"))
+ADDING = {"create_table", "add_column", "create_index", "f"}
+
+
+def stamp(store: Store, revision: str) -> None:
+    """Let the database say that it is at a revision, as one that another version left would."""
+    with store.write() as conn:
+        conn.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+
+
+def test_its_own_schema_is_no_fault(store: Store) -> None:
+    assert store.schema_fault() is None
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003"])
+def test_an_older_schema_has_to_be_migrated(store: Store, revision: str) -> None:
+    stamp(store, revision)
+
+    assert str(store.schema_fault()) == (
+        "The database is not at this version's schema. Run: broadcast migrate"
+    )
+
+
+def test_a_later_schema_of_the_same_generation_is_as_good(store: Store) -> None:
+    stamp(store, "0099")
+
+    assert store.schema_fault() is None
+    store.migrate()
+    with store.read() as conn:
+        assert conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0099"
+
+
+@pytest.mark.parametrize("revision", ["0100", "4201", "abcdef123456", "0000"])
+def test_any_other_schema_is_refused_with_what_to_do(store: Store, revision: str) -> None:
+    stamp(store, revision)
+
+    fault = str(store.schema_fault())
+    assert f"its schema is {revision}" in fault
+    assert "Install the version that made it, or restore a backup" in fault
+    with pytest.raises(BroadcastError, match="made by another version"):
+        store.migrate()
+
+
+@pytest.mark.parametrize("path", AFTER_THE_FIRST, ids=lambda path: path.stem)
+def test_a_migration_of_this_generation_only_adds(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    done = [
+        call
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "op"
+    ]
+    names = {call.func.attr for call in done if isinstance(call.func, ast.Attribute)}
+    assert names <= ADDING, f"{names - ADDING} may break the version before: begin the next generation"
+    for call in done:
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_column":
+            column = ast.unparse(call.args[1])
+            filled = "nullable=False" not in column or "server_default=" in column
+            assert filled, f"{column}: a process of the version before does not fill it"
+
+
+def test_every_revision_is_four_digits_and_follows_the_one_before() -> None:
+    found = [
+        re.findall(r"^(?:down_)?revision = (.+)$", path.read_text(), re.MULTILINE) for path in AFTER_THE_FIRST
+    ]
+    own = [revisions[0].strip("\"'") for revisions in found]
+    before = [revisions[1].strip("\"'") for revisions in found]
+    assert all(re.fullmatch(r"\d{4}", revision) for revision in own)
+    assert before == ["0001", *own[:-1]]
