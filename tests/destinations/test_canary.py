@@ -2,8 +2,9 @@
 
 Wherever a request can hold content or a vendor's words stands a canary of its own. The requests are built by
 delivery's own code; in what would be sent to each destination - address, headers and body, unpacked - no
-canary may be found that the level does not let out, and at `full` the content is found, so that the search
-is known to see. What is no content - ids, model, tokens, cost, session and user - is there at every level.
+canary may be found that the level does not let out; where content is let out it is found, so that the search
+is known to see. What is no content - ids, model, tokens, cost - is there at every level, and so are session
+and user, as a hash where the level hashes.
 """
 
 import gzip
@@ -16,6 +17,7 @@ from msgspec import structs
 
 from broadcast import genai_names, privacy
 from broadcast.destination import Batch, Destination, Request
+from broadcast.pseudonyms import Pseudonyms
 from broadcast.receipt import Cost, Error, ProviderAttempt, Receipt, Timing, Usage
 from broadcast.receipt_parser import content, document, from_document
 from broadcast.store.destinations import StoredDestination
@@ -40,6 +42,9 @@ ASKED: Final = {
 """What a person says; the last three are known by their form, wherever they stand."""
 
 KNOWN_BY_FORM: Final = {ASKED["e-mail"], ASKED["card"], ASKED["key"]}
+WHO: Final = {"canary-user", "canary-session", "canary-trace-name", "canary-trace-value"}
+"""What the caller says of who asked: no content, and yet hashed where content is."""
+
 ANSWERED: Final = "canary-answered"
 ARGUMENTS, RESULT = "canary-arguments", "canary-result"
 ERROR, ATTEMPT_ERROR = "canary-error", "canary-attempt-error"
@@ -54,7 +59,9 @@ WHOLE: Final = factories.receipt(
     id="gen-canary-1",
     usage=Usage(input_tokens=1_234_567, output_tokens=7_654_321, cache_read_tokens=1_000_003),
     cost=Cost(total_nano_usd=123_456_789, input_nano_usd=23_456_789, output_nano_usd=100_000_000),
-    trace={"trace_id": TRACE_ID, "trace_name": "Checkout", "feature": "search"},
+    user="canary-user",
+    session_id="canary-session",
+    trace={"trace_id": TRACE_ID, "trace_name": "canary-trace-name", "feature": "canary-trace-value"},
     parameters={"temperature": 0.7, "tools_offered": ["canary-tool-offered"]},
     metadata={"note": "canary-metadata"},
     streamed=False,
@@ -71,7 +78,7 @@ FAILED_TRY: Final = ProviderAttempt(
     provider="Azure",
     status_code=503,
     error_type="overloaded",
-    error_message=ATTEMPT_ERROR,
+    error_message=f"{ATTEMPT_ERROR} {ASKED['key']}",
     start_ms=0,
     duration_ms=20,
 )
@@ -115,7 +122,7 @@ KINDS: Final[Mapping[str, tuple[Receipt, set[str]]]] = {
     "error": (
         but(
             status="error",
-            error=Error(type="overloaded", message=ERROR, code="503"),
+            error=Error(type="overloaded", message=f"{ERROR} {ASKED['key']}", code="503"),
             attempts=(FAILED_TRY,),
             output=None,
             usage=None,
@@ -129,40 +136,31 @@ KINDS: Final[Mapping[str, tuple[Receipt, set[str]]]] = {
 }
 """Each kind of request, with what it holds beside the words of the one who asks."""
 
-CANARIES: Final = {*ASKED.values(), ANSWERED, ARGUMENTS, RESULT, ERROR, ATTEMPT_ERROR, *NEVER}
+CANARIES: Final = {*ASKED.values(), *WHO, ANSWERED, ARGUMENTS, RESULT, ERROR, ATTEMPT_ERROR, *NEVER}
 
 
 def may_leave(level: str, kind: str) -> set[str]:
-    """Return the canaries that a level may let out; only `full` is owed all of them."""
-    if level not in {"redacted", "full"}:
-        return set()
-    held = {*ASKED.values(), *KINDS[kind][1]} - NEVER
-    return held if level == "full" else held - KNOWN_BY_FORM
+    """Return the canaries that a level lets out of a request."""
+    said = {*ASKED.values(), *KINDS[kind][1]} - NEVER
+    allowed = {"metadata": WHO, "hashed": set(), "redacted": WHO | said - KNOWN_BY_FORM, "full": WHO | said}
+    return allowed[level]
 
 
 # -- what is sent ----------------------------------------------------------------------------------
 
-
-def stored(level: str) -> StoredDestination:
-    """Return a destination that asks for everything it can be given."""
-    values: dict[str, Any] = dict.fromkeys(StoredDestination.__dataclass_fields__)
-    values |= {
-        "id": 1,
-        "uid": "00000000-0000-4000-8000-000000000001",
-        "version": 1,
-        "privacy_level": level,
-        "origin": "user",
-        "regions": ("global",),
-    }
-    values |= {name: True for name in values if name.startswith("broadcast_generation_")}
-    return StoredDestination(**values)
+GROUP: Final = "broadcast_generation_"
 
 
 def request_of(destination: Destination, receipt: Receipt, level: str) -> Request:
-    """Return the request that delivery makes of a receipt whose content is stored apart, as it is."""
+    """Return the request that delivery makes of a receipt, every opt-in group asked for.
+
+    Its content is stored apart, as it always is.
+    """
     words = content(receipt) if privacy.wants_content(level) else None
     kept = from_document(document(receipt))
-    variation = Variation(stored(level), destination, "openrouter")
+    groups = {name: True for name in StoredDestination.__dataclass_fields__ if name.startswith(GROUP)}
+    stored = factories.stored(privacy_level=level, **groups)
+    variation = Variation(stored, destination, "openrouter", factories.digest)
     piece, _ = variation.encoded(kept, words, had_content=True)
     return destination.request(Batch(id="b-1", at_us=factories.AT_US, pieces=(piece,)))
 
@@ -200,11 +198,14 @@ def test_no_canary_leaves_that_the_level_holds_back(slug: str, level: str, kind:
 
 
 @every_type
+@pytest.mark.parametrize("level", ["redacted", "full"])
 @every_kind
-def test_at_full_the_content_is_found_so_that_the_search_is_known_to_see(slug: str, kind: str) -> None:
-    request = request_of(made(slug), KINDS[kind][0], "full")
+def test_what_a_level_lets_out_is_found_so_that_the_search_is_known_to_see(
+    slug: str, level: str, kind: str
+) -> None:
+    request = request_of(made(slug), KINDS[kind][0], level)
     # A table has no column for what a vendor said of one try.
-    owed = may_leave("full", kind) - {ATTEMPT_ERROR}
+    owed = may_leave(level, kind) - {ATTEMPT_ERROR}
     assert found_in(request, owed) == owed
 
 
@@ -222,10 +223,13 @@ def test_no_secret_of_the_destination_is_sent_but_as_its_credential(slug: str, l
 def test_what_is_no_content_is_there(slug: str, level: str, kind: str) -> None:
     receipt, destination = KINDS[kind][0], made(slug)
     request = request_of(destination, receipt, level)
+    who = [receipt.user or "", receipt.session_id or ""]
+    if level == "hashed":
+        who = list(map(Pseudonyms(factories.digest).text, who))
     if not destination.has_own_api():
-        assert_told(generation_of(request), receipt, resource_id=receipt.id)
+        assert_told(generation_of(request), receipt, who)
         return
-    wanted = {receipt.id, TRACE_ID, receipt.model, str(receipt.user), str(receipt.session_id)}
+    wanted = {receipt.id, TRACE_ID, receipt.model, *who}
     if receipt.usage and receipt.cost:
         wanted |= {str(receipt.usage.input_tokens), str(receipt.usage.output_tokens), "0.123456789"}
     assert found_in(request, wanted) == wanted
@@ -237,11 +241,11 @@ def generation_of(request: Request) -> SeenSpan:
     return found
 
 
-def assert_told(span: SeenSpan, receipt: Receipt, *, resource_id: str) -> None:
+def assert_told(span: SeenSpan, receipt: Receipt, who: list[str]) -> None:
     told = span.attributes
-    assert (span.trace_id, span.resource["openrouter.trace.id"]) == (TRACE_ID, resource_id)
+    assert (span.trace_id, span.resource["openrouter.trace.id"]) == (TRACE_ID, receipt.id)
     assert told[genai_names.REQUEST_MODEL] == receipt.model
-    assert (told[genai_names.USER_ID], told[genai_names.SESSION_ID]) == (receipt.user, receipt.session_id)
+    assert [told[genai_names.USER_ID], told[genai_names.SESSION_ID]] == who
     assert (span.status_code == 2) is (receipt.status != "succeeded")
     if receipt.usage and receipt.cost:
         assert told[genai_names.INPUT_TOKENS] == receipt.usage.input_tokens
