@@ -53,6 +53,8 @@ class _Parts(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         found = self._parts.get(name)
+        if name == "kind" and found == "api":
+            return "API"
         if isinstance(found, list):
             return ", ".join(str(item).replace("_", " ") for item in found)
         return "\u2013" if found in {None, ""} else str(found)
