@@ -1,9 +1,9 @@
 """The people of this server, by whoever holds its command line. Door: click."""
 
-import json
-
 import click
 
+from broadcast.cli_client import JSON
+from broadcast.cli_output import example, print_json
 from broadcast.cli_program import with_services
 from broadcast.passwords import MINUTES
 from broadcast.runtime import Services
@@ -15,9 +15,11 @@ def users() -> None:
     """Help people who cannot sign in."""
 
 
-@users.command(name="reset-password")
+@users.command(
+    name="reset-password", epilog=example("broadcast users reset-password --email ann@example.com")
+)
 @click.option("--email", required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@JSON
 @with_services
 def reset_password(services: Services, *, email: str, as_json: bool) -> None:
     """Print a link by which a person chooses a new password; it works once, within an hour."""
@@ -28,7 +30,7 @@ def reset_password(services: Services, *, email: str, as_json: bool) -> None:
             "reset_url": reset.link,
             "expires_at": rfc3339(reset.expires_at_us),
         }
-        click.echo(json.dumps(found))
+        print_json(found)
         return
     click.echo(
         f"Give this link to {reset.user.email}. It works once, within {MINUTES} minutes:\n\n{reset.link}"

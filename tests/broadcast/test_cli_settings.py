@@ -5,12 +5,28 @@ from typing import Any
 
 import pytest
 
+from broadcast import draft
 from tests.broadcast.cli_shell import Shell, local, remote, shell
 
 __all__ = ("local", "remote", "shell")
 
 TOKEN = "s3cr3t-of-the-test"
 VARIABLE = "COLLECTOR_HEADERS_X_TOKEN"
+
+EVERY_SETTING = {
+    "enabled": False,
+    "privacy_level": "redacted",
+    "sampling_rate": 0.5,
+    "api_key_hashes": ["1" * 64],
+    "excluded_api_key_hashes": ["2" * 64],
+    "filter_rules": {"groups": [{"rules": [{"field": "model", "operator": "equals", "value": "${x}"}]}]},
+    "regions": ["us", "europe"],
+    "sampler": "traceidratio",
+    "resource_attributes": {"team": "${not} a variable"},
+    "redaction_patterns": [r"case-\d+", "2026-01-01"],
+    **{name: True for name in draft.DEFAULTS if name.startswith("broadcast_generation_")},
+}
+"""One of each, other than what a new destination has."""
 
 
 class File:
@@ -52,15 +68,8 @@ def file(shell: Shell, tmp_path: Path) -> File:
 
 
 def test_what_was_exported_and_is_applied_changes_nothing_and_tests_nothing(file: File) -> None:
-    rule = {"field": "model", "operator": "equals", "value": "${x}"}
-    file.shell.connect(
-        "Second",
-        enabled=False,
-        sampling_rate=0.5,
-        regions=["us"],
-        privacy_level="metadata",
-        filter_rules={"groups": [{"rules": [rule]}]},
-    )
+    assert EVERY_SETTING.keys() == draft.DEFAULTS.keys()
+    file.shell.connect("Second", **EVERY_SETTING)
     before = file.state()
     text = file.export()
     file.shell.receiver.clear()
