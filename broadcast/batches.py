@@ -301,4 +301,4 @@ _REPLAYED: Final = 512
 
 def _wanted(stored: StoredDestination, workspace: Workspace) -> bool:
     """Ask again: since it was claimed somebody may have paused it or switched it off."""
-    return stored.enabled and stored.paused_by != "person" and workspace.broadcast_enabled
+    return stored.enabled and stored.paused_by != "person" and stored.follows(workspace.broadcast_enabled)

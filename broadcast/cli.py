@@ -4,11 +4,11 @@ import json
 import shlex
 import signal
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from broadcast import __version__
+from broadcast import __version__, reloading
 from broadcast.cli_client import JSON
 from broadcast.cli_destinations import destinations
 from broadcast.cli_output import example, print_json
@@ -22,7 +22,9 @@ from broadcast.demo import Demo, prepare_demo
 from broadcast.doctor import Finding, examine
 from broadcast.rotation import rotate, verify
 from broadcast.runtime import Services
-from broadcast.serving import WorkerProcess, end_with_parent, serve_web
+from broadcast.serving import WorkerProcess, end_with_parent, hear_hangup, serve_web
+
+_RELOAD: Final = reloading.on_hangup(lambda: opened(load()))
 
 
 @click.group(
@@ -44,12 +46,14 @@ def serve() -> None:
         config = configured()
         services = migrated(config)
         demo = prepare_demo(services) if config.demo else None
+        reloading.begin(services)
         services.store.close()
         _announce(config, demo)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        hear_hangup(_RELOAD)
         worker = WorkerProcess()
         try:
-            serve_web(config)
+            serve_web(config, _RELOAD)
         except KeyboardInterrupt:
             pass
         finally:
@@ -61,8 +65,11 @@ def web() -> None:
     """Serve pages and API; run `broadcast worker` beside it."""
     with explained():
         config = configured()
-        opened(config).store.close()
-        serve_web(config)
+        services = opened(config)
+        reloading.begin(services)
+        services.store.close()
+        hear_hangup(_RELOAD)
+        serve_web(config, _RELOAD)
 
 
 @main.command(epilog=example("broadcast worker"))
@@ -72,7 +79,9 @@ def worker() -> None:
 
     with explained():
         end_with_parent()
-        run(opened(configured()))
+        services = opened(configured())
+        reloading.begin(services)
+        run(services, _RELOAD)
 
 
 @main.command(epilog=example("broadcast migrate"))
@@ -119,6 +128,18 @@ def doctor(*, as_json: bool) -> None:
 
 for command in (status, usage, requests, destinations, export, apply, users):
     main.add_command(command)
+
+
+@main.command(epilog=example("broadcast reload"))
+@with_services
+def reload(services: Services) -> None:
+    """Read the operator's export and the upstreams again, here and in every running process."""
+    count = reloading.reload(services)
+    if count:
+        click.echo(f"The operator's export is in {count} workspace{'' if count == 1 else 's'}.")
+    else:
+        click.echo("No operator's export is declared.")
+    click.echo("Running web processes read their upstreams again within a second.")
 
 
 @main.group()

@@ -30,7 +30,7 @@ _NAMES: Final = frozenset(
         "URL", "KEY",
     )
 )  # fmt: skip
-_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OTEL_CONFIG")
+_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -56,6 +56,7 @@ class Config:
     demo: bool
     mail_server: MailServer | None
     metrics_token: str = field(repr=False)
+    otel_config: Path | None
     trusted_proxies: tuple[str, ...]
     log_level: str
     log_format: str
@@ -92,7 +93,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         secret_key=_secret_key(env, data_dir, embedded=embedded),
         service_name=_service_name(env),
         egress_allow=env.items("EGRESS_ALLOW"),
-        upstreams=Path(path).absolute() if (path := env.text("UPSTREAMS")) else None,
+        upstreams=env.path("UPSTREAMS"),
+        otel_config=env.path("OTEL_CONFIG"),
         retention_us=env.number("RETENTION_DAYS", 30, low=1, high=3650) * _DAY_US,
         content_ttl_us=env.number("CONTENT_TTL_HOURS", 72, low=1, high=8760) * _HOUR_US,
         max_body_bytes=env.number("MAX_BODY_BYTES", 16 * 2**20, low=1024, high=2**30),
@@ -157,6 +159,10 @@ class _Env:
             raise ConfigError(
                 f"{name}_FILE cannot be read: {type(error).__name__}. Check path and mode."
             ) from None
+
+    def path(self, short: str) -> Path | None:
+        text = self.text(short)
+        return Path(text).absolute() if text else None
 
     def number(self, short: str, default: int, *, low: int, high: int) -> int:
         text = self.text(short)

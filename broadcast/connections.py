@@ -71,6 +71,31 @@ class Connections(Shelf):
             audit.of_destination(conn, stored, user_id, "destination.trace_sent", {"ok": found.ok}, now_us)
         return found
 
+    def imagined(
+        self,
+        workspace: Workspace,
+        body: Mapping[str, Any],
+        *,
+        uid: str | None = None,
+        receipt_id: str | None = None,
+        now_us: int,
+    ) -> dict[str, Any]:
+        """Return what would be sent for a receipt by settings that are not saved; see `Shelf.specimen`.
+
+        Nothing is sent, so a new address asks for no secret, and what is not entered yet is shown as empty.
+        """
+        stored = self.get(workspace, uid) if uid is not None else None
+        config = draft.config_of(body)
+        cls = self._types[stored.type] if stored is not None else self._type(body)
+        columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored)
+        if stored is None:
+            destination = cls.parse(config, secrets_required=False)
+            stored = draft.unsaved(workspace.id, str(body["type"]), columns)
+        else:
+            destination = draft.merge(cls, stored, self._secrets(workspace, stored), config)
+            stored = replace(stored, **columns)
+        return self._specimen(workspace, stored, destination, receipt_id, now_us=now_us)
+
     # -- save --------------------------------------------------------------------------------------
 
     def create(
@@ -145,6 +170,7 @@ class Connections(Shelf):
     def pause(self, workspace: Workspace, user_id: int | None, uid: str, *, now_us: int) -> StoredDestination:
         """Hold a destination's receipts back until it is resumed; none is lost meanwhile."""
         stored = self.get(workspace, uid)
+        _require_editable(stored)
         with self._store.write() as conn:
             workspaces.lock_head(conn, workspace.id)
             if destinations.pause(conn, stored.id, by="person", reason=None, now_us=now_us):
@@ -156,6 +182,7 @@ class Connections(Shelf):
     ) -> StoredDestination:
         """Let a paused destination send what it held, from where it stopped."""
         stored = self.get(workspace, uid)
+        _require_editable(stored)
         with self._store.write() as conn:
             workspaces.lock_head(conn, workspace.id)
             if destinations.resume(conn, stored.id):
@@ -165,7 +192,10 @@ class Connections(Shelf):
         return self.get(workspace, uid)
 
     def set_broadcast(self, workspace: Workspace, user_id: int | None, enabled: bool, *, now_us: int) -> None:
-        """Switch Broadcast: off ends every ledger at the head, on begins new ones there."""
+        """Switch Broadcast: off ends every ledger at the head, on begins new ones there.
+
+        The operator's export goes on: the switch belongs to the workspace.
+        """
         with self._store.write() as conn:
             head = workspaces.lock_head(conn, workspace.id)
             current = workspaces.by_id(conn, workspace.id)
@@ -173,6 +203,8 @@ class Connections(Shelf):
                 return
             workspaces.set_broadcast(conn, workspace.id, enabled)
             for stored in destinations.list_for(conn, workspace.id):
+                if stored.origin == "operator":
+                    continue
                 if not enabled:
                     cursors.end(conn, stored.id, head, now_us)
                 elif stored.enabled:
@@ -362,7 +394,8 @@ def _plain_after(stored: StoredDestination, patch: Mapping[str, Any]) -> dict[st
 def _require_editable(stored: StoredDestination) -> None:
     if stored.origin == "operator":
         raise Conflict(
-            "The operator declared this destination; it cannot be changed here.", reason="read_only"
+            "The operator declared this destination for every workspace; it cannot be changed here.",
+            reason="read_only",
         )
 
 

@@ -72,6 +72,7 @@ class Filling:
         self._bytes = 0
         self._total = 0
         self._variation = Variation(stored, destination, namespace, shared.pseudonym)
+        self._max_spans = stored.tuned("max_spans", destination.max_spans)
         self._max_receipts = destination.max_receipts()
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
@@ -173,7 +174,7 @@ class Filling:
         if self._sending >= self._limits.receipts:
             return False
         size = len(piece.body)
-        too_many = self._spans + piece.spans > self._destination.max_spans
+        too_many = self._spans + piece.spans > self._max_spans
         too_many |= len(self._pieces) >= self._max_receipts
         if self._pieces and (too_many or self._bytes + size > self._limits.request_bytes):
             self._close()

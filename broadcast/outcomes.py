@@ -77,6 +77,7 @@ def settlement(
     fates = tuple(mark for mark in marks if isinstance(mark, Fate))
     advance_to = made.claim.cursor_seq + len(marks) if fresh else made.claim.cursor_seq
     waits = slowed or attention is not None
+    pause_us = _pause_us(made, advance_to)
     return Settlement(
         claim=made.claim,
         name=made.stored.uid,
@@ -86,7 +87,7 @@ def settlement(
         dead=_dead(made, sent, len(marks)),
         failures=failures,
         doubts=doubts,
-        due_in_us=_wait_us(max(failures, 1), sent.outcome, attention, jitter, now_us) if waits else 0,
+        due_in_us=_wait_us(max(failures, 1), sent.outcome, attention, jitter, now_us) if waits else pause_us,
         outcome=sent.outcome,
         sent=bool(made.chunks),
         attention=attention,
@@ -96,6 +97,7 @@ def settlement(
             fresh
             and finished
             and attention is None
+            and (more or not pause_us)
             and (more or (goes_on and sent.outcome.delivered and advance_to < made.claim.head_seq))
         ),
     )
@@ -161,6 +163,14 @@ def _prefix(made: Prepared, decided: Mapping[int, Fate]) -> tuple[Mark, ...]:
             break
         found.append(known)
     return tuple(found)
+
+
+def _pause_us(made: Prepared, advance_to: int) -> int:
+    """Return how long to gather receipts before the next batch; a whole request of them never waits."""
+    full = made.stored.tuned("max_spans", made.destination.max_spans)
+    if made.claim.head_seq - advance_to >= full:
+        return 0
+    return made.stored.tuned("every_ms", 0) * 1000
 
 
 def _doubts(made: Prepared, sent: Sent, *, slowed: bool, arrived: bool) -> int:

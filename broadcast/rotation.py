@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from broadcast import notice_settings, notice_webhook
+from broadcast import notice_settings, notice_webhook, operator_export
 from broadcast.errors import VaultError
-from broadcast.store import destinations, workspaces
+from broadcast.store import destinations, operator_exports, workspaces
 
 if TYPE_CHECKING:
     from broadcast.runtime import Services
@@ -14,6 +14,7 @@ def rotate(services: "Services") -> int:
     """Wrap every sealed value with the first key and return how many there are; content is not touched."""
     count = 0
     with services.store.write() as conn:
+        count += operator_export.rewrap(conn, services.vault)
         for workspace in workspaces.all(conn):
             workspaces.reseal(conn, workspace.id, services.vault.rewrap(workspace.content_key))
             count += 1
@@ -28,6 +29,10 @@ def verify(services: "Services") -> list[str]:
     """Return the names of what cannot be opened with the keys given."""
     broken: list[str] = []
     with services.store.read() as conn:
+        try:
+            operator_export.opened(services.vault, operator_exports.get(conn))
+        except VaultError:
+            broken.append("operator's export")
         for workspace in workspaces.all(conn):
             try:
                 services.vault.content_cipher(workspace.content_key)

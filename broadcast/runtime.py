@@ -17,6 +17,7 @@ from broadcast.invitations import Invitations
 from broadcast.mail import Mailer
 from broadcast.meters import Meters
 from broadcast.notice_settings import NoticeSettings
+from broadcast.operator_export import OperatorExports
 from broadcast.passwords import Passwords
 from broadcast.replay import Replays
 from broadcast.settings_plan import WholeSettings
@@ -39,6 +40,7 @@ class Services:
     passwords: Passwords
     connections: Connections
     replays: Replays
+    operator_exports: OperatorExports
     whole_settings: WholeSettings
     mailer: Mailer | None
     notice_settings: NoticeSettings
@@ -86,6 +88,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         passwords=Passwords(store, mailer, config.public_url, now_us),
         connections=connections,
         replays=Replays(store, types),
+        operator_exports=OperatorExports(store, vault, types, policy),
         whole_settings=WholeSettings(store, connections, types),
         mailer=mailer,
         notice_settings=NoticeSettings(store, vault, policy, mailer, config.public_url),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from granian.constants import Interfaces
@@ -22,9 +23,9 @@ _STOP_S: Final = 20
 BLOCKING_THREADS: Final = 512
 
 
-def serve_web(config: Config) -> None:
+def serve_web(config: Config, on_hangup: Callable[[], None]) -> None:
     """Serve pages and API until SIGTERM or Ctrl-C; the application is built in granian's own process."""
-    Server(
+    server = Server(
         _APPLICATION,
         factory=True,
         interface=Interfaces.WSGI,
@@ -37,7 +38,10 @@ def serve_web(config: Config) -> None:
         respawn_failed_workers=True,
         log_level=LogLevels.error,
         process_name=None,
-    ).serve()
+    )
+    # Its own SIGHUP would start the application anew, and end long streams.
+    server.signal_handler_reload = lambda *_: on_hangup()  # type: ignore[method-assign]
+    server.serve()
 
 
 class WorkerProcess:
@@ -69,6 +73,18 @@ class WorkerProcess:
                 return
             _log.error("action=worker_restarted exit_code=%s", code)
             self._child = self._start()
+
+
+def hear_hangup(on_hangup: Callable[[], None]) -> None:
+    """Do this on SIGHUP, where the system has it, already before the server listens."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: on_hangup())
+
+
+def leave_hangup_to_parent() -> None:
+    """Let a SIGHUP for the whole group be the parent's: it would end this process."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def end_with_parent() -> None:

@@ -71,7 +71,9 @@ class Shelf:
         found = []
         for stored in listed:
             cursor = cursor_of.get(stored.id)
-            state = ledger.state(stored, cursor, head, now, broadcast=on, owed=owed[stored.id])
+            state = ledger.state(
+                stored, cursor, head, now, broadcast=stored.follows(on), owed=owed[stored.id]
+            )
             found.append(Listed(stored=stored, cursor=cursor, state=state))
         return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
 
@@ -85,7 +87,7 @@ class Shelf:
                 cursor,
                 head,
                 self._store.now_us(conn),
-                broadcast=fresh is not None and fresh.broadcast_enabled,
+                broadcast=stored.follows(fresh is not None and fresh.broadcast_enabled),
                 owed=self._owed(conn, stored, cursor, head),
             )
 
@@ -147,15 +149,32 @@ class Shelf:
                 for stored in destinations.list_for(conn, workspace.id)
             ]
 
-    def specimen(self, workspace: Workspace, uid: str, receipt_id: str, *, now_us: int) -> dict[str, Any]:
-        """Return exactly what would be sent to a destination for a receipt; see `specimen.of`."""
+    def specimen(
+        self, workspace: Workspace, uid: str, receipt_id: str | None, *, now_us: int
+    ) -> dict[str, Any]:
+        """Return exactly what would be sent for a receipt, the newest unless one is named; see `specimen`."""
         stored = self.get(workspace, uid)
-        destination = self.opened(workspace, stored)
+        return self._specimen(workspace, stored, self.opened(workspace, stored), receipt_id, now_us=now_us)
+
+    def _specimen(
+        self,
+        workspace: Workspace,
+        stored: StoredDestination,
+        destination: Destination,
+        receipt_id: str | None,
+        *,
+        now_us: int,
+    ) -> dict[str, Any]:
         log = SharedLog(workspace, self._vault, Pages())
         with self._store.read() as conn:
-            row = receipts.by_id(conn, workspace.id, receipt_id)
-            if row is None:
+            if receipt_id is None:
+                head = workspaces.head_seq(conn, workspace.id)
+                row = next(iter(receipts.read_after(conn, workspace.id, head - 1, 1)), None)
+                problem = "No receipt is kept here yet. Send one request first."
+            else:
+                row = receipts.by_id(conn, workspace.id, receipt_id)
                 problem = "There is no such receipt in this workspace, or it is no longer kept."
+            if row is None:
                 raise SettingsError({"receipt_id": problem})
             return specimen.of(conn, stored, destination, log, row, namespace=self._namespace, now_us=now_us)
 

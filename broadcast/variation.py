@@ -7,6 +7,7 @@ from msgspec import structs
 
 from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
+from broadcast.genai_names import SERVICE_NAME, SERVICE_VERSION
 from broadcast.generation_groups import Groups
 from broadcast.privacy import Privacy
 from broadcast.pseudonyms import Digest
@@ -14,6 +15,7 @@ from broadcast.receipt import Receipt
 from broadcast.span import Attributes, ResourceSpans
 from broadcast.store.destinations import StoredDestination
 
+_OF_SERVICE: Final = (SERVICE_NAME, SERVICE_VERSION)
 _SHARED: Final = ("encode", "join", "content_attributes", "resource_attributes")
 """What destinations of a kind do alike as long as their type does not say otherwise."""
 
@@ -34,6 +36,7 @@ class Variation:
         own = kind.extra_attributes is not Destination.extra_attributes
         own_content = kind.content_attributes is not Destination.content_attributes
         shared = not own and all(getattr(kind, name) is getattr(Destination, name) for name in _SHARED)
+        self._max_attribute_bytes = stored.tuned("max_attribute_bytes", destination.max_attribute_bytes)
         self._max_bytes = min(destination.max_bytes, max_bytes or destination.max_bytes)
         self._groups = Groups(
             cost=stored.broadcast_generation_cost,
@@ -45,6 +48,9 @@ class Variation:
         self.sends_content: Final = privacy.wants_content(stored.privacy_level)
         self.privacy: Final = Privacy(stored.privacy_level, digest=digest, patterns=patterns)
         self._resource: Attributes = stored.resource_attributes or {}
+        # The operator alone says otherwise what the service is called.
+        names = _OF_SERVICE if stored.origin == "operator" else ()
+        self._service = {name: self._resource[name] for name in names if name in self._resource}
         self.key: Final[tuple[object, ...]] = (
             destination.encoding,
             stored.privacy_level,
@@ -52,13 +58,13 @@ class Variation:
             tuple(self._resource.items()),
             destination.total_cost_attributes,
             destination.prompt_attributes,
-            destination.max_attribute_bytes,
+            self._max_attribute_bytes,
             self._max_bytes,
             self._groups,
             # A request that one of them sends whole leaves out what no other one may get.
             stored.regions,
             # What is joined to one request is shared, too.
-            destination.max_spans,
+            stored.tuned("max_spans", destination.max_spans),
             destination.max_receipts(),
             # A type's own attributes, and its own API, may depend on its settings.
             None if shared else (stored.id, stored.version),
@@ -71,7 +77,7 @@ class Variation:
             total_cost_attributes=destination.total_cost_attributes,
             prompt_attributes=destination.prompt_attributes,
             own_content=destination.content_attributes if own_content else None,
-            max_attribute_bytes=destination.max_attribute_bytes,
+            max_attribute_bytes=self._max_attribute_bytes,
         )
 
     def encoded(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> tuple[bytes, int]:
@@ -102,4 +108,6 @@ class Variation:
             options=structs.replace(self._options, extra=extra) if extra else self._options,
         )
         # Ours come last: what somebody adds to a resource never takes the place of what we say there.
-        return structs.replace(made, resource={**self._resource, **made.resource}) if self._resource else made
+        if not self._resource:
+            return made
+        return structs.replace(made, resource={**self._resource, **made.resource, **self._service})

@@ -52,17 +52,19 @@ _CONTENTS_AT_ONCE: Final = 1_000
 _log: Final = logging.getLogger(__name__)
 
 
-def run(services: "Services") -> None:
+def run(services: "Services", on_hangup: Callable[[], None] = lambda: None) -> None:
     """Deliver receipts until SIGTERM or Ctrl-C; what is in flight is finished first."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_run(services))
+        runner.run(_run(services, on_hangup))
 
 
-async def _run(services: "Services") -> None:
+async def _run(services: "Services", on_hangup: Callable[[], None]) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
     await serve(services, stopping)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from broadcast import operator_export
 from broadcast.errors import Forbidden, NotFound, SettingsError
 from broadcast.members import MANAGING, Members
 from broadcast.store import Store, audit, cursors, departures, destinations, users, workspaces
@@ -47,6 +48,7 @@ class Workspaces(Members):
                 now_us=now_us,
             )
             users.add_member(conn, workspace_id=made.id, user_id=owner.id, role="owner")
+            operator_export.join(conn, self._vault, made, now_us)
             audit.record(
                 conn,
                 workspace_id=made.id,

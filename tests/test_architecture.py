@@ -92,6 +92,7 @@ RINGS: dict[str, int] = {
     "serving": 3,
     "demo": 3,
     "runtime": 3,
+    "reloading": 3,
     "status": 3,
     "doctor": 3,
     "rotation": 3,

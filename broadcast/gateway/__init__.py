@@ -78,6 +78,10 @@ class Gateway:
         self._watch = watch or Watch()
         self._created_s = clock() // 1_000_000
 
+    def use(self, models: Upstreams) -> None:
+        """Route from now on among these; a request that is under way keeps what it began with."""
+        self._upstreams = models
+
     def models(self) -> dict[str, Any]:
         """Return the models in OpenRouter's shape, which the OpenAI SDK reads as well."""
         return listing.listing(

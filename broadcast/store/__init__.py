@@ -9,6 +9,7 @@ worker_counters spent                 what workers have done, and the time in tr
 backlogs       every destination's place, at one look
 tables side_tables rollup_tables people_tables    every table
 workspaces users sessions keys invitations password_resets    who
+operator_exports operator_tables      the operator's export, carried to every workspace
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
 rollups        sums of requests by hour, day, user, session
@@ -19,6 +20,7 @@ Functions take a connection first, never commit, and return frozen records.
 """
 
 from broadcast.store import (  # noqa: F401 - so that the schema is whole for whoever asks
+    operator_tables,
     people_tables,
     rollup_tables,
     side_tables,

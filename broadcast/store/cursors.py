@@ -1,5 +1,6 @@
 """Cursors: how far each destination has read its workspace's log, who is at it, and when it is due."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,7 +81,26 @@ def start(conn: Connection, destination_id: int, workspace_id: int, since_seq: i
 
     Whoever still has a lease on the old one loses it: the token is gone.
     """
-    begun: dict[str, Any] = {
+    begun = _begun(since_seq, now_us)
+    found = conn.execute(update(cursors).where(cursors.c.destination_id == destination_id).values(begun))
+    if found.rowcount == 0:
+        conn.execute(
+            insert(cursors).values(destination_id=destination_id, workspace_id=workspace_id, **begun)
+        )
+
+
+def start_new(conn: Connection, places: Mapping[int, tuple[int, int]], now_us: int) -> None:
+    """Begin the first ledger of several new destinations; each has its workspace and its locked head."""
+    rows = [
+        {"destination_id": id_, "workspace_id": workspace_id, **_begun(head_seq, now_us)}
+        for id_, (workspace_id, head_seq) in places.items()
+    ]
+    if rows:
+        conn.execute(insert(cursors), rows)
+
+
+def _begun(since_seq: int, now_us: int) -> dict[str, Any]:
+    return {
         "since_seq": since_seq,
         "since_at_us": now_us,
         "ended_seq": None,
@@ -96,11 +116,6 @@ def start(conn: Connection, destination_id: int, workspace_id: int, since_seq: i
         "lease_until_us": 0,
         **dict.fromkeys(_LAST),
     }
-    found = conn.execute(update(cursors).where(cursors.c.destination_id == destination_id).values(begun))
-    if found.rowcount == 0:
-        conn.execute(
-            insert(cursors).values(destination_id=destination_id, workspace_id=workspace_id, **begun)
-        )
 
 
 _LAST: Final = (

@@ -50,11 +50,25 @@ class StoredDestination:
     sampler: str | None = None
     resource_attributes: dict[str, Any] | None = None
     redaction_patterns: tuple[str, ...] | None = None
+    tuning: dict[str, int] | None = None
+
+    def follows(self, broadcast_enabled: bool) -> bool:
+        """Whether it gets anything: the workspace's switch is for all but the operator's export."""
+        return broadcast_enabled or self.origin == "operator"
+
+    def tuned(self, limit: str, otherwise: int) -> int:
+        """Return a limit as the operator tuned it, else as its type says."""
+        return otherwise if self.tuning is None else self.tuning.get(limit, otherwise)
 
 
 _TUPLES: Final = ("address", "api_key_hashes", "excluded_api_key_hashes", "regions", "redaction_patterns")
 _COLUMNS: Final = tuple(destinations.c[name] for name in StoredDestination.__slots__)
 _ALIVE: Final = destinations.c.deleted_at_us.is_(None)
+
+
+def named(name: str) -> dict[str, str]:
+    """Return the columns of a name: as it is shown, and as it is compared."""
+    return {"name": name, "name_key": _key(name)}
 
 
 def new_uid() -> str:
@@ -89,6 +103,7 @@ def insert(
     resource_attributes: dict[str, Any] | None = None,
     redaction_patterns: tuple[str, ...] | None = None,
     origin: str = "user",
+    tuning: dict[str, int] | None = None,
 ) -> int:
     """Store a destination and return its inside id; raise `Conflict` where the name is taken.
 
@@ -98,8 +113,7 @@ def insert(
         "uid": uid,
         "workspace_id": workspace_id,
         "type": type,
-        "name": name,
-        "name_key": _key(name),
+        **named(name),
         "config": config,
         "masks": masks,
         "sealed": sealed,
@@ -119,6 +133,7 @@ def insert(
         "resource_attributes": resource_attributes,
         "redaction_patterns": _listed(redaction_patterns),
         "origin": origin,
+        "tuning": tuning,
         "version": 1,
         "created_at_us": now_us,
         "updated_at_us": now_us,
@@ -290,7 +305,7 @@ _WANTING_CONTENT: Final = (
     .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
     .where(
         destinations.c.workspace_id.in_(bindparam("ids", expanding=True)),
-        workspaces.c.broadcast_enabled,
+        or_(workspaces.c.broadcast_enabled, destinations.c.origin == "operator"),
         destinations.c.enabled,
         or_(destinations.c.privacy_level != "metadata", destinations.c.filter_rules.is_not(None)),
         _ALIVE,

@@ -103,7 +103,7 @@ _READY: Final[tuple[ColumnElement[bool], ...]] = (
     destinations.c.enabled,
     or_(destinations.c.paused_by.is_(None), destinations.c.paused_by == "answer"),
     destinations.c.deleted_at_us.is_(None),
-    workspaces.c.broadcast_enabled,
+    or_(workspaces.c.broadcast_enabled, destinations.c.origin == "operator"),
 )
 _UNLEASED: Final = or_(
     cursors.c.lease_until_us < NowUs(), cursors.c.lease_holder.in_(bindparam("dead", expanding=True))

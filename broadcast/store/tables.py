@@ -157,6 +157,8 @@ destinations = Table(
     Column("resource_attributes", Json),
     Column("redaction_patterns", Json),
     Column("origin", Text, nullable=False),
+    # What the operator says of batches and lengths, in place of what the type says.
+    Column("tuning", Json),
     Column("paused_by", Text),
     Column("pause_reason", Text),
     Column("paused_at_us", Int64),
