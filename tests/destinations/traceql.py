@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (?P<STRING>"(?:[^"\\]|\\["\\nt])*")
     | (?P<DURATION>(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+(?![\w.]))
-    | (?P<FLOAT>\d*\.\d+)
+    | (?P<FLOAT>\d+\.\d+)
     | (?P<INT>\d+)
     | (?P<ATTRIBUTE>(?:span|resource|event|link)\.(?:"[^"]+"|[^\s{}()=~!<>&|^,"]+))
     | (?P<WORD>[A-Za-z_]+)
