@@ -77,6 +77,13 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return found
 
 
+def test_the_page_on_operation_names_every_metric_and_no_other(metrics: dict[str, set[str]]) -> None:
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(broadcast_[a-z_]+)`", page)) - {"broadcast_restored"}
+    exported = {name for name in metrics if not name.endswith(("_bucket", "_sum", "_count", "_created"))}
+    assert named - {"broadcast_ingest_seconds"} == exported
+
+
 @pytest.mark.parametrize("rule", ALERTS)
 def test_a_rule_uses_only_what_is_exported(rule: dict[str, Any], metrics: dict[str, set[str]]) -> None:
     used = re.findall(r"\b(broadcast_\w+)(?:\{([^}]*)\})?", rule["expr"])
