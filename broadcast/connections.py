@@ -71,31 +71,6 @@ class Connections(Shelf):
             audit.of_destination(conn, stored, user_id, "destination.trace_sent", {"ok": found.ok}, now_us)
         return found
 
-    def imagined(
-        self,
-        workspace: Workspace,
-        body: Mapping[str, Any],
-        *,
-        uid: str | None = None,
-        receipt_id: str | None = None,
-        now_us: int,
-    ) -> dict[str, Any]:
-        """Return what would be sent for a receipt by settings that are not saved; see `Shelf.specimen`.
-
-        Nothing is sent, so a new address asks for no secret, and what is not entered yet is shown as empty.
-        """
-        stored = self.get(workspace, uid) if uid is not None else None
-        config = draft.config_of(body)
-        cls = self._types[stored.type] if stored is not None else self._type(body)
-        columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored)
-        if stored is None:
-            destination = cls.parse(config, secrets_required=False)
-            stored = draft.unsaved(workspace.id, str(body["type"]), columns)
-        else:
-            destination = draft.merge(cls, stored, self._secrets(workspace, stored), config)
-            stored = replace(stored, **columns)
-        return self._specimen(workspace, stored, destination, receipt_id, now_us=now_us)
-
     # -- save --------------------------------------------------------------------------------------
 
     def create(
@@ -235,12 +210,6 @@ class Connections(Shelf):
         self.set_broadcast(workspace, None, enabled=True, now_us=now_us)
 
     # -- inside ------------------------------------------------------------------------------------
-
-    def _type(self, body: Mapping[str, Any]) -> type[Destination]:
-        name = body.get("type")
-        if not isinstance(name, str) or name not in self._types:
-            raise SettingsError({"type": "Choose one of " + ", ".join(sorted(self._types)) + "."})
-        return self._types[name]
 
     def _described(self, workspace: Workspace, body: Mapping[str, Any], uid: str | None) -> Destination:
         """Return what a test's body describes, stored secrets merged in for an edit."""

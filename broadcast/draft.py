@@ -71,6 +71,31 @@ def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[s
     return found
 
 
+def unsaved(workspace_id: int, slug: str, columns: Mapping[str, Any]) -> StoredDestination:
+    """Return what would be stored, for a look at what it would send.
+
+    Its sample depends on the id that it does not have yet: whatever the share is, everything is in it.
+    """
+    values = {
+        "id": 0,
+        "uid": "",
+        "workspace_id": workspace_id,
+        "type": slug,
+        "config": {},
+        "masks": {},
+        "sealed": b"",
+        "address": (),
+        "version": 0,
+        "origin": "user",
+        "paused_by": None,
+        "pause_reason": None,
+        "paused_at_us": None,
+        "created_at_us": 0,
+        "updated_at_us": 0,
+    }
+    return StoredDestination(**{**values, **columns, "sampling_rate": 1.0, "sampler": None})
+
+
 def config_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the `config` of a body, or raise `SettingsError`."""
     config = body.get("config", {})

@@ -1,6 +1,8 @@
 """Does this destination want this receipt? Keys first, then groups of rules: any group may hold.
 
-Fields and operators are OpenRouter's. A rule that cannot be judged does not hold; none of them ever raises.
+Operators are OpenRouter's, and so are the first twelve fields; `trace.<key>` is any key of the caller's
+`trace`, a dot leading into what is nested. Where a field holds several values (tags, a list of `trace`) a
+rule holds when it holds for one of them. A rule that cannot be judged does not hold; none of them raises.
 """
 
 import json
@@ -44,6 +46,30 @@ def _as_text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def _of_trace(receipt: Receipt, path: str) -> Any:
+    """Return what the caller's `trace` holds under a key, or under one in the other; None for nothing."""
+    value: Any = receipt.trace
+    if isinstance(value, dict) and path in value:
+        return value[path]
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _values_of(receipt: Receipt, field: str) -> list[Any] | None:
+    """Return the values of a field that are there, or None for a field that does not exist."""
+    if field.startswith(TRACE):
+        found = _of_trace(receipt, field.removeprefix(TRACE))
+    elif field in _FIELDS:
+        found = _FIELDS[field](receipt)
+    else:
+        return None
+    several = found if isinstance(found, list | tuple) else (found,)
+    return [
+        _as_text(value) if isinstance(value, dict | list) else value for value in several if value is not None
+    ]
+
+
 def _matches(found: str, pattern: str) -> bool:
     """A stored pattern that is refused today matches nothing."""
     try:
@@ -65,8 +91,18 @@ _FIELDS: Final[Mapping[str, Callable[[Receipt], Any]]] = {
     "total_tokens": _total_tokens,
     "prompt_tokens": _usage("input_tokens"),
     "completion_tokens": _usage("output_tokens"),
+    "status": lambda receipt: receipt.status,
+    "latency": lambda receipt: Decimal(receipt.duration_us) / 1000,
+    "attempts": lambda receipt: len(receipt.attempts),
+    "tags": lambda receipt: _of_trace(receipt, "tags"),
 }
-NUMBER_FIELDS: Final = frozenset({"total_cost", "total_tokens", "prompt_tokens", "completion_tokens"})
+NUMBER_FIELDS: Final = frozenset(
+    {"total_cost", "total_tokens", "prompt_tokens", "completion_tokens", "latency", "attempts"}
+)
+TRACE: Final = "trace."
+"""What the name of a caller's own field begins with."""
+
+_MAX_KEY: Final = 256
 CONTENT_FIELDS: Final = frozenset({"input", "output"})
 FIELDS: Final = tuple(_FIELDS)
 _TEXT_OPERATORS: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -147,30 +183,30 @@ def _group_holds(receipt: Receipt, group: Mapping[str, Any]) -> bool:
 
 
 def _rule_holds(receipt: Receipt, rule: Mapping[str, Any]) -> bool:
-    read = _FIELDS.get(rule.get("field", ""))
-    if read is None:
+    values = _values_of(receipt, str(rule.get("field", "")))
+    if values is None:
         return False
-    found = read(receipt)
     operator = str(rule.get("operator", ""))
     if operator in _WITHOUT_VALUE:
-        return (found is not None) == (operator == "exists")
+        return bool(values) == (operator == "exists")
     negated = operator in _NEGATIVE
-    if found is None:
-        return negated
-    holds = _compare(found, _NEGATIVE.get(operator, operator), rule.get("value"))
-    return holds is not negated
+    positive = _NEGATIVE.get(operator, operator)
+    return any(_compare(found, positive, rule.get("value")) for found in values) is not negated
 
 
 def _compare(found: Any, operator: str, value: Any) -> bool:
-    if not isinstance(found, str) and operator in _NUMBER_OPERATORS:
+    number = _number(found) if operator in _COMPARING or not isinstance(found, str) else None
+    if number is not None and operator in _NUMBER_OPERATORS:
         wanted = _number(value)
-        return wanted is not None and _NUMBER_OPERATORS[operator](Decimal(found), wanted)
+        return wanted is not None and _NUMBER_OPERATORS[operator](number, wanted)
     judge = _TEXT_OPERATORS.get(operator)
     return judge is not None and value is not None and judge(_words(found), _words(value))
 
 
 def _words(value: Any) -> str:
-    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _number(value: Any) -> Decimal | None:
@@ -222,8 +258,8 @@ def _rule_problems(path: str, rule: Any) -> dict[str, str]:
         return {path: "A rule is an object with field, operator and value."}
     problems = {f"{path}.{name}": "Unknown setting." for name in rule.keys() - {"field", "operator", "value"}}
     field, operator = rule.get("field"), rule.get("operator")
-    if field not in FIELDS:
-        problems[f"{path}.field"] = "Choose one of " + ", ".join(FIELDS) + "."
+    if problem := _field_problem(field):
+        problems[f"{path}.field"] = problem
     if operator not in OPERATORS:
         problems[f"{path}.operator"] = "Choose one of " + ", ".join(OPERATORS) + "."
     elif operator in _COMPARING and field in FIELDS and field not in NUMBER_FIELDS:
@@ -234,6 +270,17 @@ def _rule_problems(path: str, rule: Any) -> dict[str, str]:
     return problems
 
 
+def _field_problem(field: Any) -> str | None:
+    if isinstance(field, str) and field.startswith(TRACE):
+        key = field.removeprefix(TRACE)
+        if not key.strip() or len(key) > _MAX_KEY:
+            return f"Enter the key of the trace after {TRACE}, at most {_MAX_KEY} characters."
+        return None
+    if field in FIELDS:
+        return None
+    return "Choose one of " + ", ".join(FIELDS) + f", or {TRACE} and a key of the trace."
+
+
 def _value_problem(field: str, operator: str, value: Any) -> str | None:
     if operator in _WITHOUT_VALUE:
         return None
@@ -241,6 +288,7 @@ def _value_problem(field: str, operator: str, value: Any) -> str | None:
         return f"Enter text of at most {_MAX_VALUE} characters, or a number."
     if operator == "regex":
         return problem_of(str(value))
-    if field in NUMBER_FIELDS and operator in {*_NUMBER_OPERATORS, "not_equals"} and _number(value) is None:
+    compares = field in NUMBER_FIELDS and operator in {*_NUMBER_OPERATORS, "not_equals"}
+    if (compares or operator in _COMPARING) and _number(value) is None:
         return "Enter a number."
     return None

@@ -1,10 +1,10 @@
 """Configured destinations, looked at: what they are, what they do, what became of receipts there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from broadcast import history, ledger, specimen
+from broadcast import draft, history, ledger, specimen
 from broadcast.destination import Destination
 from broadcast.errors import NotFound, SettingsError
 from broadcast.fate_words import fate_view
@@ -156,6 +156,31 @@ class Shelf:
         stored = self.get(workspace, uid)
         return self._specimen(workspace, stored, self.opened(workspace, stored), receipt_id, now_us=now_us)
 
+    def imagined(
+        self,
+        workspace: Workspace,
+        body: Mapping[str, Any],
+        *,
+        uid: str | None = None,
+        receipt_id: str | None = None,
+        now_us: int,
+    ) -> dict[str, Any]:
+        """Return what would be sent for a receipt by settings that are not saved; see `specimen`.
+
+        Nothing is sent, so a new address asks for no secret, and what is not entered yet is shown as empty.
+        """
+        stored = self.get(workspace, uid) if uid is not None else None
+        config = draft.config_of(body)
+        cls = self._types[stored.type] if stored is not None else self._type(body)
+        columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored)
+        if stored is None:
+            destination = cls.parse(config, secrets_required=False)
+            stored = draft.unsaved(workspace.id, str(body["type"]), columns)
+        else:
+            destination = draft.merge(cls, stored, self._secrets(workspace, stored), config)
+            stored = replace(stored, **columns)
+        return self._specimen(workspace, stored, destination, receipt_id, now_us=now_us)
+
     def _specimen(
         self,
         workspace: Workspace,
@@ -214,6 +239,12 @@ class Shelf:
         return cls.parse({**stored.config, **self._secrets(workspace, stored)})
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _type(self, body: Mapping[str, Any]) -> type[Destination]:
+        name = body.get("type")
+        if not isinstance(name, str) or name not in self._types:
+            raise SettingsError({"type": "Choose one of " + ", ".join(sorted(self._types)) + "."})
+        return self._types[name]
 
     def _owed(
         self, conn: Conn, stored: StoredDestination, cursor: Cursor | None, head_seq: int

@@ -124,7 +124,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("broadcast/store/",),
     "apscheduler": ("broadcast/worker.py",),
     "uvloop": ("broadcast/worker.py",),
-    "wtforms": ("web/forms.py",),
+    "wtforms": ("web/forms.py", "web/form_fields.py"),
     "flask": ("web/",),
     "werkzeug": ("web/",),
     "jinja2": ("web/",),

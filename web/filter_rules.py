@@ -1,7 +1,8 @@
 """Filter rules as rows of a form: what a person edits, and CONTRACT's `filter_rules` object.
 
-A posted rule is three fields `rule-GROUP-RULE-field`, `-operator`, `-value`; a group's logic is
-`group-GROUP-logic`. Numbers only tell groups and rules apart and may have gaps.
+A posted rule is four fields `rule-GROUP-RULE-field`, `-key`, `-operator`, `-value`; a group's logic is
+`group-GROUP-logic`. The key is that of the caller's trace, where the field is one. Numbers only tell groups
+and rules apart and may have gaps.
 """
 
 import re
@@ -25,6 +26,11 @@ FIELDS: Final = {
     "completion_tokens": "Output tokens",
     "input": "Input text",
     "output": "Output text",
+    "status": "Status",
+    "latency": "Latency, ms",
+    "attempts": "Attempts",
+    "tags": "Tag",
+    filters.TRACE: "Trace key",
 }
 OPERATORS: Final = {
     "equals": "is",
@@ -54,6 +60,7 @@ class Rule:
     """One row: a field, an operator and a value as typed; `problem` is what is wrong with it."""
 
     field: str = "model"
+    key: str = ""
     operator: str = "equals"
     value: str = ""
     problem: str = ""
@@ -96,7 +103,7 @@ def from_document(document: Mapping[str, Any] | None) -> RuleSet:
         Group(
             rules=tuple(
                 Rule(
-                    field=str(rule.get("field", "")),
+                    **_placed_field(str(rule.get("field", ""))),
                     operator=str(rule.get("operator", "")),
                     value=_typed(rule.get("value")),
                 )
@@ -129,7 +136,13 @@ def from_post(data: Any) -> RuleSet:
     return RuleSet(groups=groups, off=data.get("rules-off", "") == "on")
 
 
-_PARTS: Final = ("field", "operator", "value")
+_PARTS: Final = ("field", "key", "operator", "value")
+
+
+def _placed_field(name: str) -> dict[str, str]:
+    if not name.startswith(filters.TRACE):
+        return {"field": name}
+    return {"field": filters.TRACE, "key": name.removeprefix(filters.TRACE)}
 
 
 def acted(rules: RuleSet, action: str) -> RuleSet:
@@ -164,7 +177,8 @@ def document(rules: RuleSet) -> dict[str, Any] | None:
 
 
 def _rule_document(rule: Rule) -> dict[str, Any]:
-    named: dict[str, Any] = {"field": rule.field, "operator": rule.operator}
+    field = rule.field + rule.key.strip() if rule.field == filters.TRACE else rule.field
+    named: dict[str, Any] = {"field": field, "operator": rule.operator}
     return named if rule.operator in WITHOUT_VALUE else {**named, "value": _value(rule)}
 
 

@@ -2,9 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import zip_longest
-from types import MappingProxyType
 from typing import Any, Final, cast
 
 from wtforms import (
@@ -15,7 +12,6 @@ from wtforms import (
     PasswordField,
     RadioField,
     SelectField,
-    SelectMultipleField,
     StringField,
     URLField,
 )
@@ -27,7 +23,16 @@ from broadcast.setting_checks import check
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
 from web import filter_rules
-from web.filter_rules import RuleSet
+from web.form_fields import (
+    ABSENT,
+    AttributesField,
+    HeadersField,
+    KeysField,
+    PatternsField,
+    RulesField,
+    SwitchField,
+    written,
+)
 
 PREFIX: Final = "config-"
 PRIVACY: Final = (
@@ -39,7 +44,34 @@ PRIVACY: Final = (
             "No prompts, no completions, no tool arguments, no error texts."
         ),
     ),
+    (
+        "hashed",
+        "Hashed content",
+        (
+            "The same facts; messages, tool calls, user, session and trace values as keyed hashes. Equal "
+            "values have equal hashes, in this workspace alone: they can be counted and joined, not read. "
+            "No error texts."
+        ),
+    ),
+    (
+        "redacted",
+        "Redacted content",
+        (
+            "Messages, tool calls, error texts and trace values, with [email] and so on in the place of "
+            "e-mail addresses, phone numbers, payment cards, IBANs, keys and tokens, and of what your own "
+            "patterns match. Names, and whatever has no known form, do leave."
+        ),
+    ),
     ("full", "Full content", "Also messages as they were sent and answered, and error texts."),
+)
+SAMPLERS: Final = (
+    ("", "By session, a share of them"),
+    ("always_on", "Every trace"),
+    ("always_off", "No trace"),
+    ("traceidratio", "By trace, a share of them"),
+    ("parentbased_always_on", "As the caller's traceparent says, else every trace"),
+    ("parentbased_always_off", "As the caller's traceparent says, else no trace"),
+    ("parentbased_traceidratio", "As the caller's traceparent says, else a share of traces"),
 )
 GROUPS: Final = (
     (
@@ -65,110 +97,7 @@ GROUPS: Final = (
 _SHARE: Final = "Enter a number from 0.01 to 100."
 # Plain strings are what wtforms 3.3 wants and what the published types do not know yet.
 _LEVELS: Final[Any] = [level for level, _, _ in PRIVACY]
-_ABSENT: Final = object()
-
-
-class SwitchField(BooleanField):
-    """On or off; a form that does not mention it leaves it as it is."""
-
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read the last value: a hidden "off" stands before the box that says "on"."""
-        if valuelist:
-            self.data = valuelist[-1] == "on"
-
-
-class KeysField(SelectMultipleField):
-    """Keys chosen by their hashes; `names` says how each is called."""
-
-    names: Mapping[str, str] = MappingProxyType({})
-
-    def offer(self, keys: Iterable[ApiKey]) -> None:
-        """Offer the workspace's keys, and those that are chosen and revoked since."""
-        known = {key.hash: f"{key.name} {key.label}" for key in keys}
-        revoked = {mark: f"a revoked key {mark[:8]}…" for mark in self.data or [] if mark not in known}
-        self.names = known | revoked
-        offered: Any = list(self.names)
-        self.choices = offered
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeaderRow:
-    """One header: its name, its value as entered, and the mask of the value that is stored."""
-
-    name: str = ""
-    value: str = ""
-    mask: str = ""
-
-
-class HeadersField(Field):
-    """Headers as rows of name and secret value; an empty value keeps the stored one of that name."""
-
-    rows: tuple[HeaderRow, ...] = ()
-
-    def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
-        """Read the rows of a post, else show what is stored; `data` maps stored names to masks."""
-        del extra_filters
-        self.process_errors = []
-        self.data = kept = data if isinstance(data, Mapping) else {}
-        posted = formdata is not None and formdata.getlist(self.name) == ["rows"]
-        self.rows = tuple(HeaderRow(name=name, mask=mask) for name, mask in kept.items())
-        if not posted:
-            return
-        masks = {name.lower(): mask for name, mask in kept.items()}
-        names, values = (formdata.getlist(f"{self.name}-{part}") for part in ("name", "value"))
-        self.rows = tuple(
-            HeaderRow(name=name.strip(), value=value.strip(), mask=masks.get(name.strip().lower(), ""))
-            for name, value in zip_longest(names, values, fillvalue="")
-        )
-
-    def change(self, action: str) -> None:
-        """Add an empty row, or remove one, as a button of the page asks."""
-        if action == "add-header":
-            self.rows = (*self.rows, HeaderRow())
-        else:
-            self.rows = tuple(
-                row for place, row in enumerate(self.rows) if action != f"remove-header-{place}"
-            )
-
-    def filled(self) -> list[HeaderRow]:
-        """Return the rows that are not empty."""
-        return [row for row in self.rows if row.name or row.value]
-
-    def value(self) -> Any:
-        """Return the setting: a stored value is named by its mask, and no rows remove what was stored."""
-        rows = self.filled()
-        if not rows:
-            return None if self.data else _ABSENT
-        return {row.name: row.value or row.mask for row in rows}
-
-    def names_of(self) -> str:
-        """Return the names in order, so that a passed test is known to be about these."""
-        return ",".join(row.name for row in self.filled())
-
-    def conceal(self) -> None:
-        """Forget what was entered."""
-        self.rows = tuple(HeaderRow(name=row.name, mask=row.mask) for row in self.rows)
-
-
-class RulesField(Field):
-    """Filter rules as rows; `data` is a `RuleSet`."""
-
-    data: RuleSet
-
-    def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
-        """Read the rows of a post, else what is stored."""
-        del extra_filters
-        self.process_errors = []
-        stored = filter_rules.from_document(data if isinstance(data, Mapping) else None)
-        shown = formdata is not None and "rules" in formdata
-        self.data = filter_rules.from_post(formdata) if shown else stored
-
-    def post_validate(self, form: Any, validation_stopped: Any) -> None:
-        """Put what is wrong at its rule."""
-        del form, validation_stopped
-        self.data = filter_rules.judged(self.data)
-        if self.data.wrong:
-            self.errors = ["Some filter rules need a correction."]
+_SAMPLERS: Final[Any] = [name for name, _ in SAMPLERS]
 
 
 class DestinationForm(Form):
@@ -188,6 +117,15 @@ class DestinationForm(Form):
         "Share of sessions",
         [InputRequired(_SHARE), NumberRange(min=0.01, max=100, message=_SHARE)],
         default=100.0,
+    )
+    redaction_patterns = PatternsField(
+        "Your own patterns",
+        description="Regular expressions, one a line, for Redacted content. What they match is replaced.",
+    )
+    sampler = SelectField("Who is kept", choices=_SAMPLERS, default="", validate_choice=False)
+    resource_attributes = AttributesField(
+        "Resource attributes",
+        description="name=value, one a line, such as deployment.environment.name=staging.",
     )
     api_key_hashes = KeysField(
         "Included",
@@ -219,11 +157,14 @@ class DestinationForm(Form):
             "config": {
                 field.name.removeprefix(PREFIX): value
                 for field in self.settings()
-                if (value := _value(field)) is not _ABSENT
+                if (value := _value(field)) is not ABSENT
             },
             "privacy_level": self.privacy_level.data or "metadata",
             **{name: bool(self._fields[name].data) for name, _, _ in GROUPS},
+            "redaction_patterns": self.redaction_patterns.value(),
+            "sampler": self.sampler.data or None,
             "sampling_rate": round(share / 100, 12),
+            "resource_attributes": self.resource_attributes.value(),
             "api_key_hashes": self.api_key_hashes.data or None,
             "excluded_api_key_hashes": self.excluded_api_key_hashes.data or None,
             "filter_rules": filter_rules.document(self.filter_rules.data),
@@ -300,6 +241,9 @@ def _filled(stored: StoredDestination) -> dict[str, Any]:
         "enabled": stored.enabled,
         "privacy_level": stored.privacy_level,
         **{name: getattr(stored, name) for name, _, _ in GROUPS},
+        "redaction_patterns": "\n".join(stored.redaction_patterns or ()),
+        "sampler": stored.sampler or "",
+        "resource_attributes": written(stored.resource_attributes or {}),
         "sampling_percent": round(stored.sampling_rate * 100, 6),
         "api_key_hashes": list(stored.api_key_hashes or ()),
         "excluded_api_key_hashes": list(stored.excluded_api_key_hashes or ()),
@@ -376,5 +320,5 @@ def _value(field: Field) -> Any:
         return bool(field.data)
     if not field.data:
         # An empty optional setting is removed, an empty secret keeps what is stored.
-        return _ABSENT if isinstance(field, PasswordField) else None
+        return ABSENT if isinstance(field, PasswordField) else None
     return field.data.strip()

@@ -93,7 +93,7 @@ def test_a_request_without_a_known_key_is_in_no_list() -> None:
         ("completion_tokens", "gt", "many", False),
         ("model", "gt", 1, False),
         ("model", "like", "x", False),
-        ("latency", "gt", 1, False),
+        ("slowness", "gt", 1, False),
     ],
 )
 def test_every_field_and_operator(field: str, operator: str, value: Any, expected: bool) -> None:
@@ -142,7 +142,7 @@ def test_good_rules_have_no_problems(rules: Any) -> None:
             "groups[0].logic",
         ),
         ({"groups": [{"rules": [3]}]}, "groups[0].rules[0]"),
-        (one("latency", "gt", 1), "groups[0].rules[0].field"),
+        (one("slowness", "gt", 1), "groups[0].rules[0].field"),
         (one("model", "like", "x"), "groups[0].rules[0].operator"),
         (one("model", "gt", 1), "groups[0].rules[0].operator"),
         (one("model", "equals", None), "groups[0].rules[0].value"),
@@ -167,3 +167,86 @@ def test_a_pattern_looks_at_the_first_64_kib_of_a_text() -> None:
 
 def test_a_stored_pattern_that_is_refused_today_matches_nothing() -> None:
     assert not wants(one("model", "regex", r"(g)\1|.*"))
+
+
+# -- fields beyond OpenRouter's ----------------------------------------------------------------------
+
+TRACE = {
+    "team": "search",
+    "step": 3,
+    "beta": True,
+    "none": None,
+    "a.b": "dotted",
+    "deep": {"er": {"key": "nested"}},
+    "tags": ["prod", "eu"],
+    "steps": [1, 5],
+    "price": "2.5",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "holds"),
+    [
+        ("status", "equals", "error", True),
+        ("status", "not_equals", "error", False),
+        ("status", "regex", "^(error|denied)$", True),
+        ("latency", "gt", 1500, True),
+        ("latency", "equals", 1500.5, True),
+        ("latency", "lte", "1500", False),
+        ("attempts", "gte", 1, True),
+        ("attempts", "equals", 3, False),
+        ("tags", "equals", "eu", True),
+        ("tags", "equals", "us", False),
+        ("tags", "not_equals", "eu", False),
+        ("tags", "not_contains", "us", True),
+        ("tags", "starts_with", "pr", True),
+        ("tags", "exists", None, True),
+        ("trace.team", "equals", "search", True),
+        ("trace.team", "contains", "ear", True),
+        ("trace.step", "gt", 2, True),
+        ("trace.step", "equals", "3", True),
+        ("trace.step", "not_equals", 3, False),
+        ("trace.steps", "gt", 4, True),
+        ("trace.steps", "gt", 5, False),
+        ("trace.price", "gte", 2.5, True),
+        ("trace.beta", "equals", "true", True),
+        ("trace.beta", "gt", 0, False),
+        ("trace.a.b", "equals", "dotted", True),
+        ("trace.deep.er.key", "equals", "nested", True),
+        ("trace.deep.er", "contains", "nested", True),
+        ("trace.deep.no.key", "exists", None, False),
+        ("trace.none", "exists", None, False),
+        ("trace.none", "not_exists", None, True),
+        ("trace.missing", "not_equals", "x", True),
+        ("trace.missing", "equals", "x", False),
+        ("trace.team", "gt", 1, False),
+    ],
+)
+def test_fields_beyond_openrouters(field: str, operator: str, value: Any, holds: bool) -> None:
+    rules = one(field, operator, value)
+    assert filters.validate(rules) == {}
+    assert wants(rules, status="error", duration_us=1_500_500, trace=TRACE) is holds
+
+
+@pytest.mark.parametrize("trace", [None, {}, {"tags": []}])
+@pytest.mark.parametrize("field", ["tags", "trace.team"])
+def test_what_the_caller_did_not_say_is_absent(field: str, trace: dict[str, Any] | None) -> None:
+    assert wants(one(field, "not_exists"), trace=trace)
+    assert not wants(one(field, "equals", "x"), trace=trace)
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "path"),
+    [
+        ("trace.", "equals", "x", "field"),
+        ("trace. ", "equals", "x", "field"),
+        ("trace." + "k" * 257, "equals", "x", "field"),
+        ("traces.team", "equals", "x", "field"),
+        ("status", "gt", 1, "operator"),
+        ("tags", "lt", 1, "operator"),
+        ("trace.step", "gt", "many", "value"),
+        ("latency", "equals", "slow", "value"),
+    ],
+)
+def test_a_wrong_rule_is_named_by_its_place(field: str, operator: str, value: Any, path: str) -> None:
+    assert list(filters.validate(one(field, operator, value))) == [f"groups[0].rules[0].{path}"]

@@ -41,7 +41,7 @@ def test_a_token_that_was_signed_for_this_request_is_not_shown_either() -> None:
     token = request.headers["authorization"].split(" ")[1]
     shown = specimen._request(request, destination.secret_values())
     assert token not in json.dumps(shown)
-    assert shown["headers"]["authorization"] == "Bearer [secret]"
+    assert shown["headers"]["authorization"] == f"Bearer [secret, {len(token)} characters]"
 
 
 def test_what_is_no_secret_is_shown() -> None:
@@ -51,5 +51,5 @@ def test_what_is_no_secret_is_shown() -> None:
     assert specimen._request(request, destination.secret_values())["headers"] == {
         "content-type": "application/x-ndjson",
         "x-clickhouse-user": "default",
-        "x-clickhouse-key": "[secret]",
+        "x-clickhouse-key": specimen.hidden(SECRET),
     }

@@ -19,13 +19,14 @@ def posted(rules: RuleSet) -> RuleSet:
         data.append((f"group-{at}-logic", group.logic))
         for row, rule in enumerate(group.rules):
             data += [
-                (f"rule-{at}-{row}-{part}", getattr(rule, part)) for part in ("field", "operator", "value")
+                (f"rule-{at}-{row}-{part}", getattr(rule, part))
+                for part in ("field", "key", "operator", "value")
             ]
     return filter_rules.from_post(MultiDict(data))
 
 
 def test_every_field_and_operator_has_words() -> None:
-    assert set(FIELDS) == set(filters.FIELDS)
+    assert set(FIELDS) == {*filters.FIELDS, filters.TRACE}
     assert set(OPERATORS) == set(filters.OPERATORS)
     assert list(LOGIC) == ["and", "or"]
 
@@ -49,7 +50,7 @@ RULES = st.builds(
             }
         ),
     },
-    st.sampled_from(filters.FIELDS),
+    st.sampled_from([*filters.FIELDS, "trace.team", "trace.deep.key"]),
     st.sampled_from(filters.OPERATORS),
     st.one_of(st.integers(0, 10**12), st.decimals(0, 1000, places=6).map(float)),
     st.text("abcxyz/-*", min_size=1, max_size=20),

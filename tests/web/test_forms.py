@@ -6,11 +6,12 @@ from typing import Any, Literal
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from broadcast import privacy, sampling
 from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
-from web.forms import GROUPS, PRIVACY, DestinationForm, destination_form
+from web.forms import GROUPS, PRIVACY, SAMPLERS, DestinationForm, destination_form
 
 
 class Everything(OTLPDestination):
@@ -101,7 +102,7 @@ def test_a_new_form_starts_with_the_defaults_and_sends_the_least() -> None:
 
 
 def test_only_levels_that_exist_are_rungs() -> None:
-    assert [level for level, _, _ in PRIVACY] == ["metadata", "full"]
+    assert tuple(level for level, _, _ in PRIVACY) == privacy.LEVELS
 
 
 # -- form to body ------------------------------------------------------------------------------------
@@ -127,10 +128,51 @@ def test_a_good_post_is_the_body_of_the_api() -> None:
         "broadcast_generation_identity": False,
         "broadcast_generation_request_context": False,
         "sampling_rate": 1.0,
+        "sampler": None,
+        "redaction_patterns": None,
+        "resource_attributes": None,
         "api_key_hashes": None,
         "excluded_api_key_hashes": None,
         "filter_rules": None,
     }
+
+
+def test_every_sampler_is_offered_beside_whole_sessions() -> None:
+    assert [name or None for name, _ in SAMPLERS] == [None, *sampling.SAMPLERS]
+
+
+LINES = ' team = search\r\n\r\ncount=3\nratio=0.5\non=true\nquoted="3"\nurl=https://a.example/?a=b\nnot=null'
+ATTRIBUTES = {
+    "team": "search",
+    "count": 3,
+    "ratio": 0.5,
+    "on": True,
+    "quoted": "3",
+    "url": "https://a.example/?a=b",
+    "not": "null",
+}
+
+
+def test_lines_are_patterns_attributes_and_a_sampler_to_the_body() -> None:
+    form = posted(
+        ("redaction_patterns", "EMP-[0-9]+\r\n\r\n  CASE .* "),
+        ("resource_attributes", LINES),
+        ("sampler", "parentbased_traceidratio"),
+    )
+    assert form.validate(), form.errors
+    body = form.body("everything")
+    assert body["redaction_patterns"] == ["EMP-[0-9]+", "CASE .*"]
+    assert body["resource_attributes"] == ATTRIBUTES
+    assert body["sampler"] == "parentbased_traceidratio"
+
+
+def test_what_is_stored_as_lines_is_read_as_the_same() -> None:
+    stored = replace(
+        STORED, resource_attributes=ATTRIBUTES, redaction_patterns=("a", "b"), sampler="traceidratio"
+    )
+    body = destination_form(Everything, stored=stored).body("everything")
+    assert body["resource_attributes"] == ATTRIBUTES
+    assert (body["redaction_patterns"], body["sampler"]) == (["a", "b"], "traceidratio")
 
 
 def test_a_switch_says_on_after_its_hidden_off() -> None:
@@ -156,7 +198,10 @@ def test_percent_is_a_rate_to_the_body() -> None:
         ("config-apiKey", "", "Enter the API key."),
         ("config-apiKey", "schlüssel", "plain ASCII"),
         ("config-zone", "moon", "Choose one of us, eu."),
-        ("privacy_level", "hashed", "valid choice"),
+        ("privacy_level", "secret", "valid choice"),
+        ("redaction_patterns", "(", "Pattern 1"),
+        ("resource_attributes", "no value", "no value"),
+        ("resource_attributes", "service.name=x", "service.name is set"),
         ("sampling_percent", "0", "0.01 to 100"),
         ("sampling_percent", "101", "0.01 to 100"),
         ("sampling_percent", "nan", "0.01 to 100"),

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from broadcast import views
-from broadcast.errors import NotFound, SettingsError, TooManyRequests
+from broadcast.errors import NotFound, SettingsError, TooManyRequests, VaultError
 from broadcast.report import Report
 from web import security
 from web.pages import attempts, dead_letters, replay
@@ -103,6 +103,27 @@ def view(uid: Any, name: str) -> ResponseReturnValue:
     answer = Response(text, content_type="application/octet-stream")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+@blueprint.get(f"{_BASE}/preview")
+@security.page("admin")
+def preview(uid: Any) -> str:
+    """Show what would be sent for a receipt, the newest one unless it is chosen."""
+    services, viewer = security.services(), security.viewer()
+    stored = services.connections.get(viewer.workspace, str(uid))
+    chosen = request.args.get("receipt_id", "").strip()
+    found: dict[str, Any]
+    try:
+        found = services.connections.specimen(
+            viewer.workspace, stored.uid, chosen or None, now_us=services.clock()
+        )
+    except SettingsError as error:
+        found = {"problems": error.problems}
+    except VaultError:
+        found = {"problems": {"config": "The stored secret cannot be opened. Enter it again."}}
+    return render_template(
+        "preview.html", here="observability", viewer=viewer, stored=stored, preview=found, chosen=chosen
+    )
 
 
 def _act(action: Callable[..., Any], uid: str, words: str) -> ResponseReturnValue:

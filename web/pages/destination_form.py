@@ -12,7 +12,7 @@ from broadcast.errors import Conflict, GateClosed, NotFound, SecretRequired, Set
 from broadcast.report import Report
 from broadcast.store.destinations import StoredDestination
 from web import filter_rules, proofs, security
-from web.forms import GROUPS, PREFIX, PRIVACY, DestinationForm, destination_form
+from web.forms import GROUPS, PREFIX, PRIVACY, SAMPLERS, DestinationForm, destination_form
 
 blueprint: Final = Blueprint("destination_form", __name__)
 _ADD: Final = "/w/<slug>/settings/observability/add/<type_slug>"
@@ -75,6 +75,20 @@ def rows_saved(uid: Any) -> ResponseReturnValue:
     return _rows(_changing(str(uid)))
 
 
+@blueprint.post(f"{_ADD}/preview")
+@security.page("admin")
+def preview_new(type_slug: str) -> ResponseReturnValue:
+    """Show what would be sent by what the form holds; nothing is sent or saved."""
+    return _preview(_adding(type_slug))
+
+
+@blueprint.post(f"{_EDIT}/preview")
+@security.page("admin")
+def preview_saved(uid: Any) -> ResponseReturnValue:
+    """Show what would be sent by what the form holds, with the stored secrets where none is entered."""
+    return _preview(_changing(str(uid)))
+
+
 def _adding(slug: str) -> Editing:
     kind = security.services().types.get(slug)
     if kind is None:
@@ -118,6 +132,30 @@ def _rows(editing: Editing) -> ResponseReturnValue:
 
 def _by_script() -> bool:
     return request.headers.get("X-Requested-With") == "fetch"
+
+
+# -- preview -------------------------------------------------------------------------------------
+
+
+def _preview(editing: Editing) -> ResponseReturnValue:
+    form = _form(editing)
+    services = security.services()
+    chosen = request.form.get("receipt_id", "").strip()
+    try:
+        found = services.connections.imagined(
+            security.viewer().workspace,
+            form.body(editing.slug),
+            uid=editing.uid,
+            receipt_id=chosen or None,
+            now_us=services.clock(),
+        )
+    except SettingsError as error:
+        homeless = form.place(error.problems)
+        words = homeless or ["Some values need a correction first."]
+        found = {"problems": dict(enumerate(words))}
+    if _by_script():
+        return render_template("_preview.html", preview=found)
+    return _render(editing, form, preview=found, chosen=chosen)
 
 
 # -- test ----------------------------------------------------------------------------------------
@@ -267,11 +305,11 @@ def _urls(editing: Editing) -> dict[str, str]:
     slug = security.viewer().workspace.slug
     target: dict[str, Any]
     if editing.stored is None:
-        names, target = ("add", "test_new", "rows_new"), {"type_slug": editing.slug}
+        names, target = ("add", "test_new", "rows_new", "preview_new"), {"type_slug": editing.slug}
     else:
-        names, target = ("edit", "test_saved", "rows_saved"), {"uid": editing.stored.uid}
-    save, test, rows = (url_for(f".{name}", slug=slug, **target) for name in names)
-    return {"save": save, "test": test, "rows": rows}
+        names, target = ("edit", "test_saved", "rows_saved", "preview_saved"), {"uid": editing.stored.uid}
+    addresses = (url_for(f".{name}", slug=slug, **target) for name in names)
+    return dict(zip(("save", "test", "rows", "preview"), addresses, strict=True))
 
 
 def _shown(editing: Editing, form: DestinationForm, report: Report | None) -> dict[str, Any]:
@@ -304,6 +342,8 @@ def _render(
     problems: list[str] | None = None,
     notes: list[str] | None = None,
     stale: bool = False,
+    preview: dict[str, Any] | None = None,
+    chosen: str = "",
 ) -> str:
     form.conceal()
     stored = editing.stored
@@ -314,6 +354,9 @@ def _render(
         specs={PREFIX + spec.outside: spec for spec in editing.type.specs()},
         masks={PREFIX + name: mask for name, mask in (stored.masks if stored else {}).items()},
         privacy=PRIVACY,
+        samplers=SAMPLERS,
+        preview=preview,
+        chosen=chosen,
         groups=GROUPS,
         first_wrong=form.first_wrong(),
         # The version that was shown: saving again must not overwrite what somebody else saved meanwhile.

@@ -106,7 +106,7 @@ const changeRules = async (button) => {
 };
 const quieten = () => {
   for (const operator of each("[data-operator]", rules)) {
-    const value = operator.parentElement.querySelector("input[type=text]");
+    const value = operator.parentElement.querySelector("input[name$=-value]");
     const none = ["exists", "not_exists"].includes(operator.value);
     value.disabled = none;
     value.classList.toggle("unneeded", none);
@@ -171,6 +171,16 @@ const runTest = async () => {
   }
 };
 
+// -- the preview: the server says what would be sent ---------------------------------------------------
+const runPreview = async (button) => {
+  button.disabled = true;
+  const answer = await send(button.getAttribute("formaction")).catch(() => null);
+  button.disabled = false;
+  const words = answer && answer.ok ? await answer.text() : "";
+  if (words.includes("<html")) { location.reload(); return; }
+  one("preview").innerHTML = words || '<p class="note is-bad" role="alert">The preview could not be made. Reload the page and try again.</p>';
+};
+
 form.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!button || button.id === "save-button") {
@@ -181,6 +191,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (button.hasAttribute("data-add-header")) addHeader();
   else if (button.hasAttribute("data-remove-header")) removeHeader(button);
+  else if (button.hasAttribute("data-preview")) void runPreview(button);
   else if (button.hasAttribute("data-rows")) void changeRules(button);
   else if (!one("test-button").disabled) void runTest();
 });
