@@ -152,7 +152,7 @@ class OperatorExports:
         now_us: int,
     ) -> None:
         if export.settings is None:
-            operator_exports.withdraw(conn, places, heads, now_us)
+            operator_exports.withdraw(conn, places, now_us)
             return
         secrets = opened(self._vault, export)
         rows = [_row(self._vault, export, secrets, place) for place in places]

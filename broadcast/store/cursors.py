@@ -1,13 +1,14 @@
 """Cursors: how far each destination has read its workspace's log, who is at it, and when it is due."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from broadcast.store.among import among
 from broadcast.store.leases import Counts
-from broadcast.store.tables import cursors, replays
+from broadcast.store.tables import cursors, heads, replays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +144,31 @@ def end(conn: Connection, destination_id: int, head_seq: int, now_us: int) -> bo
         .values(state="stopped", ended_at_us=now_us)
     )
     return conn.execute(statement).rowcount > 0
+
+
+def end_all(conn: Connection, destination_ids: Collection[int], now_us: int) -> None:
+    """End several ledgers, each at the locked head of its workspace, and the replays with them."""
+    ids = {"ids": list(destination_ids)}
+    conn.execute(_END_ALL, {**ids, "ended_at": now_us})
+    conn.execute(_STOP_ALL, {**ids, "stopped_at": now_us})
+
+
+_END_ALL: Final = (
+    update(cursors)
+    .where(among(cursors.c.destination_id, "ids"), cursors.c.ended_seq.is_(None))
+    .values(
+        ended_seq=select(heads.c.head_seq)
+        .where(heads.c.workspace_id == cursors.c.workspace_id)
+        .scalar_subquery(),
+        ended_at_us=bindparam("ended_at"),
+        replay_id=None,
+    )
+)
+_STOP_ALL: Final = (
+    update(replays)
+    .where(among(replays.c.destination_id, "ids"), replays.c.state == "running")
+    .values(state="stopped", ended_at_us=bindparam("stopped_at"))
+)
 
 
 def get(conn: Connection, destination_id: int) -> Cursor | None:

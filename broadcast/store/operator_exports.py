@@ -170,19 +170,18 @@ def change(conn: Connection, rows: Sequence[Mapping[str, Any]], now_us: int) -> 
     _audit(conn, rows, "destination.updated", now_us)
 
 
-def withdraw(conn: Connection, places: Sequence[Place], heads: Mapping[int, int], now_us: int) -> None:
+def withdraw(conn: Connection, places: Sequence[Place], now_us: int) -> None:
     """End several ledgers at the locked heads; the history stays, the secrets go."""
     gone = [place for place in places if place.id is not None]
     if not gone:
         return
-    for place in gone:
-        if place.id is not None:
-            cursors.end(conn, place.id, heads[place.workspace_id], now_us)
+    ids = [place.id for place in gone if place.id is not None]
+    cursors.end_all(conn, ids, now_us)
     conn.execute(
         update(destinations)
         .where(among(destinations.c.id, "ids"))
         .values(deleted_at_us=now_us, updated_at_us=now_us, enabled=False, sealed=b"", masks={}),
-        {"ids": [place.id for place in gone]},
+        {"ids": ids},
     )
     listed = [{"uid": place.uid, "workspace_id": place.workspace_id} for place in gone]
     _audit(conn, listed, "destination.deleted", now_us)
