@@ -121,15 +121,15 @@ def shell_at(place: str, folder: Path) -> Iterator[Shell]:
     database = postgres_url if "PostgreSQL" in place else sqlite_url
     with Receiver() as receiver, database() as url:
         shell = Shell(folder / "var", url, receiver)
-        with serving(shell) if place == "at a URL" else contextlib.nullcontext():
+        with serving(shell) if place == "at a URL" else contextlib.nullcontext(0):
             yield shell
         shell.close()
 
 
 @contextlib.contextmanager
-def serving(shell: Shell) -> Iterator[None]:
+def serving(shell: Shell, port: int = 0) -> Iterator[int]:
     """Serve an installation's API, and leave the commands nothing but its address and a key."""
-    server = make_server("127.0.0.1", 0, shell.app, threaded=True)
+    server = make_server("127.0.0.1", port, shell.app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     shell.variables = {
@@ -138,7 +138,7 @@ def serving(shell: Shell) -> Iterator[None]:
         "BROADCAST_KEY": shell.management_key,
     }
     try:
-        yield
+        yield int(server.server_port)
     finally:
         server.shutdown()
         thread.join()

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.broadcast.cli_shell import NOW, Shell, local, remote, shell
+from tests.broadcast.cli_shell import NOW, Shell, local, remote, serving, shell
 
 __all__ = ("local", "remote", "shell")
 
@@ -248,6 +248,21 @@ def test_following_begins_with_what_is_new_and_keeps_to_its_filters(remote: Shel
         remote.post({"id": "other"}, {"id": "wanted", "model": "m/y"})
         assert process.stdout.readline().split()[-1] == "wanted"
     assert process.returncode == 0
+
+
+def test_following_waits_for_an_instance_that_is_away(local: Shell, tmp_path: Path) -> None:
+    began = NOW.replace(year=NOW.year - 1).isoformat()
+    with ExitStack() as first:
+        port = first.enter_context(serving(local))
+        with following(local, tmp_path, "--json", "--from", began) as process:
+            assert process.stderr is not None
+            local.post({"id": "before"})
+            assert rows(process, 1) == ["before"]
+            first.close()
+            assert process.stderr.readline().strip().endswith("Trying again.")
+            local.post({"id": "meanwhile"})
+            with serving(local, port):
+                assert rows(process, 1) == ["meanwhile"]
 
 
 def test_following_where_nothing_answers_fails_at_once(remote: Shell) -> None:
