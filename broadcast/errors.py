@@ -4,6 +4,7 @@ BroadcastError
 ├── ConfigError            the process stops at start and names the variable
 ├── SettingsError          a destination's settings are wrong: form errors by field, API 422
 ├── ReceiptError           one receipt is refused: named by field, its neighbours go on
+│   └── TooManyReceipts    413: one request holds more receipts than are taken at once
 ├── NotFound               404: does not exist, or belongs to a workspace out of reach
 ├── Forbidden              403: known, but not allowed
 ├── Conflict               409: the name, or the number of destinations, is taken
@@ -44,6 +45,13 @@ class ReceiptError(BroadcastError):
         self.message = message
         self.field = field
         self.id = id
+
+
+class TooManyReceipts(ReceiptError):  # noqa: N818
+    """One request holds more receipts than are taken at once; none of them was stored."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body holds more than {most} receipts: send fewer at once.")
 
 
 class NotFound(BroadcastError):  # noqa: N818 - named by what happens next, as all of these are

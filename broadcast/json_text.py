@@ -5,14 +5,15 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
-from broadcast.errors import ReceiptError
+from broadcast.errors import ReceiptError, TooManyReceipts
 
 MAX_DEPTH: Final = 64
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNWANTED: Final = re.compile("[\x00\ud800-\udfff]")
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+"""A text that nobody ends reaches to the end: looking on from each of its quotes would take the square."""
 _OPENING: Final = (b"{", b"[")
 _CLOSING: Final = (b"}", b"]")
 
@@ -102,21 +103,21 @@ def too_deep() -> ReceiptError:
     return ReceiptError(f"It is nested too deeply: send at most {MAX_DEPTH} levels.")
 
 
-def split_values(body: bytes) -> list[bytes] | None:
+def split_values(body: bytes, *, most: int) -> list[bytes] | None:
     """Return the top-level values that stand one after another, or None when brackets do not match."""
-    return _split(body, inside=0)
+    return _split(body, inside=0, most=most)
 
 
-def split_array(body: bytes) -> list[bytes] | None:
+def split_array(body: bytes, *, most: int) -> list[bytes] | None:
     """Return the elements of one array, each still to be judged, or None when brackets do not match."""
     whole = body.strip()
     if not (whole.startswith(b"[") and whole.endswith(b"]")):
         return None
-    return _split(whole, inside=1)
+    return _split(whole, inside=1, most=most)
 
 
-def _split(body: bytes, *, inside: int) -> list[bytes] | None:
-    """Cut at commas of depth `inside`, or after each closing bracket when it is 0."""
+def _split(body: bytes, *, inside: int, most: int) -> list[bytes] | None:
+    """Cut at commas of depth `inside`, or after each closing bracket when it is 0; stop at too many."""
     pieces: list[bytes] = []
     depth = 0
     start = inside
@@ -134,6 +135,8 @@ def _split(body: bytes, *, inside: int) -> list[bytes] | None:
         elif mark == b"," and depth == inside == 1:
             pieces.append(body[start : token.start()].strip())
             start = token.end()
+        if len(pieces) > most:
+            raise TooManyReceipts(most)
     if depth or body[start:].strip():
         return None
     return [] if pieces == [b""] else pieces

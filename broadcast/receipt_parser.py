@@ -9,11 +9,15 @@ import msgspec
 from msgspec import Meta, structs
 
 from broadcast import json_text
-from broadcast.errors import ReceiptError
+from broadcast.errors import ReceiptError, TooManyReceipts
 from broadcast.receipt import Cost, Facts, Id, Millis, ProviderAttempt, Receipt
 from broadcast.receipt_words import refusal
 
 MAX_ITEM_BYTES: Final = 1024 * 1024
+MAX_ITEMS: Final = 100_000
+"""Items of one body; a refusal of two bytes costs a thousand, and more as an answer."""
+_COMMAS: Final = 10
+"""So many stand in the smallest receipts, or more: a body with more of them is counted before it is split."""
 AHEAD_US: Final = 600_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -75,6 +79,8 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
         raise ReceiptError("The body is empty: send a JSON object, an array of objects, or NDJSON.")
     kind = (content_type or "").lower()
     if "ndjson" in kind or "jsonl" in kind:
+        if body.count(b"\n") >= MAX_ITEMS:
+            raise TooManyReceipts(MAX_ITEMS)
         return [item for line in body.split(b"\n") if (item := line.strip(_BLANK))]
     items = _split_array(body) if body.startswith(b"[") else _split_values(body)
     if items is None:
@@ -83,17 +89,23 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
 
 
 def _split_array(body: bytes) -> list[bytes] | None:
+    if body.count(b",") >= MAX_ITEMS * _COMMAS:
+        # Among so many there may be millions of items: this counts them on the way.
+        return json_text.split_array(body, most=MAX_ITEMS)
     try:
-        return [bytes(item) for item in _ITEMS.decode(body)]
+        items = _ITEMS.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return json_text.split_array(body)
+        return json_text.split_array(body, most=MAX_ITEMS)
+    if len(items) > MAX_ITEMS:
+        raise TooManyReceipts(MAX_ITEMS)
+    return [bytes(item) for item in items]
 
 
 def _split_values(body: bytes) -> list[bytes] | None:
     try:
         return [bytes(_RAW.decode(body))]
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return json_text.split_values(body) if body.startswith(b"{") else None
+        return json_text.split_values(body, most=MAX_ITEMS) if body.startswith(b"{") else None
 
 
 def parse(item: bytes, *, now_us: int, retention_us: int) -> Receipt:

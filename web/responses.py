@@ -20,6 +20,7 @@ _REASONS: Final[dict[type[errors.BroadcastError], tuple[int, str]]] = {
     errors.SecretRequired: (422, "secret_required"),
     errors.SettingsError: (422, "invalid"),
     errors.AddressRefused: (422, "address_refused"),
+    errors.TooManyReceipts: (413, "too_large"),  # before its own kind: the first that fits counts
     errors.ReceiptError: (400, "not_json"),
     errors.VaultError: (503, "secret_unreadable"),
 }

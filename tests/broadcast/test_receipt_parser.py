@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broadcast import receipt_parser
-from broadcast.errors import ReceiptError
+from broadcast.errors import ReceiptError, TooManyReceipts
 from broadcast.receipt import Cost, Receipt
-from broadcast.receipt_parser import MAX_ITEM_BYTES, split
+from broadcast.receipt_parser import MAX_ITEM_BYTES, MAX_ITEMS, split
 from tests import factories
 
 
@@ -270,6 +270,31 @@ def test_a_deep_item_does_not_stop_its_neighbours() -> None:
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(ReceiptError, match="JSON"):
         split(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'["' + b'\\"' * 500_000 + b"]", b'{"' + b'\\"' * 500_000, b'["' + b'\\"' * 500_000 + b"\\"]
+)
+def test_a_text_without_end_is_refused_in_one_pass(body: bytes) -> None:
+    with pytest.raises(ReceiptError, match="not JSON"):
+        split(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"[" + b"{}," * (MAX_ITEMS - 1) + b"{}]", None),
+        (b"[" + b"[" + b"1," * 10 * MAX_ITEMS + b"1]," + b"1," * (MAX_ITEMS - 2) + b"1]", None),
+        (b"{}" * MAX_ITEMS, None),
+        (b"{}\n" * (MAX_ITEMS - 1) + b"{}", "application/x-ndjson"),
+    ],
+)
+def test_very_many_items_are_taken_and_one_more_is_not(body: bytes, content_type: str | None) -> None:
+    more = body[:-1] + b",1]" if body.startswith(b"[") else body + b"\n{}"
+
+    assert len(split(body, content_type)) == MAX_ITEMS
+    with pytest.raises(TooManyReceipts, match="send fewer at once"):
+        split(more, content_type)
 
 
 # -- stored ------------------------------------------------------------------------------------------

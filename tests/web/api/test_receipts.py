@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from broadcast.receipt_parser import MAX_ITEMS
 from tests.web.api.conftest import Api
 
 PATH = "/api/v1/receipts"
@@ -43,6 +44,12 @@ def test_a_bomb_is_refused_before_it_opens(http: Api) -> None:
 def test_a_body_over_the_limit_is_refused(http: Api) -> None:
     answer = http.call("POST", PATH, key=http.api_key, data=b" " * (16 * 2**20 + 1))
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/litellm"])
+def test_more_items_than_a_body_may_hold_are_refused_together(http: Api, path: str) -> None:
+    answer = http.call("POST", path, key=http.api_key, data=b"[" + b"1," * MAX_ITEMS + b"1]")
+    assert (answer.status_code, answer.json["error"]["metadata"]["reason"]) == (413, "too_large")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
