@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import destinations
 from broadcast import genai, genai_names, views
 from broadcast.destination import Destination
 from broadcast.errors import NotFound, SettingsError
@@ -112,6 +114,11 @@ def test_the_tries_of_a_request_are_found_by_their_name() -> None:
     matching = [span for span in spans if re.fullmatch(pattern[1], span.name)]
     assert len(matching) == 2
     assert all(f"{NAMESPACE}.provider_name" in span.attributes for span in matching)
+
+
+def test_every_file_is_a_view_of_a_type() -> None:
+    files = {path.name for path in Path(destinations.__file__).parent.joinpath("dashboards").iterdir()}
+    assert files == {file for _, file in WITH_VIEWS}
 
 
 @pytest.mark.parametrize(("slug", "file"), WITH_VIEWS)
