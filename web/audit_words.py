@@ -122,9 +122,10 @@ _SAYS: Final[Mapping[str, tuple[str, Say]]] = {
     "destination.created": ("destinations", _plain("added {destination}")),
     "destination.updated": ("destinations", _plain("changed {destination}: {fields}")),
     "destination.deleted": ("destinations", _plain("deleted {destination}")),
-    "destination.paused": (
+    "destination.paused": ("destinations", _plain("paused {destination}")),
+    "destination.needs_attention": (
         "destinations",
-        _either("reason", "paused {destination} after its answer: {reason}", "paused {destination}"),
+        _plain("paused {destination} after its answer: {reason}"),
     ),
     "destination.resumed": (
         "destinations",

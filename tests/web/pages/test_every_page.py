@@ -54,7 +54,7 @@ class Scene:
 
 
 def links_of(pages: Pages) -> dict[str, str]:
-    """Give the workspace a second member and an open invitation, the owner a reset; return what names them."""
+    """Give the workspace a second member, an open invitation and a reset, and return what names them."""
     services = pages.services
     member(pages, "viewer")
     with services.store.read() as conn:
@@ -91,6 +91,7 @@ def scene(app: Flask, services: Services) -> Scene:
         "uid": uid,
         "receipt_id": receipt_id,
         "type_slug": "otel-collector",
+        "name": "grafana-dashboard.json",
         "key_hash": key_of(pages),
         "replay_uid": "00000000-0000-4000-8000-000000000000",
         **links_of(pages),

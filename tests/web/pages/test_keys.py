@@ -18,7 +18,7 @@ def made(pages: Pages, **fields: str) -> str:
 
 def row(pages: Pages, name: str = "laptop") -> str:
     """Return the words of a key's row."""
-    found = next(row for row in pages.get(KEYS).split("<tr") if f">{name}<" in row)
+    found = next(row for row in pages.get(KEYS).split("<tr") if f">{name}" in row)
     return " ".join(re.sub(r"<[^>]+>", " ", f"<tr{found}").split())
 
 
@@ -145,3 +145,29 @@ def test_a_management_key_does_what_its_maker_may(pages: Pages) -> None:
     page = made(pages, kind="management")
     assert "sk-mgmt-" in page
     assert "whatever its maker may" in row(pages)
+
+
+def test_a_key_is_switched_off_marked_and_switched_on_again(pages: Pages) -> None:
+    found = PLAIN.search(made(pages))
+    assert found
+    path = revoke_path(pages).replace("revoke", "switch")
+    authenticate = pages.services.accounts.authenticate
+
+    assert pages.post(path, {"enabled": "off"}).status_code == 303
+    page = pages.get(KEYS)
+    assert_well_made(page)
+    assert "Within two seconds the key opens nothing" in page
+    assert "laptop Off" in row(pages)
+    assert authenticate(found.group()) is None
+
+    assert pages.post(path, {"enabled": "on"}).status_code == 303
+    assert "laptop Off" not in row(pages)
+    assert authenticate(found.group()) is not None
+
+
+def test_only_owner_and_admin_switch_a_key(pages: Pages) -> None:
+    made(pages)
+    path = revoke_path(pages).replace("revoke", "switch")
+    person = member(pages, "member")
+    assert person.post(path, {"enabled": "off"}).status_code == 403
+    assert "Switch off" not in person.get(KEYS)
