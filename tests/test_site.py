@@ -208,5 +208,9 @@ def test_prose_leaves_code_alone() -> None:
     assert prose("`https://example.com/a`") == "`https://example.com/a`"
 
 
+def test_a_table_leaves_out_a_column_that_holds_nothing() -> None:
+    assert table(("a", "b"), [("1", ""), ("2", "")]) == "| a |\n| --- |\n| 1 |\n| 2 |\n"
+
+
 def test_a_table_without_rows_is_not_there() -> None:
     assert table(("a", "b"), []) == ""

@@ -121,7 +121,7 @@ def _settings(kind: type[Destination]) -> str:
                 code(spec.outside),
                 _kind(spec),
                 _default(spec),
-                code(_shown(spec.example)) if spec.example != "" else "",
+                code(_shown(spec.example)) if spec.example not in ("", spec.default) else "",
                 prose(spec.help),
             )
             for spec in kind.specs()

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table, or nothing where it has no rows."""
-    lines = [_line(row) for row in rows]
-    return "\n".join([_line(heads), _line(["---"] * len(heads)), *lines, ""]) if lines else ""
+    """Return a table without the columns that hold nothing; nothing where it has no rows."""
+    held = [list(row) for row in rows]
+    columns = [place for place in range(len(heads)) if any(row[place] for row in held)]
+    if not columns:
+        return ""
+    lines = (_line([row[place] for place in columns]) for row in held)
+    return "\n".join([_line([heads[place] for place in columns]), _line(["---"] * len(columns)), *lines, ""])
 
 
 def _line(cells: Sequence[str]) -> str:

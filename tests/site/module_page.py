@@ -1,6 +1,8 @@
 """The page of the modules: what each says of itself, ring by ring, and which door each package has."""
 
 import ast
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -55,4 +57,14 @@ def _doors() -> str:
 def said(path: str) -> str:
     """Return what a module says of itself, for a page that explains it: a quotation, with its name."""
     words = ast.get_docstring(tree(ROOT / path)) or ""
-    return "\n".join(f"> {prose(line)}".rstrip() for line in [f"`{path}`:", "", *words.splitlines()])
+    return _quoted("\n\n".join([f"`{path}`:", *map(_paragraph, words.split("\n\n"))]))
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph; one whose lines are set in columns keeps them."""
+    columns = re.search(r"^ |\S {2,}\S", text, re.MULTILINE)
+    return textwrap.indent(textwrap.dedent(text), "    ") if columns else prose(text)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
