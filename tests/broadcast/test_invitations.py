@@ -1,6 +1,7 @@
 """Joining a workspace by a link: who makes one, what it opens, and for how long."""
 
 import itertools
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from broadcast.mail import MailServer as Address
 from broadcast.members import ROLES
 from broadcast.store import Store, users
 from broadcast.store.people_tables import invitations as table
+from broadcast.store.users import User
 from tests.broadcast.people import ADDRESS, PASSWORD, PUBLIC_URL, People
 from tests.broadcast.test_members import REACH
 from tests.mail_server import MailServer
@@ -195,6 +197,35 @@ def test_passwords_cannot_be_tried_without_end(people: People) -> None:
         people.invitations.join_with_password(token, PASSWORD, ADDRESS)
 
     assert refused.value.retry_after_s > 0
+
+
+@pytest.mark.parametrize("by", ["account", "password"])
+def test_of_two_who_use_a_link_at_once_one_joins(store: Store, by: str) -> None:
+    people = People(store=store)
+    token = people.token(invite(people).link)
+    persons = (people.person("first"), people.person("second"))
+    ready, outcomes = threading.Barrier(2), []
+
+    def go(person: User) -> None:
+        ready.wait(10)
+        try:
+            if by == "account":
+                people.invitations.join(token, person)
+            else:
+                people.invitations.join_with_password(token, PASSWORD, ADDRESS)
+            outcomes.append("joined")
+        except NotFound:
+            outcomes.append("gone")
+
+    threads = [threading.Thread(target=go, args=(person,)) for person in persons]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(outcomes) == ["gone", "joined"]
+    with store.read() as conn:
+        assert [role for _, role in users.members(conn, people.team.id)].count("member") == 1
 
 
 # -- what is told ------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The audit log, rate limits and passed tests."""
 
-from broadcast.store import Store, audit, limits, passed_tests
+from broadcast.store import Store, audit, invitations, limits, passed_tests, password_resets, sweeps
 from tests.broadcast.store.rows import NOW_US, a_user, a_workspace
 
 SECOND_US = 1_000_000
@@ -65,3 +65,28 @@ def test_a_passed_test_counts_for_its_workspace_and_its_time(store: Store) -> No
         assert passed_tests.find(conn, home.id, "print", NOW_US + 11) is None
         assert passed_tests.find(conn, other.id, "print", NOW_US) is None
         assert passed_tests.drop_older(conn, NOW_US + 11) == 1
+
+
+def test_links_whose_time_is_over_are_swept(store: Store) -> None:
+    with store.write() as conn:
+        home, ada = a_workspace(conn), a_user(conn)
+        for number, ends in enumerate((NOW_US, NOW_US + 1)):
+            invitations.create(
+                conn,
+                token_hash=f"invitation {number}",
+                workspace_id=home.id,
+                email=f"{number}@example.com",
+                role="viewer",
+                invited_by=ada.id,
+                now_us=0,
+                expires_at_us=ends,
+            )
+            password_resets.create(
+                conn, token_hash=f"reset {number}", user_id=ada.id, now_us=0, expires_at_us=ends
+            )
+
+        swept = sweeps.small_tables_before(conn, horizon_us=0, audit_horizon_us=0, now_us=NOW_US, limit=10)
+
+        assert swept == 2
+        assert [found.email for found, _ in invitations.list_for(conn, home.id, 0)] == ["1@example.com"]
+        assert [password_resets.user_of(conn, f"reset {number}", 0) for number in range(2)] == [None, ada.id]
