@@ -1,7 +1,9 @@
 """`broadcast destinations`, as a person and as a script use it."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,27 @@ def test_a_script_begins_and_stops_a_replay(home: Home) -> None:
     assert (second.exit_code, "runs here already" in second.stderr) == (1, True)
     assert (stopped["id"], stopped["state"]) == (begun["id"], "stopped")
     assert "stopped after 0 of 2 receipts" in again.stdout
+
+
+def test_who_waits_for_a_replay_is_told_how_it_ended(home: Home) -> None:
+    uid = home.fill()
+    services = home.services()
+    with services.store.read() as conn:
+        (workspace,) = workspaces.all(conn)
+
+    def stop_it_once_it_runs() -> None:
+        while not (found := services.replays.list(workspace, uid)["data"]):
+            time.sleep(0.01)
+        services.replays.stop(workspace, None, uid, found[0]["id"], now_us=services.clock())
+
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(stop_it_once_it_runs)
+        words = ("destinations", "replay", "Collector", "--dead-letters", "--yes", "--wait")
+        done = said(home.run(*words, "--json"))["data"]
+        stopping.result()
+    services.store.close()
+
+    assert (done["state"], done["settled"], done["total"]) == ("stopped", 0, 1)
 
 
 def test_a_paused_destination_is_said_to_replay_later(home: Home) -> None:
