@@ -256,7 +256,7 @@ def test_of_two_outcomes_at_one_destination_only_the_one_under_the_lease_counts(
             )
             for claim in (late, held)
         ]
-        assert settle(conn, outcomes) == [False, True]
+        assert settle(conn, outcomes, "test") == [False, True]
     assert world.cursor(stored).delivered == 1
 
 
