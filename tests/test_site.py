@@ -14,10 +14,11 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 from broadcast.destination import Destination
 from destinations import TYPES
-from tests.site import api_pages, destination_pages
+from tests.site import api_pages, destination_pages, hook
 from tests.site.markdown import code, prose, table
 from tests.test_architecture import modules, shown
 from web.api.openapi import document
@@ -111,6 +112,11 @@ def test_no_style_sheet_loads_anything_from_elsewhere(site: Path) -> None:
     own = [address for address in loads if not address.startswith("data:")]
     assert own
     assert [address for address in own if not (site / "assets" / address).is_file()] == []
+
+
+def test_a_page_has_one_place_in_the_navigation() -> None:
+    named = list(hook.named(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+    assert sorted(named) == sorted(set(named))
 
 
 def test_every_page_is_reached_from_the_first(read: Mapping[str, Read]) -> None:

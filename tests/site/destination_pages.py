@@ -10,13 +10,10 @@ from broadcast.destination import Destination
 from broadcast.fields import Spec
 from tests.site.markdown import block, bullets, code, prose, sections, sentence, steps, table
 from tests.write_docs import README, by_title, vocabulary_rows, wire
+from web.pages.observability import CATEGORIES
 
 FOLDER: Final = "destinations"
-_CATEGORIES: Final[Mapping[str, str]] = {
-    "tracing": "Tracing and observability",
-    "llm": "LLM engineering",
-    "storage": "Storage and analytics",
-}
+_CATEGORIES: Final = dict(CATEGORIES)
 _KINDS: Final[Mapping[str, str]] = {
     "text": "text",
     "url": "address",

@@ -38,16 +38,17 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def _not_in(nav: Any, folder: Path) -> list[str]:
     """Return the written pages that have no place yet, so that a new one is found all the same."""
-    named = set(_named(nav))
-    return sorted(path.name for path in folder.glob("*.md") if path.name not in named)
+    placed = set(named(nav))
+    return sorted(path.name for path in folder.glob("*.md") if path.name not in placed)
 
 
-def _named(nav: Any) -> Iterator[str]:
+def named(nav: Any) -> Iterator[str]:
+    """Yield every page that a navigation names."""
     if isinstance(nav, str):
         yield nav
         return
     for below in nav.values() if isinstance(nav, dict) else nav:
-        yield from _named(below)
+        yield from named(below)
 
 
 def _filled(nav: Any, found: dict[str, list[str]]) -> Any:

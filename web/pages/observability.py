@@ -20,7 +20,7 @@ blueprint: Final = Blueprint("observability", __name__)
 _DAY_US: Final = 86_400_000_000
 _LEAST_GAP: Final = 1.3
 _ORDER: Final = ("retrying", "throttled", "catching_up", "paused", "delivering", "off")
-_CATEGORIES: Final = (
+CATEGORIES: Final = (
     ("tracing", "Tracing and APM"),
     ("llm", "LLM platforms"),
     ("storage", "Storage, warehouses, your own code"),
@@ -185,7 +185,7 @@ def _catalogue() -> list[tuple[str, list[tuple[str, type[Destination], str]]]]:
     """Return the types by category, each with what it needs, from its declaration."""
     types = sorted(security.services().types.items(), key=lambda item: item[1].title.casefold())
     shelves = []
-    for category, title in _CATEGORIES:
+    for category, title in CATEGORIES:
         shelf = [
             (slug, kind, ", ".join(spec.label for spec in kind.specs() if spec.required))
             for slug, kind in types
