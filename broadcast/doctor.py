@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from broadcast import sums_proof
+from broadcast import reloading, sums_proof
 from broadcast.config import Config
 from broadcast.destination import Destination
 from broadcast.errors import BroadcastError
@@ -43,7 +43,7 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
         return [*findings, Finding(subject="start", ok=False, message=str(error))]
     if (wrong := services.store.schema_fault()) is not None:
         return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
-    for look in (_database, _clock, _keys, _ledgers, _sums, _egress):
+    for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export):
         findings.extend(_guarded(look, services))
     services.store.close()
     return findings
@@ -123,6 +123,18 @@ def _sums(services: Services) -> Iterator[Finding]:
     if not found.faults:
         message = f"{found.days} days counted again from their receipts come to the same."
         yield Finding(subject="sums", ok=True, message=message)
+
+
+def _operator_export(services: Services) -> Iterator[Finding]:
+    declaration = reloading.declared(services.config)
+    ok = services.operator_exports.is_current(declaration)
+    told = "What is declared is what the variables and the file say."
+    if not ok:
+        told = "The variables and the file of this command say something else than what is declared."
+    elif declaration is None:
+        told = "None is declared."
+    fix = "" if ok else "Give every process and command the same ones, then run: broadcast reload"
+    yield Finding(subject="operator's export", ok=ok, message=told, fix=fix)
 
 
 def _egress(services: Services) -> Iterator[Finding]:

@@ -88,6 +88,7 @@ class _Form(_Strict, frozen=True, kw_only=True):
     content_capture: Literal["off", "full"] | bool = "off"
     content_attr_max_bytes: Annotated[int, msgspec.Meta(ge=256, le=1_000_000)] = CONTENT_MAX_BYTES
     traces: _Traces = _Traces()
+    metrics: dict[str, Any] = {}
 
 
 def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
@@ -129,6 +130,8 @@ def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     }
     if form.content_capture is True:
         raise declared_file.wrong(SETTING, "content_capture must be off or full.")
+    if form.metrics.get("enabled", bool(form.metrics)):
+        raise declared_file.wrong(SETTING, "metrics are not exported by this version. Remove this part.")
     batch = form.traces.batch
     found = {
         "endpoint": otel_variables.traces_address(endpoint) if endpoint else None,

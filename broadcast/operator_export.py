@@ -24,7 +24,7 @@ from broadcast.vault import Vault
 
 NAME: Final = "Operator's export"
 TYPE: Final = "otel-collector"
-AT_ONCE: Final = 300
+AT_ONCE: Final = 200
 """Workspaces in one transaction, whose logs stand still meanwhile."""
 
 _BREATH_S: Final = 0.05
@@ -75,6 +75,19 @@ class OperatorExports:
             breathe()
         with self._store.read() as conn:
             return operator_exports.count_all(conn)
+
+    def is_current(self, declaration: Declaration | None) -> bool:
+        """Whether every workspace has what is given; raise `ConfigError` as declaring it would."""
+        destination = None if declaration is None else self._destination(declaration)
+        settings = None if declaration is None or destination is None else _settings(declaration, destination)
+        with self._store.read() as conn:
+            current = operator_exports.get(conn)
+        secrets = {} if destination is None else destination.secrets()
+        return (
+            current.done_workspace_id is None
+            and current.settings == settings
+            and self._secrets(current) == secrets
+        )
 
     def _declare(self, declaration: Declaration | None, *, now_us: int) -> None:
         destination = None if declaration is None else self._destination(declaration)

@@ -14,6 +14,7 @@ from broadcast import operator_declaration
 from broadcast.config import Config
 from broadcast.errors import BroadcastError, ConfigError
 from broadcast.gateway import load_upstreams
+from broadcast.operator_declaration import Declaration
 from broadcast.store import operator_exports
 
 if TYPE_CHECKING:
@@ -23,14 +24,17 @@ _LOOK_S: Final = 1.0
 _log: Final = logging.getLogger(__name__)
 
 
+def declared(config: Config) -> Declaration | None:
+    """Return what variables and file declare; raise `ConfigError`."""
+    return operator_declaration.read(config.variables, config.otel_config)
+
+
 def begin(services: "Services") -> int:
     """Bring the operator's export up to date with what this process was started with.
 
     Return how many workspaces have it; raise `ConfigError` for what is wrong in a variable or in the file.
     """
-    config = services.config
-    declaration = operator_declaration.read(config.variables, config.otel_config)
-    return services.operator_exports.bring_up_to_date(declaration, services.clock)
+    return services.operator_exports.bring_up_to_date(declared(services.config), services.clock)
 
 
 def reload(services: "Services") -> int:

@@ -128,6 +128,7 @@ def test_content_is_captured_as_said(path: Path, word: str, content: bool) -> No
         ("protocol: grpc", ("protocol", "gRPC", "4318")),
         ("headers: {Authorization: '${NOT_SET}'}", ("headers.Authorization", "NOT_SET", "Set it")),
         ("headers: [a]", ("headers",)),
+        ("metrics: {export_interval_ms: 60000}", ("metrics", "Remove")),
         ("service_name: [", ("line", "not valid YAML")),
     ],
 )
@@ -135,6 +136,10 @@ def test_what_is_wrong_is_named_by_its_place(path: Path, line: str, words: tuple
     with pytest.raises(ConfigError) as caught:
         of_file(path, f"endpoint: https://a.example\n{line}")
     assert all(word in str(caught.value) for word in ("BROADCAST_OTEL_CONFIG", *words)), str(caught.value)
+
+
+def test_metrics_may_be_said_to_be_off(path: Path) -> None:
+    assert declared(path, "endpoint: https://a.example\nmetrics: {enabled: false}").encoding == "protobuf"
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
