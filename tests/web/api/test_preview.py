@@ -11,6 +11,7 @@ from tests.web.api.conftest import Api
 from tests.web.api.destinations import BASE, created, delivered
 
 SECRET = "s3cr3t-value"
+NOTHING = "Nothing is withheld. Images and files are sent as a short description."
 
 
 @pytest.fixture
@@ -104,3 +105,38 @@ def test_a_preview_is_of_a_receipt_that_is_kept_here(http: Api, receiver: Receiv
         assert (answer.status_code, answer.json["error"]["metadata"]["field"]) == (422, "receipt_id")
     assert previewed(http, "00000000-0000-4000-8000-000000000000").status_code == 404
     assert http.call("GET", f"{BASE}/{uid}/preview?receipt_id=x", key=http.api_key).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("level", "said", "shown"),
+    [
+        ("metadata", ["Messages, completions and tool calls are withheld."], None),
+        (
+            "hashed",
+            ["Messages, tool calls, user, session and trace values are keyed hashes of this workspace."],
+            "hash-",
+        ),
+        ("redacted", ["Replaced: 1 e-mail address."], "ask [email]"),
+        (
+            "full",
+            ["Nothing is withheld. Images and files are sent as a short description."],
+            "ask a@b.example",
+        ),
+    ],
+)
+def test_each_level_says_what_it_withholds_and_holds_when_it_is_sent(
+    http: Api, receiver: Receiver, level: str, said: list[str], shown: str | None
+) -> None:
+    uid = created(http, receiver, privacy_level=level)["id"]
+    created(http, receiver, name="Keeps content")
+    sent(http, input="ask a@b.example")
+    receiver.clear()
+
+    found = previewed(http, uid).json["data"]
+    delivered(http)
+
+    assert found["withheld"] == said
+    assert found["request"]["body"].encode() in [request.body for request in receiver.requests]
+    assert ("gen_ai.input.messages" in found["request"]["body"]) is (shown is not None)
+    assert shown is None or shown in found["request"]["body"]
+    assert ("a@b.example" in found["request"]["body"]) is (level == "full")

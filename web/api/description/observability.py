@@ -175,7 +175,7 @@ _HISTORY: Final = (
         path=f"{_ONE}/preview",
         title="Read exactly what would be sent for a receipt",
         query=(Query(name="receipt_id", schema=TEXT, about="The receipt.", required=True),),
-        answers={200: data(OBJECT)},
+        answers={200: data(ref("Preview"))},
         refusals=(404, 409, 422),
     ),
     managed(

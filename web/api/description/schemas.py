@@ -162,6 +162,29 @@ _REPORT: Final = whole(
     }
 )
 
+_PREVIEW: Final = whole(
+    {
+        "receipt_id": TEXT,
+        "would_send": FLAG,
+        "fate": maybe(word(*_FATES)),
+        "reason": maybe(TEXT),
+        "withheld": rows(TEXT),
+        "request": maybe(
+            whole(
+                {
+                    "method": TEXT,
+                    "url": TEXT,
+                    "headers": OBJECT,
+                    "compression": maybe(word("gzip")),
+                    "bytes": COUNT,
+                    "body": maybe(TEXT),
+                    "body_hex": maybe(TEXT),
+                }
+            )
+        ),
+    }
+)
+
 _LEDGER: Final = whole(
     {
         **dict.fromkeys(
@@ -316,6 +339,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Report": _REPORT,
     "Ledger": _LEDGER,
     "Attempt": _ATTEMPT,
+    "Preview": _PREVIEW,
     "DeadLetter": _DEAD_LETTER,
     "Delivery": _DELIVERY,
     "Accepted": _ACCEPTED,
