@@ -55,6 +55,8 @@ class DestinationStatus:
     sampling_rate: float
     in_flight: bool
     delivered: int
+    sampled_out: int
+    filtered: int
     rejected: int
     expired: int
     replay: RunningReplay | None
@@ -100,6 +102,8 @@ def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> Destinat
         sampling_rate=stored.sampling_rate,
         in_flight=cursor is not None and cursor.lease_until_us > now_us,
         delivered=cursor.delivered if cursor else 0,
+        sampled_out=cursor.sampled_out if cursor else 0,
+        filtered=cursor.filtered if cursor else 0,
         rejected=cursor.rejected if cursor else 0,
         expired=cursor.expired if cursor else 0,
         replay=_running(conn, cursor.replay_id if cursor else None),

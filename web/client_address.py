@@ -4,7 +4,17 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flask import request
+
+from web import security
+
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+
+def client_address() -> str:
+    """Return who is counted for the request that is answered: the proxy itself where it hides its client."""
+    trusted = security.services().config.trusted_proxies
+    return client_of(request.environ, trusted) or request.remote_addr or ""
 
 
 def client_of(environ: Mapping[str, Any], trusted: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from broadcast.activity import workspaces_of
 from broadcast.errors import SettingsError, TooManyRequests
 from broadcast.store.workspaces import Workspace
 from web import security
+from web.client_address import client_address
 
 blueprint: Final = Blueprint("join", __name__)
 
@@ -27,7 +28,7 @@ def join(invite_token: str) -> ResponseReturnValue:
         return _joined(redirect(_home(services.invitations.join(invite_token, session.user)), 303))
     try:
         found = services.invitations.join_with_password(
-            invite_token, request.form.get("password", ""), request.remote_addr or ""
+            invite_token, request.form.get("password", ""), client_address()
         )
     except SettingsError as error:
         return _render(invite_token, wrong=error.problems["password"]), 422

@@ -9,6 +9,7 @@ from broadcast.activity import workspaces_of
 from broadcast.errors import TooManyRequests
 from broadcast.store.users import User
 from web import security
+from web.client_address import client_address
 
 blueprint: Final = Blueprint("login", __name__)
 _OURS: Final = ("/w/", "/join/", "/workspaces/")
@@ -24,7 +25,7 @@ def page() -> ResponseReturnValue:
         return _form(next_=request.args.get("next", ""))
     next_, email = request.form.get("next", ""), request.form.get("email", "")
     services = security.services()
-    address = request.remote_addr or ""
+    address = client_address()
     try:
         token = services.accounts.log_in(email, request.form.get("password", ""), address, services.clock())
     except TooManyRequests as error:

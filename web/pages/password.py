@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from broadcast.errors import SettingsError, TooManyRequests
 from web import security
+from web.client_address import client_address
 
 blueprint: Final = Blueprint("password", __name__)
 _ACCOUNT: Final = "/w/<slug>/settings/account"
@@ -46,7 +47,7 @@ def ask() -> ResponseReturnValue:
         return render_template("reset_ask.html", **shown)
     email = request.form.get("email", "")
     try:
-        passwords.ask(email, request.remote_addr or "")
+        passwords.ask(email, client_address())
     except TooManyRequests as error:
         return (
             render_template("reset_ask.html", **shown | {"wrong": str(error), "email": email}),

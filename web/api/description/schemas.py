@@ -143,7 +143,7 @@ _STATUS: Final = whole(
         "sampler": word("always_on", "ratio", *SAMPLERS[1:]),
         "sampling_rate": NUMBER,
         "in_flight": FLAG,
-        **dict.fromkeys(("delivered", "rejected", "expired"), COUNT),
+        **dict.fromkeys(("delivered", "sampled_out", "filtered", "rejected", "expired"), COUNT),
         "replay": maybe(whole({"id": UUID, "source": TEXT, "position": COUNT, "total": COUNT})),
     }
 )
