@@ -1,6 +1,7 @@
 """The site of the documents: it builds strictly, leads where it says, and asks nobody else for anything."""
 
 import html
+import inspect
 import json
 import posixpath
 import re
@@ -139,9 +140,24 @@ def test_a_destination_type_has_a_page_that_says_what_it_declares(
         *(f"{status} {hint}" for status, hint in kind.hints.items()),
         f"{kind.max_bytes:,} bytes",
         f"{kind.max_attribute_bytes:,} bytes",
+        *(word for view in kind.views for word in (view.title, view.use)),
         kind.sql,
     ]
     assert [words for words in declared if " ".join(words.split()) not in said] == []
+
+
+def test_everything_a_type_can_declare_is_told_or_left_out_for_a_reason() -> None:
+    told = {
+        *("title", "category", "docs", "setup", "sql", "views", "encoding", "sent_as", "compress", "hints"),
+        *("ingest_proves", "max_age_s", "max_spans", "max_bytes", "max_attribute_bytes"),
+    }
+    left_out = {
+        "mark": "two letters that stand for a picture",
+        "media_type": "told by what is sent",
+        "total_cost_attributes": "told by the page of the vocabulary",
+        "prompt_attributes": "told by the page of the vocabulary",
+    }
+    assert told | set(left_out) == set(inspect.get_annotations(Destination))
 
 
 @pytest.mark.parametrize("slug", sorted(TYPES))

@@ -81,6 +81,7 @@ def page(slug: str, kind: type[Destination]) -> str:
             ("What the test proves", _proves(kind)),
             ("What its answers mean", _answers(kind)),
             ("Words of its own", _vocabulary(kind)),
+            ("Ready-made views", _views(kind)),
             ("The table", block("sql", kind.sql) if kind.sql else ""),
             ("More", _more(slug)),
             ("Where this is from", _sources(kind)),
@@ -250,6 +251,11 @@ def _vocabulary(kind: type[Destination]) -> str:
         return "None: it reads the [base profile](../vocabulary.md), which every destination gets.\n"
     words = "Beside the base profile, for the request that [vocabulary](../vocabulary.md) tells of:\n\n"
     return words + table(("attribute", "where", "for example"), rows)
+
+
+def _views(kind: type[Destination]) -> str:
+    rows = table(("view", "how to use it"), ((view.title, prose(view.use)) for view in kind.views))
+    return rows and f"The page of a destination has them as files, made for what is sent there:\n\n{rows}"
 
 
 def _more(slug: str) -> str:
