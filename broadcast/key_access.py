@@ -190,6 +190,8 @@ def _name(text: str) -> str:
     name = text.strip()
     if not 0 < len(name) <= 100:
         raise SettingsError({"name": "Give the key a name of at most 100 characters."})
+    if not name.isprintable():
+        raise SettingsError({"name": "Leave out line breaks and other characters that cannot be seen."})
     return name
 
 

@@ -55,10 +55,12 @@ def wanted_from(body: Mapping[str, Any]) -> Wanted:
 
 
 def instant_us(text: Any) -> int | None:
-    """Return microseconds since 1970 of an RFC 3339 time; None where it is none, or has no zone."""
+    """Return microseconds since 1970 of an RFC 3339 time; None for none, or without a zone or a year in UTC."""
     try:
         at = datetime.fromisoformat(text)
-        return (at - _EPOCH) // timedelta(microseconds=1)
+        since = at - _EPOCH
+        at.astimezone(UTC)  # which is how it is shown again
+        return since // timedelta(microseconds=1)
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -196,7 +196,7 @@ def _no_request(error: msgspec.ValidationError) -> ReceiptError:
 
 def _where(error: msgspec.ValidationError) -> str:
     """Return which field is wrong; what stands there is never repeated."""
-    path = str(error).rpartition(" - at `$")[2].rstrip("`").removeprefix(".")
+    path = str(error).partition(" - at `$")[2].rstrip("`").removeprefix(".")
     return f"{path or 'it'} has a value of the wrong kind"
 
 

@@ -142,6 +142,19 @@ def test_what_is_no_json_export_is_400_with_a_status(http: Api, body: bytes) -> 
     assert answer.json["error"]["metadata"]["reason"] == "not_otlp"
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"[]", "it has"),
+        (b'{"resourceSpans": 5}', "resourceSpans has"),
+        (b'{"resourceSpans": [5]}', "resourceSpans[0] has"),
+    ],
+)
+def test_the_place_at_fault_of_a_json_export_is_named(http: Api, body: bytes, words: str) -> None:
+    message = post(http, body).json["message"]
+    assert message == f"The body is not an OTLP trace request: {words} a value of the wrong kind."
+
+
 def test_what_is_no_protobuf_is_400_with_a_status_in_protobuf(http: Api) -> None:
     answer = post(http, b"hello", Content_Type=PROTOBUF)
     assert (answer.status_code, answer.mimetype) == (400, PROTOBUF)

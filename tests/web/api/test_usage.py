@@ -6,10 +6,18 @@ from urllib.parse import quote
 
 import pytest
 
+from broadcast import runtime
 from tests.web.api.conftest import Api
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 21, 12, 30, 0, 123456, tzinfo=UTC)
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def _standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the whole instance stand a second after `NOW`, at noon: no day ends between two steps of a test."""
+    now_us = (NOW - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) + 1_000_000
+    monkeypatch.setattr(runtime, "now_us", lambda: now_us)
 
 
 def sent(http: Api, *receipts: dict[str, Any], key: str | None = None) -> None:
@@ -94,6 +102,11 @@ def test_usage_is_of_the_span_asked_for_and_of_thirty_days_else(http: Api) -> No
     assert datetime.fromisoformat(default["to"]) - datetime.fromisoformat(default["from"]) == timedelta(30)
 
 
+def test_all_time_may_be_asked_for(http: Api) -> None:
+    assert got(http, "/usage?from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59Z")["request_count"] == 0
+    assert got(http, "/usage?to=0001-01-02T00:00:00Z")["from"] == "0001-01-01T00:00:00.000Z"
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -101,6 +114,9 @@ def test_usage_is_of_the_span_asked_for_and_of_thirty_days_else(http: Api) -> No
         ("from=2026-01-01T00:00:00", "from"),
         ("from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
         ("from=2999-01-01T00:00:00Z", "from"),
+        ("from=0001-01-01T00:00:00%2B14:00", "from"),
+        ("to=9999-12-31T23:59:59-14:00", "to"),
+        ("to=0001-01-01T00:00:00Z", "to"),
         ("colour=red", "colour"),
     ],
 )
