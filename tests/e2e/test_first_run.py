@@ -14,7 +14,7 @@ from tests.e2e.conftest import Served
 HELLO: ChatCompletionUserMessageParam = {"role": "user", "content": "Say hello"}
 
 
-def eventually(probe: Callable[[], Any], *, within_s: float = 10) -> Any:
+def eventually(probe: Callable[[], Any], *, within_s: float = 60) -> Any:
     """Return the first true answer of `probe`."""
     deadline = time.monotonic() + within_s
     while True:
