@@ -41,5 +41,9 @@ class WorkerReport:
             worker_counters.tell(conn, self._holder, gauges)
             worker_counters.add(conn, self._holder, spent - self._told)
 
-        await write(tell)
+        try:
+            await write(tell)
+        except BaseException:
+            self._lag_s = max(self._lag_s, lag_s)
+            raise
         self._told = spent
