@@ -84,7 +84,7 @@ class Connections(Shelf):
     ) -> StoredDestination:
         """Save a new destination after a passed test, and begin its ledger at the head."""
         cls = self._type(body)
-        columns = draft.changes(body, None)
+        columns = draft.changes(body, None, cls)
         config = draft.config_of(body)
         destination = self._recalled(workspace, cls, config, fingerprint, now_us=now_us)
         if destination is None:
@@ -110,7 +110,7 @@ class Connections(Shelf):
         if expected_version is not None and expected_version != stored.version:
             raise Conflict("These settings changed meanwhile. Reload.", reason="stale")
         _require_editable(stored)
-        columns = draft.changes(body, stored)
+        columns = draft.changes(body, stored, self._types.get(stored.type))
         destination = self._edited(workspace, stored, body, fingerprint, now_us=now_us)
         if destination is not None:
             columns |= self._sealed(workspace, stored.uid, destination)

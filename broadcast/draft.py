@@ -43,8 +43,12 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 _T = TypeVar("_T", bound=Destination)
 
 
-def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[str, Any]:
+def changes(
+    body: Mapping[str, Any], stored: StoredDestination | None, kind: type[Destination] | None = None
+) -> dict[str, Any]:
     """Return all of a body except `type` and `config`, as columns; a new one gets defaults.
+
+    `kind` is its type, where what only some types have is to be refused.
 
     Raises `SettingsError` naming every field that is missing, unknown or wrong.
     """
@@ -61,6 +65,10 @@ def changes(body: Mapping[str, Any], stored: StoredDestination | None) -> dict[s
         problems["name"] = "Enter a name."
     if stored is not None and body.get("type", stored.type) != stored.type:
         problems["type"] = "The type of a destination cannot change."
+    if found.get("resource_attributes") and kind is not None and kind.has_own_api():
+        problems["resource_attributes"] = (
+            f"{kind.title} has an API of its own, where nothing is said of a resource. Leave this out."
+        )
     if not problems:
         try:
             _read_privacy(body, found)

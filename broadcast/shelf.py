@@ -6,10 +6,11 @@ from typing import Any
 
 from broadcast import draft, history, ledger, specimen
 from broadcast.destination import Destination
-from broadcast.errors import NotFound, SettingsError
+from broadcast.errors import NotFound, SettingsError, VaultError
 from broadcast.fate_words import fate_view
 from broadcast.gate import opened
 from broadcast.ledger import Owed, State
+from broadcast.privacy import Privacy
 from broadcast.receipt_parser import from_document
 from broadcast.shared_log import Pages, SharedLog
 from broadcast.store import Conn, Store, cursors, destinations, receipts, workspaces
@@ -145,7 +146,7 @@ class Shelf:
                     retention_us=self._retention_us,
                     max_age_s=self._max_age_s(stored),
                 )
-                | {"trace_url": self._trace_url(stored, row)}
+                | {"trace_url": self._trace_url(workspace, stored, row)}
                 for stored in destinations.list_for(conn, workspace.id)
             ]
 
@@ -172,7 +173,7 @@ class Shelf:
         stored = self.get(workspace, uid) if uid is not None else None
         config = draft.config_of(body)
         cls = self._types[stored.type] if stored is not None else self._type(body)
-        columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored)
+        columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored, cls)
         if stored is None:
             destination = cls.parse(config, secrets_required=False)
             stored = draft.unsaved(workspace.id, str(body["type"]), columns)
@@ -262,15 +263,21 @@ class Shelf:
         )
         return opened(self._types[stored.type], secrets)
 
-    def _trace_url(self, stored: StoredDestination, row: ReceiptRow) -> str | None:
+    def _trace_url(self, workspace: Workspace, stored: StoredDestination, row: ReceiptRow) -> str | None:
         cls = self._types.get(stored.type)
         if cls is None:
             return None
         try:
             known = cls.parse(stored.config, secrets_required=False)
-        except SettingsError:
+            receipt = self._privacy(workspace, stored).receipt(from_document(row.document))
+        except (SettingsError, VaultError):
             return None
-        return known.trace_url(trace_id_of(from_document(row.document)), row.created_at_us)
+        return known.trace_url(trace_id_of(receipt), row.created_at_us)
+
+    def _privacy(self, workspace: Workspace, stored: StoredDestination) -> Privacy:
+        """Return what is let out there: the trace may have another id at the vendor than here."""
+        log = SharedLog(workspace, self._vault, Pages())
+        return Privacy(stored.privacy_level, digest=log.pseudonym, patterns=stored.redaction_patterns or ())
 
     def _workspace_uid(self, workspace_id: int) -> str:
         if workspace_id not in self._uids:

@@ -6,11 +6,12 @@ The addresses of the receivers that `setup` names are from their own pages: Graf
 OpenObserve, VictoriaTraces (`/insert/opentelemetry`), the Datadog Agent.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from broadcast.destination import OTLPDestination
+from broadcast.destination import Batch, OTLPDestination, Request
 from broadcast.fields import HttpsUrl, SecretHeaders, field
 from destinations import _tempo
 
@@ -61,12 +62,19 @@ class OtelCollector(OTLPDestination):
     encoding: Literal["json", "protobuf"] = field(
         "Encoding", default="json", example="json", help="Some receivers take only protobuf."
     )
+    compression: Literal["gzip", "none"] = field(
+        "Compression", default="gzip", example="gzip", help="Some receivers take no compressed requests."
+    )
     headers: SecretHeaders = field(
         "Headers",
         default=SecretHeaders(),
         example={"Authorization": "Bearer example"},
         help="Sent with every request; values are secret.",
     )
+
+    def request(self, batch: Batch) -> Request:
+        """Return the request, compressed where the receiver takes that."""
+        return dataclasses.replace(super().request(batch), compress=self.compression == "gzip")
 
     def endpoint(self) -> str:
         """Return the address as given."""

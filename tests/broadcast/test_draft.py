@@ -55,6 +55,14 @@ def test_a_change_holds_only_what_it_names() -> None:
     assert draft.changes(body, STORED) == {"broadcast_generation_cost": True}
 
 
+def test_a_resource_is_refused_where_the_type_has_none() -> None:
+    body = {"resource_attributes": {"team": "search"}}
+    assert draft.changes(body, STORED, TYPES["grafana"])["resource_attributes"] == {"team": "search"}
+    with pytest.raises(SettingsError) as caught:
+        draft.changes(body, STORED, TYPES["clickhouse"])
+    assert list(caught.value.problems) == ["resource_attributes"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

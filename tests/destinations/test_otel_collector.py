@@ -42,6 +42,13 @@ def test_protobuf_is_one_setting_away() -> None:
         assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
 
 
+def test_a_receiver_that_takes_nothing_compressed_is_sent_plain_bytes() -> None:
+    with Receiver() as receiver:
+        assert send(receiver, compression="none") is Verdict.DELIVERED
+        assert "content-encoding" not in receiver.requests[0].headers
+        assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
+
+
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 def test_rejected_spans_are_read_in_either_encoding(encoding: str) -> None:
     with Receiver() as receiver:
@@ -49,10 +56,16 @@ def test_rejected_spans_are_read_in_either_encoding(encoding: str) -> None:
 
 
 def test_the_address_is_called_endpoint_outside() -> None:
-    assert [spec.outside for spec in OtelCollector.specs()] == ["endpoint", "encoding", "headers"]
+    assert [spec.outside for spec in OtelCollector.specs()] == [
+        "endpoint",
+        "encoding",
+        "compression",
+        "headers",
+    ]
     assert OtelCollector.parse({"endpoint": "https://a.example/v1/traces"}).plain() == {
         "endpoint": "https://a.example/v1/traces",
         "encoding": "json",
+        "compression": "gzip",
     }
 
 
