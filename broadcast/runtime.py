@@ -20,7 +20,7 @@ from broadcast.notice_settings import NoticeSettings
 from broadcast.operator_export import OperatorExports
 from broadcast.passwords import Passwords
 from broadcast.replay import Replays
-from broadcast.settings_plan import WholeSettings
+from broadcast.settings_apply import WholeSettings
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
 

@@ -1,4 +1,4 @@
-"""A workspace's destinations and switch as one whole: what would change, tested before anything is saved.
+"""A workspace's destinations and switch as one whole: what settings would change in it.
 
 A destination is known by its name. What the settings do not say is as for a new destination, so that the same
 settings always mean the same. One that they do not name is left alone, or deleted where they `prune`; the
@@ -8,23 +8,19 @@ Raised: SettingsError for the form of the whole, NotApplied for everything that 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from broadcast import draft
 from broadcast.connections import MAX_OF_A_TYPE, Connections
 from broadcast.destination import Destination
-from broadcast.errors import BroadcastError, NotApplied, SettingsError, VaultError
+from broadcast.errors import NotApplied, SettingsError, VaultError
 from broadcast.gate import opened
-from broadcast.report import Report
 from broadcast.store import Store, destinations, workspaces
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 
-_AT_ONCE: Final = 3
 Problem = dict[str, Any]
 
 
@@ -120,8 +116,8 @@ def wanted_from(body: Mapping[str, Any]) -> Wanted:
     )
 
 
-class WholeSettings:
-    """The use case of applying settings to a whole workspace."""
+class Planner:
+    """Compares settings with what a workspace has, and tells everything that is wrong with them."""
 
     def __init__(
         self, store: Store, connections: Connections, types: Mapping[str, type[Destination]]
@@ -129,26 +125,6 @@ class WholeSettings:
         self._store = store
         self._connections = connections
         self._types = types
-
-    def apply(
-        self,
-        workspace: Workspace,
-        user_id: int | None,
-        body: Mapping[str, Any],
-        *,
-        clock: Callable[[], int],
-        place: Callable[[], AbstractContextManager[None]],
-    ) -> dict[str, Any]:
-        """Plan, test whatever changes, and only when all of it passed save; `place` is held for each test."""
-        wanted = wanted_from(body)
-        plan = self.plan(workspace, wanted)
-        if wanted.dry_run:
-            return plan.view(applied=False)
-        passed = self._tested(workspace, plan, clock=clock, place=place)
-        self._save(workspace, user_id, plan, passed, clock=clock)
-        return plan.view(applied=True)
-
-    # -- what would change ---------------------------------------------------------------------------
 
     def plan(self, workspace: Workspace, wanted: Wanted) -> Plan:
         """Return what differs; raise `NotApplied` with everything that is wrong."""
@@ -269,83 +245,6 @@ class WholeSettings:
         for name in sorted(is_new.keys() | (stored.masks.keys() - after.masks().keys())):
             yield Field(field=f"config.{name}", before=stored.masks.get(name), after=after.masks().get(name))
 
-    # -- test, then save -----------------------------------------------------------------------------
-
-    def _tested(
-        self,
-        workspace: Workspace,
-        plan: Plan,
-        *,
-        clock: Callable[[], int],
-        place: Callable[[], AbstractContextManager[None]],
-    ) -> dict[str, str | None]:
-        """Return the fingerprint of each passed test by name; raise `NotApplied` with all that failed."""
-
-        def test(change: Change) -> Report:
-            with place():
-                return self._connections.test(workspace, change.tested, now_us=clock())
-
-        due = [change for change in plan.changes if change.is_tested]
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            reports = list(pool.map(test, due))
-        failed = [
-            {"destination": change.name, "field": None, "message": _failure(report), "report": report.view()}
-            for change, report in zip(due, reports, strict=True)
-            if not report.ok
-        ]
-        if failed:
-            raise NotApplied(failed)
-        return {change.name: report.fingerprint for change, report in zip(due, reports, strict=True)}
-
-    def _save(
-        self,
-        workspace: Workspace,
-        user_id: int | None,
-        plan: Plan,
-        passed: Mapping[str, str | None],
-        *,
-        clock: Callable[[], int],
-    ) -> None:
-        """Save a tested plan: what goes first, so that its name and its place are free."""
-        saved: list[str] = []
-        for change in sorted(plan.changes, key=lambda each: _ORDER.index(each.action)):
-            try:
-                self._save_one(workspace, user_id, change, passed.get(change.name), now_us=clock())
-            except BroadcastError as error:
-                problem = {"destination": change.name, "field": None, "message": str(error)}
-                raise NotApplied([problem], tuple(saved)) from None
-            saved.append(change.name)
-        if plan.switch is not None:
-            self._connections.set_broadcast(workspace, user_id, plan.switch, now_us=clock())
-
-    def _save_one(
-        self,
-        workspace: Workspace,
-        user_id: int | None,
-        change: Change,
-        fingerprint: str | None,
-        *,
-        now_us: int,
-    ) -> None:
-        stored = change.stored
-        if stored is None:
-            self._connections.create(workspace, user_id, change.body, fingerprint=fingerprint, now_us=now_us)
-        elif change.action == "remove":
-            self._connections.delete(workspace, user_id, stored.uid, now_us=now_us)
-        else:
-            self._connections.update(
-                workspace,
-                user_id,
-                stored.uid,
-                change.body,
-                fingerprint=fingerprint,
-                expected_version=stored.version,
-                now_us=now_us,
-            )
-
-
-_ORDER: Final = ("remove", "change", "add")
-
 
 def _removal(stored: StoredDestination) -> Change:
     return Change(action="remove", name=stored.name, type=stored.type, stored=stored)
@@ -371,7 +270,3 @@ def _crowded(listed: Iterable[StoredDestination], changes: Iterable[Change]) -> 
         for kind in sorted(added)
         if counted[kind] > MAX_OF_A_TYPE
     ]
-
-
-def _failure(report: Report) -> str:
-    return f"The test failed at {report.stage}: {report.message}" + (f" {report.hint}" if report.hint else "")
