@@ -55,7 +55,7 @@ def wanted_from(body: Mapping[str, Any]) -> Wanted:
 
 
 def instant_us(text: Any) -> int | None:
-    """Return microseconds since 1970 of an RFC 3339 time; None for none, or without a zone or a year in UTC."""
+    """Return microseconds since 1970 of an RFC 3339 time with a zone; None where none can be, in UTC too."""
     try:
         at = datetime.fromisoformat(text)
         since = at - _EPOCH

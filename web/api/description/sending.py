@@ -6,6 +6,7 @@ from web.api.description.words import (
     ANY,
     FLAG,
     OBJECT,
+    OFFSET,
     TEXT,
     WHOLE,
     Operation,
@@ -66,7 +67,13 @@ _GATEWAY: Final = (
         title="List the models",
         tag="gateway",
         key="chat",
+        about="All of them, or one page where `offset` or `limit` asks for it; `links.next` leads on.",
+        query=(
+            OFFSET,
+            Query(name="limit", schema=WHOLE | {"minimum": 1, "maximum": 1000}, about="At most so many."),
+        ),
         answers={200: OBJECT},
+        refusals=(422,),
     ),
     Operation(
         method="get",

@@ -70,7 +70,9 @@ class Query:
 
 LIMIT: Final = Query(name="limit", schema=WHOLE | {"minimum": 1, "maximum": 100}, about="At most so many.")
 CURSOR: Final = Query(name="cursor", schema=TEXT, about="`next_cursor` of the page before.")
-OFFSET: Final = Query(name="offset", schema=WHOLE | {"minimum": 0}, about="How many to leave out.")
+OFFSET: Final = Query(
+    name="offset", schema=WHOLE | {"minimum": 0, "maximum": 10**6}, about="Leave out so many."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
