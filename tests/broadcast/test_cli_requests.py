@@ -136,8 +136,8 @@ def test_requests_are_a_table_that_says_what_is_unknown(shell: Shell) -> None:
         (("--status", "denied"), ["gen-1"]),
         (("--streamed",), ["gen-0"]),
         (("--not-streamed",), ["gen-1", "gen-2"]),
-        (("--from", NOW.isoformat()), ["gen-0"]),
-        (("--to", NOW.isoformat()), ["gen-1", "gen-2"]),
+        (("--from", "NOW"), ["gen-0"]),
+        (("--to", "NOW"), ["gen-1", "gen-2"]),
     ],
     ids=str,
 )
@@ -148,7 +148,8 @@ def test_requests_are_filtered_by_each_option(local: Shell, words: tuple[str, ..
         {"funding_source": "byok", "session_id": "s-1", "request_id": "req-1"},
     )
 
-    assert [row["id"] for row in local.said("requests", *words)["data"]] == ids
+    asked = (word.replace("NOW", NOW.isoformat()) for word in words)
+    assert [row["id"] for row in local.said("requests", *asked)["data"]] == ids
 
 
 def test_one_request_as_json_is_the_answer_of_the_api(shell: Shell) -> None:
