@@ -48,6 +48,9 @@ class Workspaces(Members):
                 now_us=now_us,
             )
             users.add_member(conn, workspace_id=made.id, user_id=owner.id, role="owner")
+            if owner.last_workspace_id is None:
+                # So that even the first log-in is written down somewhere.
+                users.set_last_workspace(conn, owner.id, made.id)
             operator_export.join(conn, self._vault, made, now_us)
             audit.record(
                 conn,

@@ -122,6 +122,13 @@ def test_who_makes_a_workspace_owns_it(world: World) -> None:
     assert world.workspace(made.uid) == made
 
 
+def test_the_first_log_in_of_its_owner_is_written_down(world: World) -> None:
+    world.accounts.log_in("ann@example.com", "correct horse", "192.0.2.1", NOW_US)
+
+    with world.store.read() as conn:
+        assert audit.list_for(conn, world.home.id, 1)[0].action == "login"
+
+
 def test_a_slug_belongs_to_one_workspace(world: World) -> None:
     with pytest.raises(Conflict) as refused:
         world.accounts.create_workspace(name="Other", owner=world.bob, slug=world.home.slug, now_us=NOW_US)
