@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from broadcast import operator_declaration
 from broadcast.config import Config
-from broadcast.errors import BroadcastError, ConfigError
+from broadcast.errors import BroadcastError, ConfigError, Unavailable
 from broadcast.gateway import load_upstreams
 from broadcast.operator_declaration import Declaration
 from broadcast.store import operator_exports
@@ -99,5 +99,8 @@ class Watch:
         while not never.wait(_LOOK_S):
             try:
                 self.look()
+            except Unavailable:
+                # Whoever needs the database says so; the next look finds what was counted meanwhile.
+                continue
             except Exception:  # noqa: BLE001 - logged; the next look tries again
                 _log.exception("action=reload_watch_failed")

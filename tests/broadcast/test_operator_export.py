@@ -351,6 +351,27 @@ def test_the_resource_says_what_the_operator_calls_the_service(world: World) -> 
 # -- tuned ---------------------------------------------------------------------------------------
 
 
+def test_content_leaves_only_where_the_operator_captures_it(world: World) -> None:
+    asked = [{"role": "user", "content": "a secret plan " * 500}]
+    declare(world, declaration(world))
+    world.append(1, input=asked)
+    world.deliver()
+    assert "secret plan" not in str(world.receiver.spans())
+    declare(world, declaration(world, content=True))
+    world.append(1, input=asked)
+    world.deliver()
+    assert "secret plan" in str(world.receiver.spans())
+
+
+def test_no_value_is_longer_than_the_operator_says(world: World) -> None:
+    declare(world, declaration(world, content=True, content_max_bytes=512))
+    world.append(1, input=[{"role": "user", "content": "plan " * 2000}])
+    world.deliver()
+    values = [str(value) for span in world.receiver.spans() for value in span.attributes.values()]
+    assert any("plan plan" in value for value in values)
+    assert max(map(len, values)) <= 512
+
+
 def test_a_request_holds_as_many_spans_as_the_operator_says(world: World) -> None:
     declare(world, declaration(world, max_spans=1))
     world.append(3)

@@ -2,23 +2,27 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from tests.databases import postgres_url
-from tests.e2e.conftest import Served, environment, start, stop
+from tests.e2e.conftest import Served, environment, ready, start, stop
 from tests.receiver import Receiver
 
 T = TypeVar("T")
+BOOTSTRAP = ("--email", "ann@example.com", "--password", "long enough", "--workspace", "Team")
 UPSTREAMS = """
 providers: {{local: {{base_url: "http://127.0.0.1:9/v1"}}}}
 models: {{{model}: {{providers: [{{provider: local}}]}}}}
@@ -70,15 +74,7 @@ class Place:
         return {model["id"] for model in answer.json()["data"]}
 
     def command(self, *words: str, **changed: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "broadcast", *words],
-            cwd=self.served.folder,
-            env=self.served.environment | changed,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return run(self.served.folder, self.served.environment | changed, *words)
 
 
 def until(look: Callable[[], T]) -> T:
@@ -88,6 +84,18 @@ def until(look: Callable[[], T]) -> T:
         assert time.monotonic() < deadline, "It never came."
         time.sleep(0.05)
     return found
+
+
+def run(folder: Path, values: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "broadcast", *words],
+        cwd=folder,
+        env=values,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -162,6 +170,75 @@ def test_reload_says_what_is_declared_and_without_it_the_export_ends(place: Plac
     listed = until(lambda: delivered(place, last))
     assert {each["name"] for each in listed} == {"Receiver"}
     assert not any(last.encode() in seen.body for seen in place.receiver.requests)
+
+
+def test_web_and_worker_apart_each_take_a_hangup(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        export = tmp_path / "otel.yaml"
+        export.write_text(f"endpoint: {receiver.url('/ok/first')}\n")
+        allowed = f"127.0.0.1:{receiver.port}"
+        values = environment(
+            tmp_path, None, BROADCAST_EGRESS_ALLOW=allowed, BROADCAST_OTEL_CONFIG=str(export)
+        )
+        made = run(tmp_path, values, "bootstrap", *BOOTSTRAP, "--json")
+        key = json.loads(made.stdout)["api_key"]
+        url = f"http://127.0.0.1:{values['BROADCAST_PORT']}"
+        with started(tmp_path, values, "web") as web, started(tmp_path, values, "worker") as worker:
+            assert ready(url, web)
+            for path, process in (("/ok/web", web), ("/ok/worker", worker)):
+                export.write_text(f"endpoint: {receiver.url(path)}\n")
+                process.send_signal(signal.SIGHUP)
+                until(partial(is_declared, tmp_path, values, path))
+                posted = requests.post(
+                    f"{url}/api/v1/chat/completions",
+                    json={"model": "demo/echo", "messages": [{"role": "user", "content": "Hello"}]},
+                    headers={"Authorization": f"Bearer {key}"},
+                    timeout=60,
+                )
+                until(partial(came, receiver, path, posted.json()["id"]))
+            assert (web.poll(), worker.poll()) == (None, None)
+
+
+@contextmanager
+def started(folder: Path, values: dict[str, str], command: str) -> Iterator["subprocess.Popen[str]"]:
+    with (folder / f"{command}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "broadcast", command],
+            cwd=folder,
+            env=values,
+            stdout=log,
+            stderr=log,
+            text=True,
+        )
+    try:
+        # A hangup before it listens for one would end it.
+        until(lambda: requests_taken(process, command, values))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+def requests_taken(process: "subprocess.Popen[str]", command: str, values: dict[str, str]) -> bool:
+    """Whether a process is up: the web process answers, the worker is known to the database."""
+    assert process.poll() is None
+    if command == "web":
+        return ready(f"http://127.0.0.1:{values['BROADCAST_PORT']}", process)
+    folder = Path(values["BROADCAST_DATA_DIR"])
+    with sqlite3.connect(folder / "broadcast.db") as conn:
+        return bool(conn.execute("SELECT count(*) FROM workers").fetchone()[0])
+
+
+def came(receiver: Receiver, path: str, receipt_id: str) -> bool:
+    return any(
+        seen.path == f"{path}/v1/traces" and receipt_id.encode() in seen.body for seen in receiver.requests
+    )
+
+
+def is_declared(folder: Path, values: dict[str, str], path: str) -> bool:
+    listed = run(folder, values, "destinations", "list", "--json")
+    (found,) = json.loads(listed.stdout)["data"]
+    return bool(urlsplit(found["config"]["endpoint"]).path == f"{path}/v1/traces")
 
 
 def delivered(place: Place, receipt_id: str) -> list[dict[str, str]]:
