@@ -1,32 +1,31 @@
 """Where a request comes from: what a trusted proxy says, and of nobody else a word."""
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Final
 
-from flask import request
+from flask import Request, request
 
 from web import security
 
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+_FORWARDED: Final = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
 
 def client_address() -> str:
     """Return who is counted for the request that is answered: the proxy itself where it hides its client."""
-    trusted = security.services().config.trusted_proxies
-    return client_of(request.environ, trusted) or request.remote_addr or ""
+    return client_of(request, security.services().config.trusted_proxies) or request.remote_addr or ""
 
 
-def client_of(environ: Mapping[str, Any], trusted: Iterable[str]) -> str:
+def client_of(asked: Request, trusted: Iterable[str]) -> str:
     """Return the address of whoever asks, empty where a proxy that is not trusted has hidden it.
 
     `X-Forwarded-For` is read from its end, since everything before the first stranger may be invented.
     """
-    address = str(environ.get("REMOTE_ADDR", ""))
+    address = asked.remote_addr or ""
     networks = [ipaddress.ip_network(item, strict=False) for item in trusted]
-    hops = [hop.strip() for hop in str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",") if hop.strip()]
+    hops = [hop.strip() for hop in asked.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     if not hops or not _is_in(address, networks):
-        return "" if any(environ.get(name) for name in _FORWARDED) else address
+        return "" if any(asked.headers.get(name) for name in _FORWARDED) else address
     while hops and _is_in(address, networks):
         address = hops.pop()
     return address

@@ -36,7 +36,7 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def _check(config: Config) -> None:
-    if is_loopback(client_of(request.environ, config.trusted_proxies)):
+    if is_loopback(client_of(request, config.trusted_proxies)):
         return
     if not config.metrics_token:
         words = "Beyond loopback this needs a token. Set BROADCAST_METRICS_TOKEN on the server."
