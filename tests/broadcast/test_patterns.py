@@ -1,11 +1,12 @@
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcast.patterns import MOST_STEPS, PatternError, compiled, problem_of
+from broadcast.patterns import MAX_POSITIONS, MOST_STEPS, PatternError, compiled, problem_of
 
 HOSTILE = (
     "(a+)+$", "(a|a)*b", "(a*)*b", "a*a*a*a*a*b", "(a?){30}a{30}", r"(\w+\s?)*$", "a+.*b", "(x+x+)+y",
@@ -103,3 +104,44 @@ def test_a_pattern_may_match_nothing_at_all() -> None:
     assert compiled("").search("")
     assert compiled("a*").search("")
     assert not compiled("a").search("")
+
+
+# -- what a match has a part in ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", ["a+b", "(ab|ba)*c", "a.*b", "foo|o+", "[ab]{2,3}", "a(b|c)?a", "x*"])
+@given(text=st.text("abcofx", max_size=8))
+def test_every_character_of_every_match_is_covered_and_no_other(pattern: str, text: str) -> None:
+    expression = re.compile(pattern)
+    touched = {
+        place
+        for begin in range(len(text))
+        for end in range(begin + 1, len(text) + 1)
+        if expression.fullmatch(text, begin, end)
+        for place in range(begin, end)
+    }
+    spans = compiled(pattern).covered(text)
+    assert {place for begin, end in spans for place in range(begin, end)} == touched
+    assert all(end < begin for (_, end), (begin, _) in pairwise(spans))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "spans"),
+    [
+        (r"\bcat\b", "cat concat cat", [(0, 3), (11, 14)]),
+        ("^x+$", "xx\n", [(0, 2)]),
+        ("(?i)key", "a KEY", [(2, 5)]),
+    ],
+)
+def test_what_stands_beside_a_match_is_not_covered(
+    pattern: str, text: str, spans: list[tuple[int, int]]
+) -> None:
+    assert compiled(pattern).covered(text) == spans
+
+
+@pytest.mark.parametrize(("pattern", "text"), [("(a|a)*b", "a" * 20_000 + "b"), ("a.*b", "ab" * 10_000)])
+def test_covering_a_text_takes_steps_in_proportion_to_it(pattern: str, text: str) -> None:
+    found = compiled(pattern)
+    before = found.steps
+    found.covered(text)
+    assert found.steps - before <= len(text) * (MOST_STEPS + MAX_POSITIONS)
