@@ -14,7 +14,7 @@ from typing import Final
 from broadcast import genai_names, messages, retry
 from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict, judge_otlp
 from broadcast.span import Attributes
-from tests import cli_page
+from tests import cli_page, package_map
 from tests.destinations.wire import RECEIPT
 
 README = Path(__file__).parents[1] / "README.md"
@@ -207,9 +207,10 @@ def _between(name: str, text: str, new: str) -> str:
 
 
 def main() -> None:
-    """Rewrite README.md, docs/cli.md, docs/delivery.md and docs/vocabulary.md."""
+    """Rewrite README.md, docs/cli.md, docs/delivery.md, docs/vocabulary.md, and the map of the package."""
     from destinations import TYPES  # noqa: PLC0415 - found by looking into a folder
 
+    package_map.MAP.write_text(package_map.written(), encoding="utf-8")
     cli_page.PAGE.write_text(cli_page.written(cli_page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     README.write_text(written(README.read_text(encoding="utf-8"), TYPES), encoding="utf-8")
     VOCABULARY.write_text(vocabulary_written(VOCABULARY.read_text(encoding="utf-8"), TYPES), encoding="utf-8")
