@@ -179,4 +179,4 @@ def test_what_is_no_fields_fault_is_shown_under_none(status: int) -> None:
 
 
 def test_a_type_without_an_address_of_its_own_has_no_field_for_a_404() -> None:
-    assert problems(TYPES["honeycomb"], report(404, ("yes", "not_tried", "no"))) == {}
+    assert problems(TYPES["axiom"], report(404, ("yes", "not_tried", "no"))) == {}

@@ -119,7 +119,7 @@ def problem_of(
         return None
     oldest_us = now_us - behind_us
     answer = answer_of(state.reason or "The destination refused what was sent.")
-    field = _field(answer, kind) if paused else None
+    field = _field(answer, kind, stored) if paused else None
     editable = stored.origin != "operator"
     return Problem(
         paused=paused,
@@ -156,15 +156,20 @@ def _patience(answer: Answer, title: str) -> str:
     return f"Look at the status page of {title}. It is tried again by itself, at least once a minute."
 
 
-def _field(answer: Answer, kind: type[Destination] | None) -> Spec | None:
+def _field(answer: Answer, kind: type[Destination] | None, stored: StoredDestination) -> Spec | None:
     """Return the setting that most likely has to change."""
     specs = kind.specs() if kind else ()
-    wanted: tuple[str, ...] = ("url",)
     if answer.status in _KEY or (answer.status is None and "secret" in answer.called.lower()):
-        wanted = ("secret", "headers")
-    elif answer.status is not None and answer.status not in _PLACE and answer.status >= 400:
+        secrets = [spec for spec in specs if spec.secret]
+        # What has to be there, then what is, then headers: an optional secret may sign and not sign in.
+        return min(
+            secrets,
+            key=lambda spec: (not spec.required, spec.outside not in stored.masks, spec.kind != "headers"),
+            default=None,
+        )
+    if answer.status is not None and answer.status not in _PLACE and answer.status >= 400:
         return None
-    return next((spec for name in wanted for spec in specs if spec.kind == name), None)
+    return next((spec for spec in specs if spec.kind == "url"), None)
 
 
 def _action(field: Spec | None, stored: StoredDestination) -> str:
