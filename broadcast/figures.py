@@ -1,12 +1,14 @@
 """Figures: what a workspace's requests of a window come to, exact to the last receipt.
 
 A window's whole hours and days come from the sums, its ragged ends and what has not been added up yet from
-the receipts themselves, all in one read transaction: cards, charts, usage API and log agree.
+the receipts themselves, all in one read transaction: cards, charts, usage API and log agree. Of what no sums
+are kept, the newest requests are counted one by one.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from broadcast import tally
@@ -27,11 +29,6 @@ class Window:
     to_us: int
     step_us: int | None = None
 
-    @property
-    def before(self) -> "Window":
-        """The window of the same length before this one."""
-        return Window(from_us=2 * self.from_us - self.to_us, to_us=self.from_us, step_us=self.step_us)
-
     def holds(self, at_us: int) -> bool:
         """Whether an instant lies in this window."""
         return self.from_us <= at_us < self.to_us
@@ -51,6 +48,12 @@ class Figures:
     window: Window
     by_group: defaultdict[Group, Tally] = field(default_factory=lambda: defaultdict(Tally))
     by_step: defaultdict[tuple[int, Kind], Tally] = field(default_factory=lambda: defaultdict(Tally))
+
+    def count(self, facts: Facts) -> None:
+        """Count one request."""
+        sums = Tally()
+        sums.count(facts)
+        self.add(facts.created_at_us, tally.group_of(facts), sums)
 
     def add(self, at_us: int, group: Group, sums: Tally) -> None:
         """Count what a group came to in the period that begins at an instant."""
@@ -96,82 +99,114 @@ def _sum(found: Iterable[Tally]) -> Tally:
     return made
 
 
-def read(conn: Conn, workspace_id: int, window: Window, only: Mapping[str, str] | None = None) -> Figures:
-    """Return a window's figures, of the requests whose groups have all the values of `only`."""
-    wanted = only or {}
-    found = Figures(window=window)
-    for stretch in _whole(window):
-        for at_us, group, sums in rollups.read(conn, workspace_id, stretch, wanted):
-            found.add(at_us, group, sums)
-    for facts in _single(conn, workspace_id, window):
-        group = tally.group_of(facts)
-        if all(getattr(group, name) == value for name, value in wanted.items()):
-            sums = Tally()
-            sums.count(facts)
-            found.add(facts.created_at_us, group, sums)
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The requests of a window that a filter lets through, one by one; `whole` says that these are all."""
+
+    window: Window
+    facts: tuple[Facts, ...]
+    whole: bool
+
+    def figures(self) -> Figures:
+        """Return what they come to."""
+        found = Figures(window=self.window)
+        for facts in self.facts:
+            found.count(facts)
+        return found
+
+    def by_facet(self, name: str) -> dict[str, FacetSums]:
+        """Return what they come to by user, or by a key of `trace`."""
+        return _by_facet({}, self.facts, name)
 
 
-def read_some(conn: Conn, workspace_id: int, window: Window, only: Only) -> tuple[Figures, bool]:
-    """Return the figures of some requests, counted one by one, and whether that were all of them.
+class Reader:
+    """Reads one workspace's figures in one transaction; what is not added up yet is read once."""
 
-    For what no sums are kept of; the newest `AT_MOST` of a window are counted.
-    """
-    found = Figures(window=window)
-    inside = replace(only, from_us=window.from_us, to_us=window.to_us)
-    documents = activity.documents(conn, workspace_id, inside, AT_MOST)
-    for facts in tally.facts_of(documents):
-        sums = Tally()
-        sums.count(facts)
-        found.add(facts.created_at_us, tally.group_of(facts), sums)
-    return found, len(documents) < AT_MOST
+    def __init__(self, conn: Conn, workspace_id: int) -> None:
+        self._conn = conn
+        self._workspace_id = workspace_id
+
+    def figures(self, window: Window, only: Mapping[str, str] | None = None) -> Figures:
+        """Return a window's figures, of the requests whose groups have all the values of `only`."""
+        wanted = only or {}
+        found = Figures(window=window)
+        for stretch in _whole(window):
+            for at_us, group, sums in rollups.read(self._conn, self._workspace_id, stretch, wanted):
+                found.add(at_us, group, sums)
+        for facts in self._single(window):
+            group = tally.group_of(facts)
+            if all(getattr(group, name) == value for name, value in wanted.items()):
+                found.count(facts)
+        return found
+
+    def chosen(self, window: Window, only: Only) -> Chosen:
+        """Return the newest `AT_MOST` requests of a window that a filter lets through."""
+        inside = replace(only, from_us=window.from_us, to_us=window.to_us)
+        documents = activity.documents(self._conn, self._workspace_id, inside, AT_MOST)
+        facts = tuple(tally.facts_of(documents))
+        return Chosen(window=window, facts=facts, whole=len(documents) < AT_MOST)
+
+    def by_facet(self, window: Window, name: str) -> dict[str, FacetSums]:
+        """Return the sums of a window by user, or by a key of `trace`."""
+        found: dict[str, FacetSums] = {}
+        for stretch in _whole(replace(window, step_us=None)):
+            for value, sums in rollups.read_facets(self._conn, self._workspace_id, name, stretch).items():
+                tally.put(found, value, sums)
+        return _by_facet(found, self._single(window), name)
+
+    def facet_names(self) -> list[str]:
+        """Return what requests can be told apart by beyond their groups: `user`, and keys of `trace`."""
+        fresh = {name for facts in self._fresh for name, _ in tally.facets_of(facts)}
+        return sorted(fresh.union(rollups.facet_names(self._conn, self._workspace_id)))
+
+    def sessions(self, before: tuple[int, str] | None, limit: int) -> list[tuple[str, SessionSums]]:
+        """Return sessions, the one that was last in use first."""
+        fresh: dict[str, SessionSums] = {}
+        for facts in self._fresh:
+            for session_id, sums in tally.session_of(facts):
+                tally.put(fresh, session_id, sums)
+        # As many more as may move up or down by what is fresh.
+        known = dict(rollups.read_sessions(self._conn, self._workspace_id, before, limit + len(fresh)))
+        known |= rollups.sessions_named(self._conn, self._workspace_id, fresh.keys() - known.keys())
+        for session_id, sums in fresh.items():
+            tally.put(known, session_id, sums)
+        ordered = sorted(known.items(), key=lambda item: (item[1].last_at_us, item[0]), reverse=True)
+        return [item for item in ordered if before is None or (item[1].last_at_us, item[0]) < before][:limit]
+
+    # -- receipts that no sum of the window has ------------------------------------------------------
+
+    def _single(self, window: Window) -> Iterator[Facts]:
+        """Yield the requests of a window's ragged ends, and those that are not added up."""
+        first, last = _inside(window, HOUR_US)
+        whole = first < last
+        ends = [(window.from_us, first), (last, window.to_us)] if whole else [(window.from_us, window.to_us)]
+        for from_us, to_us in ends:
+            if from_us < to_us:
+                yield from tally.facts_of(
+                    rollups.documents_within(self._conn, self._workspace_id, from_us, to_us, self._rolled_seq)
+                )
+        yield from (facts for facts in self._fresh if window.holds(facts.created_at_us))
+
+    @cached_property
+    def _rolled_seq(self) -> int:
+        return rollups.place(self._conn, self._workspace_id)
+
+    @cached_property
+    def _fresh(self) -> tuple[Facts, ...]:
+        """What has not been added up yet."""
+        fresh = rollups.documents_after(self._conn, self._workspace_id, self._rolled_seq)
+        return tuple(tally.facts_of(document for _, document in fresh))
 
 
-def by_facet(conn: Conn, workspace_id: int, window: Window, name: str) -> dict[str, FacetSums]:
-    """Return the sums of a window by user, or by a key of `trace`."""
-    found: dict[str, FacetSums] = {}
-
-    def add(value: str, sums: FacetSums) -> None:
-        found[value] = sums if value not in found else found[value].plus(sums)
-
-    for stretch in _whole(replace(window, step_us=None)):
-        for value, sums in rollups.read_facets(conn, workspace_id, name, stretch).items():
-            add(value, sums)
-    for facts in _single(conn, workspace_id, window):
-        for its_name, value in tally.facets_of(facts):
+def _by_facet(found: dict[str, FacetSums], facts: Iterable[Facts], name: str) -> dict[str, FacetSums]:
+    for each in facts:
+        for its_name, value in tally.facets_of(each):
             if its_name == name:
-                add(value, tally.sums_of(facts))
+                tally.put(found, value, tally.sums_of(each))
     return found
 
 
-def facet_names(conn: Conn, workspace_id: int) -> list[str]:
-    """Return what requests can be told apart by beyond their groups: `user`, and keys of `trace`."""
-    fresh = {name for facts in _fresh(conn, workspace_id) for name, _ in tally.facets_of(facts)}
-    return sorted(fresh.union(rollups.facet_names(conn, workspace_id)))
-
-
-def sessions(
-    conn: Conn, workspace_id: int, before: tuple[int, str] | None, limit: int
-) -> list[tuple[str, SessionSums]]:
-    """Return sessions, the one that was last in use first."""
-    fresh = _fresh_sessions(conn, workspace_id)
-    known = dict(rollups.read_sessions(conn, workspace_id, before, limit + len(fresh)))
-    known |= rollups.sessions_named(conn, workspace_id, fresh.keys() - known.keys())
-    for session_id, sums in fresh.items():
-        known[session_id] = known[session_id].plus(sums) if session_id in known else sums
-    ordered = sorted(known.items(), key=lambda item: (item[1].last_at_us, item[0]), reverse=True)
-    return [item for item in ordered if before is None or (item[1].last_at_us, item[0]) < before][:limit]
-
-
-def _fresh_sessions(conn: Conn, workspace_id: int) -> dict[str, SessionSums]:
-    found: dict[str, SessionSums] = {}
-    for facts in _fresh(conn, workspace_id):
-        for session_id, sums in tally.session_of(facts):
-            found[session_id] = found[session_id].plus(sums) if session_id in found else sums
-    return found
-
-
-# -- which sums, which receipts ------------------------------------------------------------------------------
+# -- which sums ------------------------------------------------------------------------------------
 
 
 def _whole(window: Window) -> Iterator[Stretch]:
@@ -191,26 +226,3 @@ def _whole(window: Window) -> Iterator[Stretch]:
 def _inside(window: Window, length_us: int) -> tuple[int, int]:
     """Return the first and the last boundary of periods of a length inside a window."""
     return -(-window.from_us // length_us) * length_us, window.to_us // length_us * length_us
-
-
-def _single(conn: Conn, workspace_id: int, window: Window) -> Iterator[Facts]:
-    """Yield the requests of a window that no whole period has: its ragged ends, and what is not added up."""
-    first, last = _inside(window, HOUR_US)
-    ends = (
-        [(window.from_us, first), (last, window.to_us)] if first < last else [(window.from_us, window.to_us)]
-    )
-    rolled_seq = rollups.place(conn, workspace_id)
-    for from_us, to_us in ends:
-        if from_us < to_us:
-            yield from tally.facts_of(
-                rollups.documents_within(conn, workspace_id, from_us, to_us, rolled_seq)
-            )
-    for facts in _fresh(conn, workspace_id):
-        if window.holds(facts.created_at_us):
-            yield facts
-
-
-def _fresh(conn: Conn, workspace_id: int) -> Iterator[Facts]:
-    """Yield what has not been added up yet."""
-    fresh = rollups.documents_after(conn, workspace_id, rollups.place(conn, workspace_id))
-    return tally.facts_of(document for _, document in fresh)

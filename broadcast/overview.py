@@ -3,9 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Final, Literal
 
-from broadcast import figures
-from broadcast.figures import Figures, Window
-from broadcast.store import Conn, Store, rollups
+from broadcast.figures import Figures, Reader, Window
+from broadcast.store import Store, rollups
 from broadcast.store.activity import Only
 from broadcast.store.workspaces import Workspace
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, SessionSums, Tally
@@ -25,11 +24,15 @@ _SUMMED: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """A window's figures; `before` those of as long a time before, `whole` whether everything was counted."""
+    """A window's figures; `before` those of as long a time before.
+
+    `whole` and `whole_by_facet` say whether everything was counted, or the newest requests alone.
+    """
 
     figures: Figures
     before: Tally | None
     whole: bool
+    whole_by_facet: bool
     facets: tuple[str, ...]
     by_facet: dict[str, FacetSums]
 
@@ -59,29 +62,41 @@ def look(
 ) -> Overview:
     """Return the overview of a window, of the requests that a filter lets through."""
     with store.read() as conn:
+        reader = Reader(conn, workspace.id)
         window = window_of(length, now_us, rollups.first_at_us(conn, workspace.id))
-        found, whole = _read(conn, workspace.id, window, only)
-        # As much of the time before as has passed of this window: a day so far against a day so far.
-        passed_us = min(now_us, window.to_us) - window.from_us
-        earlier = Window(from_us=window.before.from_us, to_us=window.before.from_us + passed_us)
-        before = None if length == "all" else _read(conn, workspace.id, earlier, only)[0]
+        summed = _summed(only)
+        # Sums of a facet know nothing of the other filters.
+        chosen = reader.chosen(window, only) if summed is None or (facet and summed) else None
+        found = chosen.figures() if chosen and summed is None else reader.figures(window, summed)
+        by_facet = (
+            {} if facet is None else chosen.by_facet(facet) if chosen else reader.by_facet(window, facet)
+        )
         return Overview(
             figures=found,
-            before=before.total() if before else None,
-            whole=whole,
-            facets=tuple(figures.facet_names(conn, workspace.id)),
-            by_facet=figures.by_facet(conn, workspace.id, window, facet) if facet else {},
+            before=None if length == "all" else _before(reader, window, only, now_us),
+            whole=summed is not None or chosen is None or chosen.whole,
+            whole_by_facet=chosen is None or chosen.whole,
+            facets=tuple(reader.facet_names()),
+            by_facet=by_facet,
         )
 
 
-def _read(conn: Conn, workspace_id: int, window: Window, only: Only) -> tuple[Figures, bool]:
-    """Return a window's figures and whether they are whole: from sums where these tell the requests apart."""
+def _before(reader: Reader, window: Window, only: Only, now_us: int) -> Tally:
+    """Return the sums of the window before, of as much of it as has passed of this one."""
+    begin_us = 2 * window.from_us - window.to_us
+    earlier = Window(from_us=begin_us, to_us=begin_us + min(now_us, window.to_us) - window.from_us)
+    summed = _summed(only)
+    found = reader.chosen(earlier, only).figures() if summed is None else reader.figures(earlier, summed)
+    return found.total()
+
+
+def _summed(only: Only) -> dict[str, str] | None:
+    """Return the filters as the groups of sums call them, None where sums do not tell these apart."""
     given = {item.name: getattr(only, item.name) for item in fields(only)}
     given = {name: value for name, value in given.items() if value is not None}
     if given.keys() <= _SUMMED.keys():
-        wanted = {_SUMMED[name]: value for name, value in given.items()}
-        return figures.read(conn, workspace_id, window, wanted), True
-    return figures.read_some(conn, workspace_id, window, only)
+        return {_SUMMED[name]: value for name, value in given.items()}
+    return None
 
 
 def sessions_page(
@@ -89,7 +104,7 @@ def sessions_page(
 ) -> tuple[list[tuple[str, SessionSums]], tuple[int, str] | None]:
     """Return sessions, the one that was last in use first, and where older ones begin."""
     with store.read() as conn:
-        found = figures.sessions(conn, workspace.id, before, limit + 1)
+        found = Reader(conn, workspace.id).sessions(before, limit + 1)
     shown = found[:limit]
     older = (shown[-1][1].last_at_us, shown[-1][0]) if len(found) > limit else None
     return shown, older

@@ -6,16 +6,13 @@ repeated receipts included, and ingest never pays for a sum.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from broadcast import tally
 from broadcast.store import Conn, rollups
 from broadcast.store.rollups import Facet, Period
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Sums = TypeVar("_Sums", FacetSums, SessionSums)
 
 AT_ONCE: Final = 1_000
 """Receipts in one step: a few hundredths of a second, and a few megabytes."""
@@ -62,21 +59,15 @@ def _add(conn: Conn, workspace_id: int, found: Iterable[Facts]) -> None:
         groups[hour][tally.group_of(facts)].count(facts)
         sums, of_hour = tally.sums_of(facts), facets[hour]
         for name, value in tally.facets_of(facts):
-            _put(of_hour, Facet(name, value), sums)
+            tally.put(of_hour, Facet(name, value), sums)
         for session_id, one in tally.session_of(facts):
-            _put(sessions, session_id, one)
+            tally.put(sessions, session_id, one)
     for hour in list(groups):
         day = Period(24, hour.at_us - hour.at_us % DAY_US)
         for group, counted in groups[hour].items():
             groups[day][group].add(counted)
         for facet, sums in facets[hour].items():
-            _put(facets[day], facet, sums)
+            tally.put(facets[day], facet, sums)
     rollups.add(conn, workspace_id, groups)
     rollups.add_facets(conn, workspace_id, facets)
     rollups.add_sessions(conn, workspace_id, sessions)
-
-
-def _put(known: dict[_Key, _Sums], key: _Key, sums: _Sums) -> None:
-    """Add sums to those that a key has already."""
-    before = known.get(key)
-    known[key] = sums if before is None else before.plus(sums)

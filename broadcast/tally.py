@@ -1,10 +1,10 @@
 """Tallies: what requests come to, added up exactly; an unknown cost is counted, never taken for 0."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -87,6 +87,16 @@ class SessionSums(NamedTuple):
         return SessionSums(*sums, first_at_us, max(self.last_at_us, other.last_at_us))
 
 
+_Sums = TypeVar("_Sums", FacetSums, SessionSums)
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def put(known: dict[_Key, _Sums], key: _Key, sums: _Sums) -> None:
+    """Add sums to those that a key has already."""
+    before = known.get(key)
+    known[key] = sums if before is None else before.plus(sums)
+
+
 class Tally:
     """Sums of requests; `latency` and `first_token` are sketches."""
 
@@ -161,7 +171,8 @@ def facts_of(documents: Iterable[bytes]) -> Iterator[Facts]:
         try:
             yield _FACTS.decode(document)
         except msgspec.DecodeError as error:
-            _log.warning("action=receipt_not_counted error=%s", error)
+            # Its words may quote what somebody sent.
+            _log.warning("action=receipt_not_counted error=%s", type(error).__name__)
 
 
 def group_of(facts: Facts) -> Group:

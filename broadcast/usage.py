@@ -4,8 +4,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from broadcast import figures
-from broadcast.figures import Window
+from broadcast.figures import Reader, Window
 from broadcast.store import Store, keys, usage
 from broadcast.store.usage import DAY_US, Day
 from broadcast.store.workspaces import Workspace
@@ -21,7 +20,7 @@ _ENDPOINTS: Final = uuid.UUID("2ab63384-4df0-5b94-9004-bad31a1c3f5d")
 def of(store: Store, workspace: Workspace, from_us: int, to_us: int) -> dict[str, Any]:
     """Return the usage of the requests that began in `[from_us, to_us)`, whole, by model, by capability."""
     with store.read() as conn:
-        found = figures.read(conn, workspace.id, Window(from_us=from_us, to_us=to_us))
+        found = Reader(conn, workspace.id).figures(Window(from_us=from_us, to_us=to_us))
     return {
         "from": rfc3339(from_us),
         "to": rfc3339(to_us),

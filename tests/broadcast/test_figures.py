@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from broadcast import figures, receipt_parser, rollup, tally
-from broadcast.figures import Figures, Window
+from broadcast import receipt_parser, rollup, tally
+from broadcast.figures import Figures, Reader, Window
 from broadcast.receipt import Cost, KeyRef, Receipt, Timing, Usage
 from broadcast.retention import Retention
 from broadcast.store import Conn, Store, receipts
+from broadcast.store.activity import Only
 from broadcast.tally import DAY_US, HOUR_US, Facts, Tally
 from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
 from tests.factories import AT_US, receipt
@@ -59,6 +60,7 @@ def stored(conn: Conn, workspace_id: int, found: Iterable[Receipt]) -> None:
             one.id,
             at_us=one.created_at_us,
             document=receipt_parser.document(one),
+            model=one.model,
             cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
             input_tokens=one.usage.input_tokens if one.usage else None,
             output_tokens=one.usage.output_tokens if one.usage else None,
@@ -112,7 +114,7 @@ def test_figures_are_those_of_the_receipts(store: Store, name: str, rolled: int)
             rollup.step(conn)
 
     with store.read() as conn:
-        found = figures.read(conn, home.id, window)
+        found = Reader(conn, home.id).figures(window)
 
     assert shown(found.total()) == shown(naive(early + late, window))
 
@@ -175,7 +177,7 @@ def figures_of(
         if rolled:
             rollup.step(conn)
     with store.read() as conn:
-        return figures.read(conn, home.id, window, only)
+        return Reader(conn, home.id).figures(window, only)
 
 
 @pytest.mark.parametrize("rolled", [False, True])
@@ -190,7 +192,7 @@ def test_sums_by_user_and_by_a_key_of_trace_are_exact(store: Store, name: str, r
         stored(conn, home.id, made[100:])
 
     with store.read() as conn:
-        found = figures.by_facet(conn, home.id, window, name)
+        found = Reader(conn, home.id).by_facet(window, name)
 
     wanted: dict[str, int] = {}
     for one in made:
@@ -198,6 +200,22 @@ def test_sums_by_user_and_by_a_key_of_trace_are_exact(store: Store, name: str, r
             if its_name == name and window.holds(one.created_at_us):
                 wanted[value] = wanted.get(value, 0) + 1
     assert {value: sums.requests for value, sums in found.items()} == wanted
+
+
+def test_a_filter_holds_for_the_sums_by_user_too(store: Store) -> None:
+    made, window = some_receipts(200, 13), WINDOWS["ragged days"]
+    with store.write() as conn:
+        home = a_workspace(conn)
+        stored(conn, home.id, made)
+        rollup.step(conn)
+
+    with store.read() as conn:
+        chosen = Reader(conn, home.id).chosen(window, Only(model="a/small"))
+
+    mine = [one for one in made if one.model == "a/small" and one.user == "ada"]
+    assert chosen.by_facet("user")["ada"].requests == naive(mine, window).requests
+    assert shown(chosen.figures().total()) == shown(naive([o for o in made if o.model == "a/small"], window))
+    assert chosen.whole
 
 
 @pytest.mark.parametrize("rolled", [False, True])
@@ -211,8 +229,8 @@ def test_sessions_come_newest_first_with_their_sums_and_their_span(store: Store,
         stored(conn, home.id, made[60:])
 
     with store.read() as conn:
-        found = figures.sessions(conn, home.id, None, 2)
-        rest = figures.sessions(conn, home.id, (found[-1][1].last_at_us, found[-1][0]), 2)
+        found = Reader(conn, home.id).sessions(None, 2)
+        rest = Reader(conn, home.id).sessions((found[-1][1].last_at_us, found[-1][0]), 2)
 
     assert {session_id for session_id, _ in found + rest} == {"s-1", "s-2", "s-3"}
     lasts = [sums.last_at_us for _, sums in found + rest]
@@ -234,7 +252,7 @@ def test_logs_of_several_workspaces_are_added_up_apart(store: Store) -> None:
 
     with store.read() as conn:
         counts = [
-            figures.read(conn, home.id, Window(from_us=0, to_us=DAY_ONE_US * 2)).total().requests
+            Reader(conn, home.id).figures(Window(from_us=0, to_us=DAY_ONE_US * 2)).total().requests
             for home in homes
         ]
     assert not more
@@ -250,7 +268,7 @@ def test_a_long_log_is_added_up_in_steps(store: Store, monkeypatch: pytest.Monke
 
     assert steps == [True, True, False, False]
     with store.read() as conn:
-        assert figures.read(conn, home.id, WINDOWS["nothing"]).total().requests == 0
+        assert Reader(conn, home.id).figures(WINDOWS["nothing"]).total().requests == 0
 
 
 def test_a_receipt_that_cannot_be_read_does_not_stop_the_sums(store: Store) -> None:
@@ -261,7 +279,7 @@ def test_a_receipt_that_cannot_be_read_does_not_stop_the_sums(store: Store) -> N
         rollup.step(conn)
 
     with store.read() as conn:
-        assert figures.read(conn, home.id, WINDOWS["whole days"]).total().requests == 1
+        assert Reader(conn, home.id).figures(WINDOWS["whole days"]).total().requests == 1
 
 
 def test_what_retention_deletes_stays_in_the_sums(store: Store) -> None:
@@ -275,5 +293,5 @@ def test_what_retention_deletes_stays_in_the_sums(store: Store) -> None:
 
     with store.read() as conn:
         assert receipts.oldest_seq(conn, home.id) is None
-        found = figures.read(conn, home.id, WINDOWS["whole days"])
+        found = Reader(conn, home.id).figures(WINDOWS["whole days"])
     assert shown(found.total()) == shown(naive(made, WINDOWS["whole days"]))

@@ -125,6 +125,14 @@ def test_requests_are_told_apart_by(busy: Pages, by: str, name: str) -> None:
     assert f">{name}<" in table[0]
 
 
+def test_a_breakdown_is_of_the_requests_that_the_filters_let_through(busy: Pages) -> None:
+    page = busy.get("/activity?window=week&by=user&model=b/old")
+    table = re.search(r'<table class="log breakdown">.*?</table>', page, re.DOTALL)
+    assert table
+    assert ">grace<" in table[0]
+    assert ">ada<" not in table[0]
+
+
 def test_a_column_leads_to_its_requests(busy: Pages) -> None:
     page = busy.get("/activity?window=week&metric=requests")
     column = re.search(r'<a href="([^"]+)" tabindex="-1"><title>[^<]*error 1', page)
