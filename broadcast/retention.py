@@ -14,18 +14,21 @@ from typing import Final
 from broadcast import failpoints, fates, guests, privacy, rollup
 from broadcast.destination import Verdict
 from broadcast.fates import Fate
-from broadcast.store import Conn, attempts, departures, receipts, retention, sweeps, worker_counters
+from broadcast.store import Conn, attempts, departures, receipts, retention, rollups, sweeps, worker_counters
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
 
 AT_ONCE: Final = 500
 EXPIRE_AT_ONCE: Final = 4096
 _WORKSPACES: Final = 200
+_HOURS: Final = 4
 _CHORES: Final = 16
 """Chores that a step may find already done before it ends; each costs a look or two."""
 
 _DAY_US: Final = 86_400_000_000
 AUDIT_US: Final = 400 * _DAY_US
+SUMS_US: Final = 400 * _DAY_US
+"""How long requests are told apart by the hour, and sessions are listed; sums by the day stay."""
 DEPARTED_US: Final = 10 * 60_000_000
 """Longer than a send, a lease, a remembered key and the patience of ingest together."""
 
@@ -74,6 +77,7 @@ class Retention:
                 self._walk(sweeps.replayed_dead_letters_before),
                 self._walk(sweeps.replays_before),
                 self._small,
+                self._sums(),
                 _departed,
             )
         )
@@ -176,6 +180,21 @@ class Retention:
 
         return look
 
+    def _sums(self) -> Chore:
+        """Look through the workspaces, and let go of hours and sessions of long ago."""
+        after_id = 0
+
+        def look(conn: Conn, now_us: int) -> bool:
+            nonlocal after_id
+            found = rollups.aged(conn, after_id, now_us - SUMS_US, _WORKSPACES)
+            for workspace_id, old in found:
+                after_id = workspace_id
+                if old:
+                    self._chores.appendleft(_old_sums(workspace_id))
+            return len(found) == _WORKSPACES
+
+        return look
+
     def _walk(self, delete: Callable[[Conn, Mark, int, int], Mark | None]) -> Chore:
         mark: Mark | None = Mark()
 
@@ -211,6 +230,15 @@ def _guests(workspace_id: int) -> Chore:
     def drop(conn: Conn, now_us: int) -> bool:
         del now_us
         return guests.drop_contents(conn, workspace_id) > 0
+
+    return drop
+
+
+def _old_sums(workspace_id: int) -> Chore:
+    def drop(conn: Conn, now_us: int) -> bool:
+        before_us = now_us - SUMS_US
+        hours = rollups.drop_hours(conn, workspace_id, before_us, _HOURS)
+        return hours + rollups.drop_sessions(conn, workspace_id, before_us, AT_ONCE) > 0
 
     return drop
 

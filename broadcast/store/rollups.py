@@ -1,11 +1,11 @@
 """Sums of requests: read and replaced by period and group; how far each log has been added up."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, Table, delete, func, select, text, tuple_
+from sqlalchemy import Connection, Select, Table, delete, exists, func, or_, select, text, true, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import sketch
@@ -336,34 +336,37 @@ def _sessions(workspace_id: int) -> Select[Any]:
 # -- what is let go ----------------------------------------------------------------------------------------
 
 
-def drop_sessions_before(conn: Connection, workspace_id: int, before_us: int, limit: int) -> int:
+def aged(conn: Connection, after_id: int, before_us: int, limit: int) -> list[tuple[int, bool]]:
+    """Return the next workspaces with sums, each with whether an hour or a session of it is too old."""
+    here = rollup_places.c.workspace_id
+    hour = exists().where(rollups.c.workspace_id == here, rollups.c.hours == 1, rollups.c.at_us < before_us)
+    session = exists().where(sessions.c.workspace_id == here, sessions.c.last_at_us < before_us)
+    query = select(here, or_(hour, session)).where(here > after_id).order_by(here).limit(limit)
+    return [(row[0], bool(row[1])) for row in conn.execute(query)]
+
+
+def drop_hours(conn: Connection, workspace_id: int, before_us: int, limit: int) -> int:
+    """Delete the sums of the oldest hours, at most `limit` of them; return how many hours went.
+
+    A facet's hour is a group's hour too, so the groups' index finds both.
+    """
+    of_hours = (rollups.c.workspace_id == workspace_id, rollups.c.hours == 1, rollups.c.at_us < before_us)
+    query = select(rollups.c.at_us).where(*of_hours).distinct().order_by(rollups.c.at_us).limit(limit)
+    gone = list(conn.execute(query).scalars())
+    if gone:
+        for table, named in ((facets, facets.c.name.in_(facet_names(conn, workspace_id))), (rollups, true())):
+            old = (table.c.workspace_id == workspace_id, table.c.hours == 1, table.c.at_us.in_(gone))
+            conn.execute(delete(table).where(*old, named))
+    return len(gone)
+
+
+def drop_sessions(conn: Connection, workspace_id: int, before_us: int, limit: int) -> int:
     """Delete at most `limit` sessions that were last in use too long ago; return how many went."""
-    old = (
-        select(sessions.c.session_id)
-        .where(sessions.c.workspace_id == workspace_id, sessions.c.last_at_us < before_us)
-        .limit(limit)
+    query = select(sessions.c.session_id).where(
+        sessions.c.workspace_id == workspace_id, sessions.c.last_at_us < before_us
     )
-    gone = list(conn.execute(old).scalars())
+    gone = list(conn.execute(query.limit(limit)).scalars())
     if gone:
         here = (sessions.c.workspace_id == workspace_id, sessions.c.session_id.in_(gone))
         conn.execute(delete(sessions).where(*here))
     return len(gone)
-
-
-def drop_before(conn: Connection, workspace_id: int, hours: int, before_us: int, limit: int) -> int:
-    """Delete the sums of at most `limit` old periods of one length; return how many rows went."""
-    gone = 0
-    for table in (rollups, facets):
-        old = (
-            select(table.c.at_us)
-            .where(table.c.workspace_id == workspace_id, table.c.hours == hours, table.c.at_us < before_us)
-            .distinct()
-            .order_by(table.c.at_us)
-            .limit(limit)
-        )
-        periods: Iterable[int] = conn.execute(old).scalars().all()
-        statement = delete(table).where(
-            table.c.workspace_id == workspace_id, table.c.hours == hours, table.c.at_us.in_(list(periods))
-        )
-        gone += conn.execute(statement).rowcount if periods else 0
-    return gone

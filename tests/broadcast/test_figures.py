@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from broadcast import receipt_parser, rollup, tally
 from broadcast.figures import Figures, Reader, Window
@@ -295,3 +296,27 @@ def test_what_retention_deletes_stays_in_the_sums(store: Store) -> None:
         assert receipts.oldest_seq(conn, home.id) is None
         found = Reader(conn, home.id).figures(WINDOWS["whole days"])
     assert shown(found.total()) == shown(naive(made, WINDOWS["whole days"]))
+
+
+def test_hours_and_sessions_of_long_ago_go_and_days_stay(store: Store) -> None:
+    with store.write() as conn:
+        home, other = a_workspace(conn), a_workspace(conn, "Other")
+        old, new = (
+            receipt(id=f"gen-{age}", created_at_us=NOW_US - age * DAY_US, session_id=f"s-{age}", user="ada")
+            for age in (401, 399)
+        )
+        stored(conn, home.id, (old, new))
+        stored(conn, other.id, (new,))
+        rollup.step(conn)
+    with store.write() as conn:
+        rounds = Retention(retention_us=1000 * DAY_US, holder="worker-1")
+        while rounds.step(conn, NOW_US):
+            pass
+    left = "SELECT workspace_id, hours, count(DISTINCT at_us) FROM {} GROUP BY 1, 2 ORDER BY 1, 2"
+    with store.read() as conn:
+        for table in ("rollups", "facets"):
+            rows = [tuple(row) for row in conn.execute(text(left.format(table)))]
+            assert rows == [(home.id, 1, 1), (home.id, 24, 2), (other.id, 1, 1), (other.id, 24, 1)]
+        assert [name for name, _ in Reader(conn, home.id).sessions(None, 10)] == ["s-399"]
+        ever = Window(from_us=0, to_us=NOW_US)
+        assert Reader(conn, home.id).figures(ever).total().requests == 2
