@@ -3,7 +3,7 @@
 Each function opens one read transaction and returns records; only a last visit is ever written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,7 @@ from broadcast.store.workspaces import Workspace
 
 PAGE: Final = 50
 _NEWER_AT_MOST: Final = 99
+_DOCUMENTS: Final = 500
 _SPAN_OPTIONS: Final = genai.SpanOptions(
     content=False, total_cost_attributes=True, prompt_attributes=False, extra={}, max_attribute_bytes=65_536
 )
@@ -104,10 +105,15 @@ def requests_page(
         )
 
 
-def documents(store: Store, workspace: Workspace, only: Only, limit: int) -> list[bytes]:
-    """Return the receipts of the requests that a filter lets through, newest first."""
-    with store.read() as conn:
-        return reads.documents(conn, workspace.id, only, limit)
+def documents(store: Store, workspace: Workspace, only: Only, limit: int) -> Iterator[bytes]:
+    """Yield the receipts of the requests that a filter lets through, newest first, a page at a time."""
+    before = None
+    while limit > 0:
+        with store.read() as conn:
+            found = reads.documents(conn, workspace.id, only, min(limit, _DOCUMENTS), before=before)
+        yield from (document for _, document in found)
+        limit = limit - len(found) if len(found) == _DOCUMENTS else 0
+        before = found[-1][0] if found else None
 
 
 def count_newer(store: Store, workspace: Workspace, after_seq: int) -> int:

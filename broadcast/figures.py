@@ -143,7 +143,7 @@ class Reader:
         """Return the newest `AT_MOST` requests of a window that a filter lets through."""
         inside = replace(only, from_us=window.from_us, to_us=window.to_us)
         documents = activity.documents(self._conn, self._workspace_id, inside, AT_MOST)
-        facts = tuple(tally.facts_of(documents))
+        facts = tuple(tally.facts_of(document for _, document in documents))
         return Chosen(window=window, facts=facts, whole=len(documents) < AT_MOST)
 
     def by_facet(self, window: Window, name: str) -> dict[str, FacetSums]:

@@ -1,6 +1,6 @@
 """Reads for the Activity page and the usage API; a request's columns lie beside its document."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -34,20 +34,6 @@ class RequestRow:
     attempts: int
     trace_id: str
     request_id: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
-    """Figures of a period; `unpriced` requests have no known cost and are not in the spend."""
-
-    requests: int
-    errors: int
-    spend_nano_usd: int
-    unpriced: int
-    input_tokens: int
-    output_tokens: int
-    latency_median_us: int | None
-    latency_p95_us: int | None
 
 
 class Place(NamedTuple):
@@ -130,11 +116,18 @@ def arrived(
     return list(conn.execute(query.order_by(receipts.c.seq).limit(limit)).scalars())
 
 
-def documents(conn: Connection, workspace_id: int, only: Only, limit: int) -> list[bytes]:
-    """Return the documents of requests, newest first by their start."""
-    query = select(receipts.c.document).where(receipts.c.workspace_id == workspace_id, *only.conditions())
-    newest = query.order_by(receipts.c.created_at_us.desc(), receipts.c.seq.desc())
-    return list(conn.execute(newest.limit(limit)).scalars())
+def documents(
+    conn: Connection, workspace_id: int, only: Only, limit: int, *, before: Place | None = None
+) -> list[tuple[Place, bytes]]:
+    """Return the documents of requests with their places, newest first by their start."""
+    at_us, seq = receipts.c.created_at_us, receipts.c.seq
+    query = select(at_us, seq, receipts.c.document).where(
+        receipts.c.workspace_id == workspace_id, *only.conditions()
+    )
+    if before is not None:
+        query = query.where(tuple_(at_us, seq) < tuple_(*before))
+    newest = query.order_by(at_us.desc(), seq.desc()).limit(limit)
+    return [(Place(row[0], row[1]), row[2]) for row in conn.execute(newest)]
 
 
 def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  # noqa: A002
@@ -142,26 +135,6 @@ def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  #
     query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id, receipts.c.id == id)
     row = conn.execute(query).one_or_none()
     return RequestRow(**row._asdict()) if row else None
-
-
-def totals(conn: Connection, workspace_id: int, since_us: int, until_us: int | None = None) -> Totals:
-    """Return the figures of the requests that began in `[since_us, until_us)`."""
-    period = _period(workspace_id, since_us, until_us)
-    query = select(
-        func.count().label("requests"),
-        _count(receipts.c.status.in_(("error", "denied"))).label("errors"),
-        func.coalesce(func.sum(receipts.c.cost_nano_usd), 0).label("spend_nano_usd"),
-        _count(receipts.c.cost_nano_usd.is_(None)).label("unpriced"),
-        func.coalesce(func.sum(receipts.c.input_tokens), 0).label("input_tokens"),
-        func.coalesce(func.sum(receipts.c.output_tokens), 0).label("output_tokens"),
-    ).where(*period)
-    row = conn.execute(query).one()
-    return Totals(
-        # PostgreSQL sums 64-bit integers as decimals.
-        **{name: int(value) for name, value in row._asdict().items()},
-        latency_median_us=_latency(conn, period, row.requests, 50),
-        latency_p95_us=_latency(conn, period, row.requests, 95),
-    )
 
 
 def find(conn: Connection, workspace_id: int, text: str) -> str | None:
@@ -190,21 +163,3 @@ def _blocks(workspace_id: int) -> CTE:
     blocks = ends.cte("blocks", recursive=True)
     following = select(blocks.c.block + 1, blocks.c.newest).where(blocks.c.block < blocks.c.newest)
     return blocks.union_all(following)
-
-
-def _period(workspace_id: int, since_us: int, until_us: int | None) -> tuple[ColumnElement[bool], ...]:
-    period = (receipts.c.workspace_id == workspace_id, receipts.c.created_at_us >= since_us)
-    return period if until_us is None else (*period, receipts.c.created_at_us < until_us)
-
-
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.count().filter(condition)
-
-
-def _latency(conn: Connection, period: Iterable[Any], requests: int, percent: int) -> int | None:
-    """Return the nearest-rank percentile: exact, and the same on both databases."""
-    if not requests:
-        return None
-    rank = -(-requests * percent // 100)
-    query = select(receipts.c.duration_us).where(*period).order_by(receipts.c.duration_us)
-    return int(conn.execute(query.offset(rank - 1).limit(1)).scalar_one())

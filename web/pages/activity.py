@@ -4,7 +4,7 @@ import base64
 import binascii
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from broadcast import activity, overview, receipt_parser
 from broadcast.generation import request_view
 from broadcast.store.activity import Only
 from web import activity_charts, security, zones
-from web.asked import LABELS, Asked, asked
+from web.asked import GROUPS, LABELS, Asked, asked
 
 blueprint: Final = Blueprint("activity", __name__)
 _CSV_AT_MOST: Final = 100_000
@@ -89,7 +89,7 @@ def _choices(found: overview.Overview, question: Asked) -> list[tuple[str, list[
     """Return each filter's values in this window with their addresses, the most requests first."""
     choices = []
     for name in ("model", "provider", "key"):
-        by_value = found.figures.by({"key": "api_key_name", "provider": "provider"}.get(name, name))
+        by_value = found.figures.by(GROUPS[name])
         values = sorted(by_value, key=lambda value: (-by_value[value].requests, value))[:30]
         choices.append((name, [_choice(question, name, value, value or "none") for value in values]))
     choices.append(("status", [_choice(question, "status", word, word.capitalize()) for word in _STATUSES]))
@@ -159,7 +159,7 @@ def download() -> Response:
     return answer
 
 
-def _csv(documents: list[bytes]) -> Iterator[str]:
+def _csv(documents: Iterable[bytes]) -> Iterator[str]:
     heads: list[str] | None = None
     for document in documents:
         receipt = receipt_parser.from_document(document)

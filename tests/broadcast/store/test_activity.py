@@ -1,8 +1,7 @@
 """Reads of the Activity page."""
 
 from broadcast.store import Store, activity
-from broadcast.store.activity import Totals
-from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
+from tests.broadcast.store.rows import a_receipt, a_workspace, append
 
 
 def test_pages_are_newest_first_by_start_and_hold_while_rows_arrive(store: Store) -> None:
@@ -26,36 +25,6 @@ def test_a_row_shows_what_the_receipt_had(store: Store) -> None:
     assert found is not None
     assert (found.user, found.streamed, found.cost_nano_usd, found.attempts) == ("u-1", True, 2**40, 2)
     assert (found.provider, found.session_id) == (None, None)
-
-
-def test_totals_are_exact_and_keep_the_unpriced_apart(store: Store) -> None:
-    with store.write() as conn:
-        home = a_workspace(conn)
-        append(
-            conn,
-            home.id,
-            *(
-                a_receipt(
-                    f"gen-{number}", duration_us=number, cost_nano_usd=5, input_tokens=2, output_tokens=1
-                )
-                for number in range(1, 21)
-            ),
-            a_receipt("gen-bad", status="error", duration_us=1000),
-            a_receipt("gen-old", at_us=NOW_US - 1),
-        )
-        found = activity.totals(conn, home.id, NOW_US)
-        nothing = activity.totals(conn, home.id, NOW_US + 1)
-    assert found == Totals(
-        requests=21,
-        errors=1,
-        spend_nano_usd=100,
-        unpriced=1,
-        input_tokens=40,
-        output_tokens=20,
-        latency_median_us=11,
-        latency_p95_us=20,
-    )
-    assert (nothing.requests, nothing.spend_nano_usd, nothing.latency_median_us) == (0, 0, None)
 
 
 def test_a_request_is_found_by_receipt_request_or_trace_id(store: Store) -> None:

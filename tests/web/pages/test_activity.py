@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broadcast import rollup
+from broadcast import activity, rollup
 from tests.web.pages.conftest import Pages
 from tests.web.pages.well_made import faults
 from web.asked import METRICS
@@ -183,6 +183,16 @@ def table(pages: Pages, question: str = "") -> list[dict[str, Any]]:
 def test_csv_holds_the_requests_of_the_view(busy: Pages) -> None:
     assert [row["id"] for row in table(busy, "?model=a/small")] == ["req-1", "req-2"]
     assert [row["final_charge_micro_usd"] for row in table(busy)] == ["1500000", "250000", ""]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4])
+def test_csv_is_whole_however_much_is_read_at_once(
+    busy: Pages, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    everything = table(busy)
+    monkeypatch.setattr(activity, "_DOCUMENTS", at_once)
+    assert table(busy) == everything
+    assert len(everything) == 3
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
