@@ -17,6 +17,7 @@ _PLAIN_LENGTHS: Final = (len(API_PREFIX) + 43, len(MANAGEMENT_PREFIX) + 43)
 
 # RFC 9106's second recommendation is 64 MiB and 3 passes: about 50 ms here, which a log-in may cost.
 _hasher: Final = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=1)
+_HASHED: Final = "$argon2id$"
 _NOBODY: Final = (
     "$argon2id$v=19$m=65536,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
@@ -28,9 +29,10 @@ def hash_password(password: str) -> str:
 
 
 def password_matches(password_hash: str | None, password: str) -> bool:
-    """Return whether the password is right; an unknown user (None) takes as long as a known one."""
+    """Return whether the password is right; an unknown user, or one without a password, takes as long."""
+    known = password_hash if password_hash and password_hash.startswith(_HASHED) else None
     try:
-        return _hasher.verify(password_hash or _NOBODY, password) and password_hash is not None
+        return _hasher.verify(known or _NOBODY, password) and known is not None
     except (VerificationError, InvalidHashError):
         return False
 

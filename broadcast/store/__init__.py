@@ -8,7 +8,8 @@ liveness       locks that die with a worker
 worker_counters spent                 what workers have done, and the time in transactions
 backlogs       every destination's place, at one look
 tables side_tables rollup_tables people_tables    every table
-workspaces users sessions keys invitations password_resets    who
+workspaces users sessions keys        who
+invitations password_resets sign_ins identities    how they get in
 operator_exports operator_tables      the operator's export, carried to every workspace
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt

@@ -1,6 +1,6 @@
-"""The tables of links given to people: to join a workspace, to choose a new password."""
+"""The tables of how people get in: links given to them, and who they are at the identity provider."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text, UniqueConstraint
 
 from broadcast.store.tables import Int64, metadata
 
@@ -26,6 +26,33 @@ password_resets = Table(
     Column("id", Int64, primary_key=True),
     Column("token_hash", Text, nullable=False, unique=True),
     Column("user_id", Int64, ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at_us", Int64, nullable=False),
+    Column("expires_at_us", Int64, nullable=False, index=True),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("user_id", Int64, ForeignKey("users.id"), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("connected_at_us", Int64, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+    # One place for each person at a provider: who is connected anew is no longer who they were there.
+    UniqueConstraint("user_id", "issuer"),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("id", Int64, primary_key=True),
+    Column("state_hash", Text, nullable=False, unique=True),
+    Column("browser_hash", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("next", Text, nullable=False),
+    Column("invitation_hash", Text),
     Column("created_at_us", Int64, nullable=False),
     Column("expires_at_us", Int64, nullable=False, index=True),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, bindparam, delete, select, tuple_
 
-from broadcast.store.people_tables import invitations, password_resets
+from broadcast.store.people_tables import invitations, password_resets, sign_ins
 from broadcast.store.receipts import oldest_seq
 from broadcast.store.side_tables import audit_log, limits, notices
 from broadcast.store.tables import attempts, dead_letters, destinations, login_sessions, replays
@@ -116,7 +116,7 @@ def small_tables_before(
         ),
         *(
             (table, table.c.id, select(table.c.id).where(table.c.expires_at_us <= now_us).limit(limit))
-            for table in (login_sessions, invitations, password_resets)
+            for table in (login_sessions, invitations, password_resets, sign_ins)
         ),
         (limits, limits.c.key, select(limits.c.key).where(limits.c.ends_at_us <= now_us).limit(limit)),
     )

@@ -2,11 +2,14 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broadcast.store.tables import memberships, users
+
+NO_PASSWORD: Final = "!"  # noqa: S105 - what stands where there is none
+"""What stands in the place of a hash where the identity provider alone opens an account."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +22,11 @@ class User:
     password_hash: str = field(repr=False)
     last_workspace_id: int | None
     created_at_us: int
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a password opens the account."""
+        return self.password_hash != NO_PASSWORD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
