@@ -71,23 +71,26 @@ def look(
         by_facet = (
             {} if facet is None else chosen.by_facet(facet) if chosen else reader.by_facet(window, facet)
         )
+        whole = summed is not None or chosen is None or chosen.whole
         return Overview(
             figures=found,
-            before=None if length == "all" else _before(reader, window, only, now_us),
-            whole=summed is not None or chosen is None or chosen.whole,
+            before=_before(reader, window, only, now_us) if whole and length != "all" else None,
+            whole=whole,
             whole_by_facet=chosen is None or chosen.whole,
             facets=tuple(reader.facet_names()),
             by_facet=by_facet,
         )
 
 
-def _before(reader: Reader, window: Window, only: Only, now_us: int) -> Tally:
-    """Return the sums of the window before, of as much of it as has passed of this one."""
+def _before(reader: Reader, window: Window, only: Only, now_us: int) -> Tally | None:
+    """Return the sums of the window before, of as much of it as has passed; None where it was cut."""
     begin_us = 2 * window.from_us - window.to_us
     earlier = Window(from_us=begin_us, to_us=begin_us + min(now_us, window.to_us) - window.from_us)
     summed = _summed(only)
-    found = reader.chosen(earlier, only).figures() if summed is None else reader.figures(earlier, summed)
-    return found.total()
+    if summed is not None:
+        return reader.figures(earlier, summed).total()
+    chosen = reader.chosen(earlier, only)
+    return chosen.figures().total() if chosen.whole else None
 
 
 def _summed(only: Only) -> dict[str, str] | None:

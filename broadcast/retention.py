@@ -17,6 +17,7 @@ from broadcast.fates import Fate
 from broadcast.store import Conn, attempts, departures, receipts, retention, rollups, sweeps, worker_counters
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
+from broadcast.tally import DAY_US
 
 AT_ONCE: Final = 500
 EXPIRE_AT_ONCE: Final = 4096
@@ -25,14 +26,13 @@ _HOURS: Final = 4
 _CHORES: Final = 16
 """Chores that a step may find already done before it ends; each costs a look or two."""
 
-_DAY_US: Final = 86_400_000_000
-AUDIT_US: Final = 400 * _DAY_US
-SUMS_US: Final = 400 * _DAY_US
+AUDIT_US: Final = 400 * DAY_US
+SUMS_US: Final = 400 * DAY_US
 """How long requests are told apart by the hour, and sessions are listed; sums by the day stay."""
 DEPARTED_US: Final = 10 * 60_000_000
 """Longer than a send, a lease, a remembered key and the patience of ingest together."""
 
-_CONTENT_LEVELS: Final = tuple(filter(privacy.wants_content, ("metadata", "hashed", "redacted", "full")))
+_CONTENT_LEVELS: Final = tuple(filter(privacy.wants_content, privacy.LEVELS))
 _log: Final = logging.getLogger(__name__)
 
 Chore = Callable[[Conn, int], bool]
@@ -245,7 +245,7 @@ def _old_sums(workspace_id: int) -> Chore:
 
 def days(length_us: int) -> str:
     """Return a length of time in words, in days where it has some."""
-    if length_us < _DAY_US:
+    if length_us < DAY_US:
         return f"{length_us // 3_600_000_000} hours"
-    count = length_us // _DAY_US
+    count = length_us // DAY_US
     return f"{count} day" if count == 1 else f"{count} days"

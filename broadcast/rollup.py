@@ -5,6 +5,7 @@ transaction as they do; whoever reads adds the receipts after it. So no figure i
 repeated receipts included, and ingest never pays for a sum.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
@@ -18,16 +19,21 @@ AT_ONCE: Final = 1_000
 """Receipts in one step: a few hundredths of a second, and a few megabytes."""
 
 _LOGS: Final = 32
+_log: Final = logging.getLogger(__name__)
 
 
 def step(conn: Conn) -> bool:
     """Add up a little more of the logs that are behind; return whether there is more to do."""
     left = AT_ONCE
     found = rollups.behind(conn, _LOGS)
-    for log in found:
+    for workspace_id in found:
         if left <= 0:
             break
-        left -= _step_of(conn, log.workspace_id, left) or 0
+        try:
+            with conn.begin_nested():
+                left -= _step_of(conn, workspace_id, left) or 0
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one log, the others go on
+            _log.error("action=log_not_added_up workspace=%s error=%s", workspace_id, type(error).__name__)
     return left <= 0 or len(found) == _LOGS
 
 
@@ -42,7 +48,7 @@ def _step_of(conn: Conn, workspace_id: int, limit: int) -> int | None:
     rolled_seq = rollups.lock_place(conn, workspace_id)
     if rolled_seq is None:
         return None
-    rows = rollups.documents_after(conn, workspace_id, rolled_seq, limit)
+    rows = list(rollups.documents_after(conn, workspace_id, rolled_seq, limit))
     if rows:
         _add(conn, workspace_id, tally.facts_of(document for _, document in rows))
         rollups.move_place(conn, workspace_id, rows[-1][0])

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from broadcast.figures import Reader, Window
 from broadcast.store import Store, keys, usage
-from broadcast.store.usage import DAY_US, Day
+from broadcast.store.usage import Day
 from broadcast.store.workspaces import Workspace
-from broadcast.tally import Tally
+from broadcast.tally import DAY_US, Tally
 from broadcast.times import rfc3339
 
 SPAN_US: Final = 30 * DAY_US

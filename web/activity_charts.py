@@ -88,7 +88,7 @@ def cards(found: Overview, asked: Asked) -> list[Card]:
 def _change(found: Overview, asked: Asked, read: Reading) -> str:
     """Return how a figure changed; from nothing there is no percentage."""
     if found.before is None:
-        return "since the first request"
+        return "since the first request" if asked.length == "all" else "too many to compare"
     now, before = read(found.figures.total()), read(found.before)
     if before == 0:
         return f"{'none' if now else 'as'} in the {asked.length} before"

@@ -148,7 +148,7 @@ def end(conn: Connection, destination_id: int, head_seq: int, now_us: int) -> bo
 
 def end_all(conn: Connection, destination_ids: Collection[int], now_us: int) -> None:
     """End several ledgers, each at the locked head of its workspace, and the replays with them."""
-    ids = {"ids": list(destination_ids)}
+    ids = _lock_all(conn, destination_ids)
     conn.execute(_END_ALL, {**ids, "ended_at": now_us})
     conn.execute(_STOP_ALL, {**ids, "stopped_at": now_us})
 
@@ -185,5 +185,29 @@ def list_for(conn: Connection, workspace_id: int) -> list[Cursor]:
 
 def make_due(conn: Connection, destination_id: int) -> None:
     """Let a destination try again at once: after a resume, or after its settings changed."""
-    statement = update(cursors).where(cursors.c.destination_id == destination_id)
-    conn.execute(statement.values(due_at_us=0, failures=0, doubts=0))
+    make_all_due(conn, (destination_id,))
+
+
+def make_all_due(conn: Connection, destination_ids: Collection[int]) -> None:
+    """Let several destinations try again at once."""
+    conn.execute(_MAKE_DUE, _lock_all(conn, destination_ids))
+
+
+_MAKE_DUE: Final = (
+    update(cursors).where(among(cursors.c.destination_id, "ids")).values(due_at_us=0, failures=0, doubts=0)
+)
+
+
+def _lock_all(conn: Connection, destination_ids: Collection[int]) -> dict[str, list[int]]:
+    """Lock several cursors in the order in which everybody does, and return them as a parameter."""
+    ids = {"ids": list(destination_ids)}
+    conn.execute(_LOCK_ALL, ids).all()
+    return ids
+
+
+_LOCK_ALL: Final = (
+    select(cursors.c.destination_id)
+    .where(among(cursors.c.destination_id, "ids"))
+    .order_by(cursors.c.destination_id)
+    .with_for_update()
+)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from broadcast.store import cursors
 from broadcast.store.among import among
@@ -127,7 +127,7 @@ def places_after(conn: Connection, workspace_id: int, limit: int) -> list[Place]
 
 def count_all(conn: Connection) -> int:
     """Return how many workspaces have it."""
-    return len(conn.execute(select(destinations.c.id).where(_OF_OPERATOR)).all())
+    return conn.execute(select(func.count()).select_from(destinations).where(_OF_OPERATOR)).scalar_one()
 
 
 def add(conn: Connection, rows: Sequence[Mapping[str, Any]], heads: Mapping[int, int], now_us: int) -> None:
@@ -167,6 +167,9 @@ def change(conn: Connection, rows: Sequence[Mapping[str, Any]], now_us: int) -> 
     conn.execute(
         statement, [{"of_uid": row["uid"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
     )
+    changed = select(destinations.c.id).where(_OF_OPERATOR, among(destinations.c.workspace_id, "ids"))
+    found = conn.execute(changed, {"ids": [row["workspace_id"] for row in rows]}).scalars()
+    cursors.make_all_due(conn, list(found))
     _audit(conn, rows, "destination.updated", now_us)
 
 

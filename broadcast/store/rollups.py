@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, delete, exists, func, or_, select, text, true, tuple_
@@ -10,7 +9,7 @@ from sqlalchemy.sql import ColumnElement
 
 from broadcast import sketch
 from broadcast.store.rollup_tables import facets, rollup_places, rollups, sessions
-from broadcast.store.tables import heads, receipts
+from broadcast.store.tables import heads, receipts, workspaces
 from broadcast.tally import FAILED, FacetSums, Group, SessionSums, Tally
 
 _SUMS: Final = (
@@ -18,6 +17,9 @@ _SUMS: Final = (
     *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
 )
 _SKETCHES: Final = ("latency", "first_token")
+_AT_ONCE: Final = 500
+_MOST: Final = 2**63 - 1
+"""Where a sum stays: nobody's figures may stop the log that everybody's are read from."""
 
 
 class Period(NamedTuple):
@@ -42,29 +44,22 @@ class Facet(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Behind:
-    """A log that has not been added up to its head."""
-
-    workspace_id: int
-    rolled_seq: int
-    head_seq: int
-
-
 # -- how far ---------------------------------------------------------------------------------------------
 
 
-def behind(conn: Connection, limit: int) -> list[Behind]:
-    """Return logs that have more than their sums; the caller locks each before it adds."""
+def behind(conn: Connection, limit: int) -> list[int]:
+    """Return workspaces whose logs have more than their sums; the caller locks each before it adds."""
     rolled = func.coalesce(rollup_places.c.rolled_seq, 0)
     query = (
-        select(heads.c.workspace_id, rolled.label("rolled_seq"), heads.c.head_seq)
+        select(heads.c.workspace_id)
+        .join(workspaces, workspaces.c.id == heads.c.workspace_id)
         .outerjoin(rollup_places, rollup_places.c.workspace_id == heads.c.workspace_id)
-        .where(heads.c.head_seq > rolled)
+        # What is being forgotten is not added up once more.
+        .where(heads.c.head_seq > rolled, workspaces.c.deleted_at_us.is_(None))
         .order_by(heads.c.workspace_id)
         .limit(limit)
     )
-    return [Behind(**row._asdict()) for row in conn.execute(query)]
+    return list(conn.execute(query).scalars())
 
 
 def lock_place(conn: Connection, workspace_id: int) -> int | None:
@@ -105,15 +100,16 @@ _MOVE_PLACE: Final = text(
 
 def documents_after(
     conn: Connection, workspace_id: int, after_seq: int, limit: int | None = None
-) -> list[tuple[int, bytes]]:
-    """Return number and document of the receipts after a number, in order."""
+) -> Iterator[tuple[int, bytes]]:
+    """Yield number and document of the receipts after a number, in order."""
     query = (
         select(receipts.c.seq, receipts.c.document)
         .where(receipts.c.workspace_id == workspace_id, receipts.c.seq > after_seq)
         .order_by(receipts.c.seq)
         .limit(limit)
     )
-    return [(row[0], row[1]) for row in conn.execute(query)]
+    for row in conn.execute(query):
+        yield row[0], row[1]
 
 
 def documents_within(
@@ -177,7 +173,7 @@ def _row(workspace_id: int, period: Period, group: Group, key: bytes, tally: Tal
         **period._asdict(),
         "key": key,
         **group._asdict(),
-        **{name: getattr(tally, name) for name in _SUMS},
+        **{name: min(getattr(tally, name), _MOST) for name in _SUMS},
         **{name: sketch.pack(getattr(tally, name)) for name in _SKETCHES},
     }
 
@@ -240,13 +236,25 @@ def first_at_us(conn: Connection, workspace_id: int) -> int | None:
     return min(found, default=None)
 
 
+def _bounded(sums: FacetSums | SessionSums) -> dict[str, int]:
+    return {name: min(value, _MOST) for name, value in sums._asdict().items()}
+
+
+def _added(table: str, name: str) -> str:
+    """Return what adds to a sum; SQLite would go on with a fraction, PostgreSQL would refuse."""
+    return (
+        f"{name} = CASE WHEN {table}.{name} > {_MOST} - excluded.{name} THEN {_MOST}"
+        f" ELSE {table}.{name} + excluded.{name} END"
+    )
+
+
 # -- sums of facets ------------------------------------------------------------------------------------------
 
 
 def add_facets(conn: Connection, workspace_id: int, made: Mapping[Period, Mapping[Facet, FacetSums]]) -> None:
     """Add to the sums of facets; the caller holds the log's place."""
     rows = [
-        {"workspace_id": workspace_id, **period._asdict(), **facet._asdict(), **sums._asdict()}
+        {"workspace_id": workspace_id, **period._asdict(), **facet._asdict(), **_bounded(sums)}
         for period, found in made.items()
         for facet, sums in found.items()
     ]
@@ -259,7 +267,7 @@ _ADD_FACETS: Final = text(
     f"INSERT INTO facets ({', '.join((*_FACET_KEY, *FacetSums._fields))})"  # noqa: S608 - our own names
     f" VALUES ({', '.join(f':{name}' for name in (*_FACET_KEY, *FacetSums._fields))})"
     f" ON CONFLICT ({', '.join(_FACET_KEY)}) DO UPDATE SET "
-    + ", ".join(f"{name} = facets.{name} + excluded.{name}" for name in FacetSums._fields)
+    + ", ".join(_added("facets", name) for name in FacetSums._fields)
 )
 
 
@@ -288,7 +296,7 @@ def facet_names(conn: Connection, workspace_id: int) -> list[str]:
 def add_sessions(conn: Connection, workspace_id: int, made: Mapping[str, SessionSums]) -> None:
     """Add to the sums of sessions; the caller holds the log's place."""
     rows = [
-        {"workspace_id": workspace_id, "session_id": session_id, **sums._asdict()}
+        {"workspace_id": workspace_id, "session_id": session_id, **_bounded(sums)}
         for session_id, sums in made.items()
     ]
     if rows:
@@ -301,7 +309,7 @@ _ADD_SESSIONS: Final = text(
     f"INSERT INTO sessions ({', '.join(_SESSION_COLUMNS)})"  # noqa: S608 - our own names
     f" VALUES ({', '.join(f':{name}' for name in _SESSION_COLUMNS)})"
     " ON CONFLICT (workspace_id, session_id) DO UPDATE SET "
-    + ", ".join(f"{name} = sessions.{name} + excluded.{name}" for name in _ADDED)
+    + ", ".join(_added("sessions", name) for name in _ADDED)
     + ", first_at_us = CASE WHEN excluded.first_at_us < sessions.first_at_us"
     " THEN excluded.first_at_us ELSE sessions.first_at_us END"
     ", last_at_us = CASE WHEN excluded.last_at_us > sessions.last_at_us"
@@ -324,8 +332,12 @@ def sessions_named(
     conn: Connection, workspace_id: int, session_ids: Collection[str]
 ) -> dict[str, SessionSums]:
     """Return the sums of sessions by their ids, of those that have any."""
-    query = _sessions(workspace_id).where(sessions.c.session_id.in_(list(session_ids)))
-    return {row[0]: SessionSums(*row[1:]) for row in conn.execute(query)} if session_ids else {}
+    found: dict[str, SessionSums] = {}
+    ids = list(session_ids)
+    for start in range(0, len(ids), _AT_ONCE):
+        query = _sessions(workspace_id).where(sessions.c.session_id.in_(ids[start : start + _AT_ONCE]))
+        found |= {row[0]: SessionSums(*row[1:]) for row in conn.execute(query)}
+    return found
 
 
 def _sessions(workspace_id: int) -> Select[Any]:

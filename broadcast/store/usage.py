@@ -8,8 +8,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import ColumnElement
 
 from broadcast.store.tables import receipts
-
-DAY_US: Final = 86_400_000_000
+from broadcast.tally import DAY_US
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

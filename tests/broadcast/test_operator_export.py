@@ -155,6 +155,16 @@ def test_a_change_reaches_every_workspace_and_the_ledger_goes_on(
     world.connections.opened(world.workspace, after)
 
 
+def test_a_corrected_key_is_tried_at_once_not_at_the_next_probe(world: World) -> None:
+    declare(world, declaration(world, "/status/401/v1/traces"))
+    world.append(1)
+    world.deliver()
+    paused = only(world)
+    declare(world, declaration(world))
+    assert paused.paused_by == "answer"
+    assert cursor_of(world, paused.id).due_at_us == 0
+
+
 def test_another_address_opens_with_its_own_secret(world: World) -> None:
     declare(world, declaration(world))
     declare(world, declaration(world, "/other/v1/traces", headers={"X-Key": "second"}))

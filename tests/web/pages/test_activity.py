@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broadcast import activity, rollup
+from broadcast import activity, figures, rollup
 from tests.web.pages.conftest import Pages
 from tests.web.pages.well_made import faults
 from web.asked import METRICS
@@ -158,6 +158,15 @@ def test_what_does_not_exist_is_left_out(busy: Pages, question: str) -> None:
 def test_more_facts_are_shown_when_asked_for(busy: Pages) -> None:
     assert "first token 413 ms" in busy.get("/activity?more=1")
     assert "first token 413 ms" not in busy.get("/activity")
+
+
+@pytest.mark.parametrize(("at_most", "cut"), [(1, True), (2, False)])
+def test_what_was_cut_is_not_compared(
+    busy: Pages, monkeypatch: pytest.MonkeyPatch, at_most: int, cut: bool
+) -> None:
+    monkeypatch.setattr(figures, "AT_MOST", at_most)
+    page = busy.get("/activity?window=week&user=ada")
+    assert ("too many to compare" in page) == cut
 
 
 # -- sessions ----------------------------------------------------------------------------------------
