@@ -6,7 +6,7 @@ in the singular. Nothing here raises: what is not understood is passed on as its
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -188,7 +188,8 @@ def _message(item: Any, default_role: str) -> Message:
 def _message_parts(item: dict[str, Any], role: str) -> list[Any]:
     if role == "tool" and "tool_call_id" in item:
         return [_tool_response(item.get("tool_call_id"), item.get("content"))]
-    if not {"content", "tool_calls", "reasoning", "parts"} & item.keys():
+    media = _own_media(item)
+    if not media and not {"content", "tool_calls", "reasoning", "parts"} & item.keys():
         return [_part(item)]
     parts: list[Any] = []
     reasoning = get_text(item, "reasoning") or get_text(item, "reasoning_content")
@@ -198,10 +199,24 @@ def _message_parts(item: dict[str, Any], role: str) -> list[Any]:
         parts.extend(_part(part) for part in item["parts"])
     elif item.get("content") not in (None, ""):
         parts.extend(_parts(item["content"]))
+    parts.extend(media)
     calls = item.get("tool_calls")
     if isinstance(calls, list):
         parts.extend(_part(call) for call in calls)
     return parts
+
+
+def _own_media(item: dict[str, Any]) -> list[Any]:
+    """A chat message keeps made images and sound beside its content; what was said in it is text."""
+    images, audio = item.get("images"), item.get("audio")
+    told = [description("image", image) for image in images] if _are_objects(images) else []
+    if isinstance(audio, dict) and get_text(audio, "data"):
+        told += filter(None, (description("audio", audio), get_text(audio, "transcript")))
+    return [{"type": "text", "content": words} for words in told]
+
+
+def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _parts(content: Any) -> list[Any]:

@@ -29,7 +29,14 @@ def described(value: Any) -> Any:
     kind = get_text(value, "type")
     if kind in BINARY_PARTS:
         return {"type": "text", "text": description(BINARY_PARTS[kind], value)}
-    return {key: described(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+    return {key: _member(key, item) for key, item in value.items()}
+
+
+def _member(key: str, item: Any) -> Any:
+    """A chat message's own sound has no type; what was said in it stays."""
+    if key == "audio" and get_text(item, "data"):
+        return {**item, "data": description("audio", item)}
+    return described(item) if isinstance(item, dict | list) else item
 
 
 def description(modality: str, part: dict[str, Any]) -> str:

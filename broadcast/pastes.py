@@ -1,7 +1,7 @@
 """Pastes: a value taken out of what people copy it with, where it can be one thing only.
 
 From a `curl` line, a line of an environment, a header, a pair of quotes. Anything else comes back as it was,
-for `fields` to say what is wrong with it.
+for `setting_checks` to say what is wrong with it.
 """
 
 import base64
@@ -63,6 +63,13 @@ def address(text: str) -> str:
 
 def secret(text: str) -> str:
     """Return the credential in a paste: what the only header of a command that carries one says."""
+    before = None
+    while text != before:
+        before, text = text, _less(text)
+    return text
+
+
+def _less(text: str) -> str:
     text = plain(text)
     if is_command(text):
         found = {_credential(value) for name, value in _given(text).items() if _CREDENTIAL.fullmatch(name)}
@@ -82,7 +89,7 @@ def headers(value: Any) -> Any:
 
 
 def _name(name: Any) -> Any:
-    return name.strip(_AROUND).removesuffix(":") if isinstance(name, str) else name
+    return name.strip(_AROUND).rstrip(f":{_AROUND}") if isinstance(name, str) else name
 
 
 def _value(name: Any, text: Any) -> Any:
@@ -91,7 +98,7 @@ def _value(name: Any, text: Any) -> Any:
         return text
     text = plain(text)
     head, colon, rest = text.partition(":")
-    return rest.strip() if colon and head.strip().lower() == _name(name).lower() else text
+    return _value(name, rest) if colon and head.strip().lower() == _name(name).lower() else text
 
 
 def _from_text(text: str) -> Any:

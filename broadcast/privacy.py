@@ -28,13 +28,6 @@ def wants_content(level: str) -> bool:
     return level in {"hashed", "redacted", "full"}
 
 
-def apply(
-    receipt: Receipt, level: str, *, digest: Digest | None = None, patterns: Sequence[str] = ()
-) -> Receipt:
-    """Return what may leave of a whole receipt at a level; see `Privacy`."""
-    return Privacy(level, digest=digest, patterns=patterns).receipt(receipt)
-
-
 class Privacy:
     """One destination's level, ready for its receipts; an unknown level lets out as little as `metadata`."""
 

@@ -19,8 +19,9 @@ OWN: Final = "redacted"
 Span = tuple[int, int]
 Finder = Callable[[str], Iterable[Span]]
 
-# A token begins where a word does; in JSON text also after an escaped line break.
-_BEGIN: Final = r"(?:(?<![\w-])|(?<=\\[nrt]))"
+# In JSON text that cannot be read, whatever begins where a word does begins after an escaped line break, too.
+_ESCAPED: Final = r"(?<=\\[nrt])"
+_BEGIN: Final = rf"(?:(?<![\w-])|{_ESCAPED})"
 _KEY_FORMS: Final = (
     r"(?:sk|pk)-[\w-]{16,}+",
     r"(?:sk|pk|rk)_(?:live|test)_\w{10,}+",
@@ -50,13 +51,14 @@ _KEYS: Final = re.compile(
 )
 _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]++(?:@|%40)[\w-]++(?:\.[\w-]++)++")
 _TLD: Final = re.compile(r"\.[^\W\d_]{2}")
-_IBAN: Final = re.compile(r"(?<![^\W_])[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}")
+_IBAN: Final = re.compile(rf"(?:(?<![^\W_])|{_ESCAPED})[A-Za-z]{{2}}[0-9]{{2}}(?: ?[A-Za-z0-9]){{11,30}}")
 _DIGITS: Final = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,}+")
 _PHONES: Final = re.compile(
-    r"(?<![\w+])\+\d(?:[ ()./-]{0,2}\d){6,14}(?!\d)"
-    r"|(?<![\w.,:/-])00[1-9](?:[ ()./-]{0,2}\d){7,13}(?!\d)"
-    r"|(?<![\w.,:/-])(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
-    r"|(?<![\w.,:/-])\(?0\d{1,4}\)?[ /-]\d{3,8}(?:[ -]\d{2,5}){0,3}(?![\w-])"
+    rf"(?:(?<![\w+])|{_ESCAPED})\+\d(?:[ ()./-]{{0,2}}\d){{6,14}}(?!\d)"
+    rf"|(?:(?<![\w.,:/-])|{_ESCAPED})"
+    r"(?:00[1-9](?:[ ()./-]{0,2}\d){7,13}(?!\d)"
+    r"|(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
+    r"|\(?0\d{1,4}\)?[ /-]\d{3,8}(?:[ -]\d{2,5}){0,3}(?![\w-]))"
 )
 _CARD_LENGTHS: Final = range(19, 12, -1)
 _IBAN_LENGTHS: Final = range(15, 35)
@@ -156,8 +158,6 @@ _FORMS: Final[tuple[tuple[str, Finder], ...]] = (
     ("card", _cards),
     ("phone", _matches(_PHONES)),
 )
-LABELS: Final = (*(label for label, _ in _FORMS), OWN)
-"""What may stand in brackets where something was found."""
 
 
 # -- what becomes of it ------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without what was found; JSON text is read first, since escapes may hide anything."""
-        if text[:1] in {"{", "["}:
+        if text.lstrip()[:1] in {"{", "["}:
             text = self._json_text(text)
         return self._joined((text,))[0]
 

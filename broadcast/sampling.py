@@ -42,11 +42,6 @@ def keeps_all(rate: float, sampler: str | None = None) -> bool:
     return sampler == "always_on" or (sampler in {None, "traceidratio"} and rate >= 1)
 
 
-def uses_rate(sampler: str | None) -> bool:
-    """Return whether the rate has a say."""
-    return sampler is None or sampler.endswith("traceidratio")
-
-
 def _by_session(destination_uid: str, receipt: Receipt, rate: float) -> bool:
     key = receipt.session_id or trace_id_of(receipt)
     digest = sha256(f"{destination_uid}:{key}".encode("utf-8", "replace")).digest()

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from broadcast import privacy
 from broadcast.generation_groups import PREFIX, Groups, attributes
+from broadcast.privacy import Privacy
 from broadcast.receipt import App, Cost, ProviderAttempt, Receipt, Usage
 from tests import factories
 
@@ -132,7 +132,7 @@ def test_no_name_is_in_two_groups() -> None:
 
 def test_metadata_only_does_not_take_them_away_and_none_holds_content() -> None:
     receipt = factories.full_receipt(metadata={"openrouter_generation": {"usage": "the-prompt-text"}})
-    private = attributes(privacy.apply(receipt, "metadata"), EVERY)
+    private = attributes(Privacy("metadata").receipt(receipt), EVERY)
     assert private == attributes(receipt, EVERY)
     assert not any(text in str(private) for text in ("What is a receipt?", "The record", "the-prompt-text"))
 

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from broadcast.messages import input_messages, output_messages
+from broadcast.multimodal import described
 
 PIXEL = "data:image/png;base64," + "A" * 4000
 
@@ -221,3 +222,33 @@ def test_a_multimodal_part_is_described_in_short(part: Any, description: str) ->
         assert description in written
         assert "AAAA" not in written
         assert "secret" not in written
+
+
+SPOKEN = {"id": "audio_1", "data": "A" * 400, "expires_at": 1, "transcript": "Hello"}
+PICTURED = [{"type": "image_url", "image_url": {"url": PIXEL}}, {"image_url": {"url": PIXEL}}]
+
+
+@pytest.mark.parametrize("said", [{"content": None}, {}])
+def test_made_sound_is_described_and_what_was_said_in_it_is_text(said: dict[str, Any]) -> None:
+    (message,) = output_messages(
+        {"choices": [{"message": {"role": "assistant", **said, "audio": SPOKEN}}]}, "stop"
+    )
+    assert message["parts"] == [text("[audio: about 300 bytes]"), text("Hello")]
+
+
+def test_made_images_are_described_beside_the_content() -> None:
+    (message,) = output_messages({"role": "assistant", "content": "Here", "images": PICTURED}, "stop")
+    image = text("[image: image/png, about 3000 bytes]")
+    assert message["parts"] == [text("Here"), image, image]
+
+
+@pytest.mark.parametrize("images", [None, "", [5]])
+def test_what_is_no_image_adds_no_part(images: Any) -> None:
+    (message,) = output_messages({"role": "assistant", "content": "Hi", "images": images}, "stop")
+    assert message["parts"] == [text("Hi")]
+
+
+def test_a_conversation_keeps_what_was_said_and_not_the_sound() -> None:
+    told = described({"messages": [{"role": "assistant", "audio": SPOKEN}], "audio": {"voice": "alloy"}})
+    assert told["messages"][0]["audio"] == {**SPOKEN, "data": "[audio: about 300 bytes]"}
+    assert told["audio"] == {"voice": "alloy"}

@@ -60,6 +60,16 @@ def test_what_may_be_the_credential_itself_is_left_alone(secret: str) -> None:
     assert pastes.secret(secret) == secret
 
 
+@pytest.mark.parametrize("pasted", ["basic dXNlcjp0b2tlbiBhYmM=", "X-Api-Key: x-api-key: abc"])
+def test_what_is_wrapped_twice_is_unwrapped_at_once(pasted: str) -> None:
+    assert pastes.secret(pasted) == "abc"
+
+
+@pytest.mark.parametrize("pasted", [{"X-A": "X-A: X-A: 2"}, {"X-A": "'X-A: x-a: 2'"}, {"X-A: :": "2"}])
+def test_a_header_is_the_same_when_it_is_read_again(pasted: dict[str, str]) -> None:
+    assert pastes.headers(pasted) == {"X-A": "2"}
+
+
 @pytest.mark.parametrize(
     "pasted",
     [

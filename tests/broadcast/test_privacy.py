@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from broadcast import genai, messages, otlp, otlp_protobuf, privacy
+from broadcast.privacy import Privacy
 from broadcast.pseudonyms import Digest
 from broadcast.receipt import App, Error, ProviderAttempt, Receipt
 from tests import factories
@@ -40,7 +41,7 @@ def leaky(**overrides: Any) -> Receipt:
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("level", ["metadata", "nonsense"])
 def test_no_content_and_no_vendors_text_leaves(status: str, streamed: bool, level: str) -> None:
-    receipt = privacy.apply(leaky(status=status, streamed=streamed), level)
+    receipt = Privacy(level).receipt(leaky(status=status, streamed=streamed))
     tree = genai.spans(receipt, namespace="openrouter", options=genai.SpanOptions(prompt_attributes=True))
     assert CANARY not in repr(receipt)
     assert CANARY.encode() not in otlp.encode(tree)
@@ -48,7 +49,7 @@ def test_no_content_and_no_vendors_text_leaves(status: str, streamed: bool, leve
 
 
 def test_status_and_exception_say_the_kind_of_error_instead() -> None:
-    receipt = privacy.apply(leaky(status="error"), "metadata")
+    receipt = Privacy("metadata").receipt(leaky(status="error"))
     span = genai.spans(receipt, namespace="openrouter").spans[0]
     assert span.status_message == "upstream_error"
     assert span.events[0].attributes["exception.message"] == "upstream_error"
@@ -57,12 +58,12 @@ def test_status_and_exception_say_the_kind_of_error_instead() -> None:
 def test_everything_else_is_sent_as_without_privacy() -> None:
     whole = factories.full_receipt(app=App(title="Example"))
     bare = factories.full_receipt(app=App(title="Example"), input=None, output=None)
-    private = genai.spans(privacy.apply(whole, "metadata"), namespace="openrouter")
+    private = genai.spans(Privacy("metadata").receipt(whole), namespace="openrouter")
     assert private == genai.spans(bare, namespace="openrouter")
 
 
 def test_exactly_these_attributes_leave() -> None:
-    receipt = privacy.apply(leaky(status="error"), "metadata")
+    receipt = Privacy("metadata").receipt(leaky(status="error"))
     keys = set(genai.spans(receipt, namespace="openrouter").spans[0].attributes)
     assert keys == {
         "error.type", "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.max_tokens",
@@ -82,7 +83,7 @@ def test_exactly_these_attributes_leave() -> None:
 
 def test_full_lets_everything_out() -> None:
     receipt = leaky()
-    assert privacy.apply(receipt, "full") is receipt
+    assert Privacy("full").receipt(receipt) is receipt
     assert json.dumps(PARTED) == json.dumps(receipt.input)
 
 
@@ -134,20 +135,20 @@ def sent(receipt: Receipt) -> bytes:
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_person_is_nowhere_to_be_read(level: str, status: str, streamed: bool) -> None:
     receipt = told(ALICE, status=status, streamed=streamed)
-    allowed = privacy.apply(receipt, level, digest=factories.digest)
+    allowed = Privacy(level, digest=factories.digest).receipt(receipt)
     assert ALICE not in repr(allowed)
     assert ALICE.encode() not in sent(allowed)
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_no_word_of_content_leaves_where_hashes_do(status: str) -> None:
-    allowed = privacy.apply(told(CANARY, status=status), "hashed", digest=factories.digest)
+    allowed = Privacy("hashed", digest=factories.digest).receipt(told(CANARY, status=status))
     assert CANARY not in repr(allowed)
     assert CANARY.encode() not in sent(allowed)
 
 
 def hashed(text: str, digest: Digest = factories.digest) -> Receipt:
-    return privacy.apply(told(text), "hashed", digest=digest)
+    return Privacy("hashed", digest=digest).receipt(told(text))
 
 
 def test_equal_values_have_equal_hashes_within_a_workspace_and_nowhere_else() -> None:
@@ -166,7 +167,7 @@ def test_a_hash_tells_nothing_without_the_key() -> None:
 
 def test_what_tells_nobody_apart_stays_beside_the_hashes() -> None:
     trace = {"trace_id": "a" * 32, "beta": True, "none": None, "step": 3, "feature": "search"}
-    allowed = privacy.apply(told("alice", trace=trace), "hashed", digest=factories.digest).trace
+    allowed = Privacy("hashed", digest=factories.digest).receipt(told("alice", trace=trace)).trace
     assert allowed is not None
     assert {key: value for key, value in allowed.items() if not str(value).startswith("hash-")} == {
         "trace_id": "a" * 32, "beta": True, "none": None,
@@ -180,7 +181,7 @@ def test_hashed_messages_keep_their_shape_and_are_the_same_when_read_again() -> 
 
 
 def test_redaction_leaves_what_it_does_not_know() -> None:
-    allowed = privacy.apply(told("about nobody"), "redacted")
+    allowed = Privacy("redacted").receipt(told("about nobody"))
     assert b"about nobody" in sent(allowed)
     assert allowed.model == told("").model
 

@@ -132,6 +132,22 @@ def test_json_within_a_text_is_read_so_that_no_escape_hides_anything() -> None:
     assert json.loads(Redactor().text(arguments)) == {"to": "[email]", "card": "[card]", "n": [1]}
 
 
+@pytest.mark.parametrize(
+    ("label", "text"), [(label, text) for label, texts in FOUND.items() for text in texts if text != PEM]
+)
+@pytest.mark.parametrize("escaped", ["\\n", "\\r", "\\t"])
+def test_json_that_was_cut_off_hides_nothing_behind_its_escaped_breaks(
+    label: str, text: str, escaped: str
+) -> None:
+    made = Redactor().text(f'{{"to": "one{escaped}{text}{escaped}two')
+    assert f"[{label}]" in made
+    assert text not in made
+
+
+def test_json_is_read_also_behind_spaces() -> None:
+    assert json.loads(Redactor().text(' \n{"to": "alice\\u0040example.com"}')) == {"to": "[email]"}
+
+
 @pytest.mark.parametrize("text", ['{"a": "b"}', '{ "a" : 1e3 }', "{not json", "[1, 2"])
 def test_json_without_anything_in_it_stays_as_it_was_written(text: str) -> None:
     assert Redactor().text(text) == text
