@@ -46,6 +46,10 @@ def apply(client: Client, *, file: TextIO, prune: bool, dry_run: bool, yes: bool
     What would change is shown first. Everything that changes is tested before anything is saved; where a
     variable is not set or a test fails nothing is changed, and every reason is told.
     """
+    if file.name == "<stdin>" and not (yes or dry_run):
+        raise click.UsageError(
+            "A file from the standard input cannot be asked about: add --yes or --dry-run."
+        )
     try:
         body = settings_file.read(_text(file), caller().variables, types()) | {"prune": prune}
         planned = client.apply({**body, "dry_run": True})["data"]

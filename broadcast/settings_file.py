@@ -164,7 +164,7 @@ def _bare_secrets(item: Mapping[str, Any], types: Mapping[str, type[Destination]
         values = given if isinstance(given, dict) else {None: given}
         for name, value in values.items():
             if value is not None and not any(match[1] for match in _VARIABLE.finditer(str(value))):
-                yield ".".join(filter(None, ("config", spec.outside, name)))
+                yield ".".join(("config", spec.outside, *(() if name is None else (str(name),))))
 
 
 def _expanded(
@@ -173,6 +173,9 @@ def _expanded(
     """Return a value with its variables filled in, and note each place where that cannot be."""
     place = ".".join(path)
     if isinstance(value, dict):
+        # YAML reads a bare `on` as true and `1` as a number: who sees `True` has to know why.
+        odd = [".".join((*path, str(name))) for name in value if not isinstance(name, str)]
+        problems += [(each, "Put this name between quotes: YAML reads it as no text.") for each in odd]
         return {
             str(name): _expanded(item, (*path, str(name)), variables, problems)
             for name, item in value.items()
@@ -184,7 +187,7 @@ def _expanded(
     if value is None or isinstance(value, bool | int | float):
         return value
     if not isinstance(value, str):
-        problems.append((place, "Put this between quotes: YAML reads it as something else than text."))
+        problems.append((place, "Put this between quotes: YAML reads it as no text."))
         return None
 
     def filled(match: "re.Match[str]") -> str:

@@ -208,18 +208,19 @@ class Planner:
         after: Destination | None = None
         if stored is not None and stored.origin == "operator":
             problems["name"] = "The operator declared a destination of this name. Choose another."
+        kind = body.get("type")
+        cls = self._types.get(kind) if isinstance(kind, str) else None
         try:
-            columns = draft.changes(body, None)
+            columns = draft.changes(body, None, cls)
         except SettingsError as error:
             problems |= error.problems
-        kind = body.get("type")
-        if not isinstance(kind, str) or kind not in self._types:
+        if cls is None:
             problems["type"] = "Choose one of " + ", ".join(sorted(self._types)) + "."
         elif stored is not None and stored.type != kind:
             problems["type"] = f"This is of type {stored.type}, which cannot change. Choose another name."
         else:
             try:
-                after = self._types[kind].parse(draft.config_of(body))
+                after = cls.parse(draft.config_of(body))
             except SettingsError as error:
                 problems |= {
                     each if each == "config" else f"config.{each}": text

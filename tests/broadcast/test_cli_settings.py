@@ -317,3 +317,12 @@ def test_a_file_may_come_from_the_standard_input(local: Shell) -> None:
     result = local.run("apply", "-", "--yes", answer="destinations: []\n")
 
     assert (result.exit_code, result.stdout) == (0, "Nothing to change.\n")
+
+
+def test_a_file_from_the_standard_input_cannot_be_asked_about(local: Shell) -> None:
+    wrong = local.run("apply", "-", answer="destinations: []\n")
+    shown = local.run("apply", "-", "--dry-run", answer="destinations: []\n")
+
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "add --yes or --dry-run" in wrong.stderr
+    assert (shown.exit_code, shown.stdout) == (0, "Nothing to change.\n")

@@ -138,6 +138,9 @@ def test_variables_stand_inside_texts_and_a_doubled_dollar_stands_for_itself() -
         (FILE.replace("${TOKEN}", "${UNSET}"), ("Collector", "config.headers.x-token")),
         (FILE.replace("${TOKEN}", "${EMPTY}"), ("Collector", "config.headers.x-token")),
         (FILE.replace("https:", "${UNSET}https:"), ("Collector", "config.endpoint")),
+        (FILE.replace("x-token: ", "on: "), ("Collector", "config.headers.True")),
+        (FILE.replace("x-token: ", "1: "), ("Collector", "config.headers.1")),
+        (FILE.replace("config:", "no: 1\n  config:"), ("Collector", "False")),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, place: tuple[str, str | None]) -> None:
@@ -152,6 +155,16 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ("Collector", "config.headers.x-token"),
         ("Collector", "config.headers.x-token"),
     ]
+
+
+def test_a_bare_secret_under_a_name_that_is_no_text_is_told_with_both_faults() -> None:
+    text = FILE.replace('x-token: "Bearer ${TOKEN}"', "on: bare")
+
+    with pytest.raises(NotApplied) as caught:
+        read(text)
+
+    assert [problem["field"] for problem in caught.value.problems] == ["config.headers.True"] * 2
+    assert "between quotes" in caught.value.problems[1]["message"]
 
 
 def test_no_complaint_repeats_a_secret() -> None:

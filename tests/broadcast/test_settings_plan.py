@@ -75,6 +75,21 @@ def test_one_of_the_operators_is_neither_changed_nor_pruned(local: Shell) -> Non
     assert [problem["field"] for problem in caught.value.problems] == ["name"]
 
 
+def test_what_a_type_does_not_take_is_refused_before_anything_is_removed(local: Shell) -> None:
+    local.connect("Old")
+    credentials = {"accessKeyId": "AKIAIOSFODNN7EXAMPLE", "secretAccessKey": "s3cret"}
+    config = {"bucketName": "traces", "endpoint": local.receiver.url(""), **credentials}
+    wanted = {"name": "New", "type": "s3", "config": config, "resource_attributes": {"team": "search"}}
+
+    with pytest.raises(NotApplied) as caught:
+        apply(local, destinations=[wanted], prune=True)
+
+    assert [(each["destination"], each["field"]) for each in caught.value.problems] == [
+        ("New", "resource_attributes")
+    ]
+    assert [found.stored.name for found in local.services.connections.overview(home(local))] == ["Old"]
+
+
 def test_an_edit_in_between_stops_it_and_what_was_saved_is_named(local: Shell) -> None:
     first, second = local.connect("First"), local.connect("Second")
 
