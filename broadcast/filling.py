@@ -78,6 +78,7 @@ class Filling:
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
         self._near = range(0)
         self._known: dict[int, Piece] = {}
+        self._grown = 0
         self._judges_content = filters.needs_content(stored.filter_rules)
         # Most destinations want everything: then a receipt is asked for nothing but a region.
         self._everywhere = set(stored.regions) == set(filters.REGIONS)
@@ -107,7 +108,8 @@ class Filling:
                 self._gone(at + 1, head_seq)
                 break
             for row in rows:
-                self._gone(at + 1, row.seq - 1)
+                if row.seq != at + 1:
+                    self._gone(at + 1, row.seq - 1)
                 if len(self.marks) >= MAX_RUN or not self._take(row, done.get(row.seq)):
                     self._close()
                     return
@@ -150,12 +152,10 @@ class Filling:
 
     def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
+        if done is None and (self._judges or self._may_be_elsewhere(row)):
+            done = self._skipped(row)
         if done is not None:
             self.marks.append(done)
-            return True
-        skipped = self._skipped(row)
-        if skipped is not None:
-            self.marks.append(skipped)
             return True
         try:
             made = self._made(row)
@@ -174,9 +174,11 @@ class Filling:
         if self._sending >= self._limits.receipts:
             return False
         size = len(piece.body)
-        too_many = self._spans + piece.spans > self._max_spans
-        too_many |= len(self._pieces) >= self._max_receipts
-        if self._pieces and (too_many or self._bytes + size > self._limits.request_bytes):
+        if self._pieces and (
+            self._spans + piece.spans > self._max_spans
+            or self._bytes + size > self._limits.request_bytes
+            or len(self._pieces) >= self._max_receipts
+        ):
             self._close()
         if not self._pieces and not self._has_room():
             return False
@@ -194,6 +196,7 @@ class Filling:
 
     def _close(self) -> None:
         """End the current request."""
+        self._tell()
         if self._pieces:
             key, limit = self._variation.key, self._limits.request_bytes
             self.chunks.append(self._shared.request(key, limit, tuple(self._pieces), self._destination.join))
@@ -209,10 +212,13 @@ class Filling:
         if self._fault and not self.chunks:
             raise Unencodable(self._fault)
 
+    def _may_be_elsewhere(self, row: ReceiptRow) -> bool:
+        return not self._everywhere and _REGION in row.document
+
     def _skipped(self, row: ReceiptRow) -> Fate | None:
         if self._oldest_us is not None and row.created_at_us < self._oldest_us:
             return Fate.EXPIRED
-        if not self._chooses and (self._everywhere or _REGION not in row.document):
+        if not (self._chooses or self._may_be_elsewhere(row)):
             return None
         receipt = seen = from_document(row.document)
         if row.has_content and self._judges_content:
@@ -231,6 +237,7 @@ class Filling:
 
     def _made(self, row: ReceiptRow) -> Piece:
         if row.seq not in self._near:
+            self._tell()
             self._near = near(row.seq)
             self._known = self._shared.pieces(self._variation.key, row.seq)
         piece = self._known.get(row.seq)
@@ -241,8 +248,14 @@ class Filling:
             body, spans = self._variation.encoded(receipt, content, had_content=row.has_content)
             piece = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
             self._known[row.seq] = piece
-            self._shared.grown(row.seq, len(body))
+            self._grown += len(body)
         return piece
+
+    def _tell(self) -> None:
+        """Say how much was made, once for many receipts."""
+        if self._grown:
+            self._shared.grown(self._near.start, self._grown)
+            self._grown = 0
 
 
 def _together(numbers: Sequence[int]) -> Sequence[int]:

@@ -6,6 +6,7 @@ half the room was filled is forgotten, and made again by whoever needs it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, Self
 
 import msgspec
@@ -141,11 +142,11 @@ class SharedLog:
 
     def put(self, rows: Iterable[ReceiptRow]) -> None:
         """Take in receipts that were read for several workspaces at once."""
-        for row in rows:
-            page = self._pages.page(self.workspace.id, row.seq)
-            if row.seq not in page.rows:
-                page.rows[row.seq] = row
-                self._pages.grow(page, len(row.document))
+        for number, together in groupby(rows, key=lambda row: row.seq >> _PAGE_BITS):
+            page = self._pages.page(self.workspace.id, number << _PAGE_BITS)
+            fresh = [row for row in together if row.seq not in page.rows]
+            page.rows.update((row.seq, row) for row in fresh)
+            self._pages.grow(page, sum(len(row.document) for row in fresh))
 
     def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
         """Return the next receipts: few at first, then as many as their size allows."""

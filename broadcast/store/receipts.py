@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, CursorResult, bindparam, delete, func, select, text, update
 
 from broadcast.store import bulk
 from broadcast.store.tables import BLOCK_BITS, heads, receipts
@@ -45,8 +46,11 @@ class NewReceipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     content_expires_at_us: int = 0
 
 
-class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A receipt as stored; `document` is the canonical JSON of the receipt without content."""
+class ReceiptRow(msgspec.Struct, frozen=True, gc=False):
+    """A receipt as stored; `document` is the canonical JSON of the receipt without content.
+
+    Positional, because delivery makes one of every row it reads.
+    """
 
     workspace_id: int
     seq: int
@@ -153,10 +157,17 @@ _MOVE_HEAD: Final = (
 def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
     """Return the next receipts of a log, in order, at most `limit` and one at least while there are any."""
     wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
-    # All at once: asked row by row, the driver's wrapper costs as much as the rows. Beyond a gap, which only
-    # retention makes, there is no bound to name.
-    found = conn.execute(_WITHIN, wanted).all() or conn.execute(_AFTER, wanted).all()
-    return [_record(row) for row in found]
+    # Beyond a gap, which only retention makes, there is no bound to name.
+    found = _plain(conn.execute(_WITHIN, wanted)) or _plain(conn.execute(_AFTER, wanted))
+    return list(starmap(_receipt_row, found))
+
+
+def _plain(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
+    """Return all rows as the driver gives them: to wrap a row costs as much as to read it."""
+    cursor: Any = result.cursor
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    result.close()
+    return rows
 
 
 # Text, because delivery reads every receipt through it: nothing to build, no value to convert. With both
@@ -179,8 +190,8 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
     found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
     wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
-    for row in conn.execute(_AFTER_EACH, wanted) if places else ():
-        found[row[0]].append(_record(row))
+    for row in starmap(_receipt_row, _plain(conn.execute(_AFTER_EACH, wanted)) if places else ()):
+        found[row.workspace_id].append(row)
     return found
 
 
@@ -255,12 +266,17 @@ def oldest_seq(conn: Connection, workspace_id: int) -> int | None:
 
 
 def _record(row: Any) -> ReceiptRow:
-    return ReceiptRow(
-        workspace_id=row[0],
-        seq=row[1],
-        id=row[2],
-        created_at_us=row[3],
-        received_at_us=row[4],
-        document=row[5],
-        has_content=bool(row[6]),
-    )
+    return _receipt_row(*row)
+
+
+def _receipt_row(  # noqa: PLR0917 - a row, column by column
+    workspace_id: int,
+    seq: int,
+    id_: str,
+    created_at_us: int,
+    received_at_us: int,
+    document: bytes,
+    has_content: int,
+) -> ReceiptRow:
+    """SQLite's truth is a number."""
+    return ReceiptRow(workspace_id, seq, id_, created_at_us, received_at_us, document, bool(has_content))
