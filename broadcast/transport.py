@@ -196,7 +196,8 @@ class Transport:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=_Connector(
-                ssl=self._tls or ssl.create_default_context(),
+                # aiohttp has one context that verifies: another would read every authority again.
+                ssl=self._tls or True,
                 resolver=_JudgingResolver(self._policy, self._nameservers),
                 socket_factory=self._socket,
                 use_dns_cache=False,
