@@ -81,6 +81,7 @@ otel_variables      OpenTelemetry's standard variables, as far as they say where
 outbound            Calls to addresses the operator configured, such as providers; the door of `requests`.
 store               Tables and queries; the only place that speaks SQL.
 transport           Send one request to an address that a tenant typed.
+variables           One environment variable: its value, or what stands in the file that `NAME_FILE` names.
 vault               Seal and open secrets and content.
 -- ring 2: use cases; each opens and closes its own transactions
 accounts            Who is asking and what they may do: users, workspaces, roles, login sessions and keys.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from broadcast import variables
 from broadcast.errors import ConfigError
 from broadcast.mail import MailServer
 
@@ -147,18 +148,7 @@ class _Env:
                 raise ConfigError(f"BROADCAST_{short} is not supported by this version. Remove it.")
 
     def text(self, short: str) -> str:
-        name = f"BROADCAST_{short}"
-        value, path = self.values.get(name), self.values.get(f"{name}_FILE")
-        if value and path:
-            raise ConfigError(f"{name} and {name}_FILE are both set. Keep one of them.")
-        if not path:
-            return (value or "").strip()
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{name}_FILE cannot be read: {type(error).__name__}. Check path and mode."
-            ) from None
+        return variables.text(self.values, f"BROADCAST_{short}")
 
     def path(self, short: str) -> Path | None:
         text = self.text(short)
@@ -202,10 +192,19 @@ def _public_url(env: _Env, host: str, port: int) -> str:
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
     if not url:
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+    if not is_address(url) or urlsplit(url).path:
         raise ConfigError("BROADCAST_PUBLIC_URL must be like https://broadcast.example.com, without a path.")
     return url
+
+
+def is_address(url: str) -> bool:
+    """Return whether this is the whole address of a server: http or https, a host, and a path at most."""
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and "@" not in parts.netloc and re.fullmatch(r"[^\s?#\\]+", url) is not None
 
 
 def _service_name(env: _Env) -> str:

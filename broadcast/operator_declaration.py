@@ -26,6 +26,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from broadcast import declared_file, otel_variables
+from broadcast.genai_names import SERVICE_NAME
+from broadcast.sampling import Sampler
 
 SETTING: Final = "BROADCAST_OTEL_CONFIG"
 CONTENT_MAX_BYTES: Final = 131_072
@@ -72,17 +74,7 @@ class _Form(_Strict, frozen=True, kw_only=True):
     bearer_token: str | None = None
     service_name: str | None = None
     resource_attributes: dict[str, _Scalar] = {}
-    sampler: (
-        Literal[
-            "always_on",
-            "always_off",
-            "traceidratio",
-            "parentbased_always_on",
-            "parentbased_always_off",
-            "parentbased_traceidratio",
-        ]
-        | None
-    ) = None
+    sampler: Sampler | None = None
     sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     # YAML 1.1 reads a bare `off` as false.
     content_capture: Literal["off", "full"] | bool = "off"
@@ -93,12 +85,13 @@ class _Form(_Strict, frozen=True, kw_only=True):
 
 def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
     """Return what is declared, None where nothing is; raise `ConfigError` naming what is wrong."""
-    said = (_of_file(path, variables) if path else {}) | otel_variables.read(variables)
+    of_file = _of_file(path, variables) if path else {}
+    said = _named(of_file) | _named(otel_variables.read(variables))
     if not said.get("wanted", True) or not said.get("endpoint"):
         return None
     attributes = dict(said.get("resource_attributes", {}))
     if "service_name" in said:
-        attributes["service.name"] = said["service_name"]
+        attributes[SERVICE_NAME] = said["service_name"]
     return Declaration(
         endpoint=said["endpoint"],
         encoding="json" if said.get("protocol") == "http/json" else "protobuf",
@@ -111,6 +104,13 @@ def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
         max_spans=said.get("max_spans"),
         every_ms=said.get("every_ms"),
     )
+
+
+def _named(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what one source says, its attribute `service.name` as the service's name, which beats it."""
+    attributes = said.get("resource_attributes", {})
+    of_attribute = {"service_name": attributes[SERVICE_NAME]} if SERVICE_NAME in attributes else {}
+    return {**of_attribute, **said}
 
 
 def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:

@@ -7,20 +7,13 @@ An empty variable counts as one that is not set; each may come from a file, `NAM
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from broadcast import variables
 from broadcast.errors import ConfigError
+from broadcast.sampling import SAMPLERS
 
-SAMPLERS: Final = (
-    "always_on",
-    "always_off",
-    "traceidratio",
-    "parentbased_always_on",
-    "parentbased_always_off",
-    "parentbased_traceidratio",
-)
 PROTOCOLS: Final = ("http/protobuf", "http/json")
 
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
@@ -29,12 +22,12 @@ _MAX_SPANS: Final = 10_000
 _MAX_DELAY_MS: Final = 600_000
 
 
-def read(variables: Mapping[str, str]) -> dict[str, Any]:
+def read(given: Mapping[str, str]) -> dict[str, Any]:
     """Return what the variables say, by the names of `operator_declaration.Declaration`; raise `ConfigError`.
 
     A variable that is not set is left out. `wanted` is False where they switch the export off.
     """
-    env = _Variables(variables)
+    env = _Variables(given)
     for name in _TLS:
         if env.otlp(name) is not None:
             raise ConfigError(
@@ -82,17 +75,7 @@ class _Variables:
         self._values = values
 
     def text(self, name: str) -> str | None:
-        value, path = self._values.get(name, "").strip(), self._values.get(f"{name}_FILE", "").strip()
-        if value and path:
-            raise ConfigError(f"{name} and {name}_FILE are both set. Keep one of them.")
-        if path:
-            try:
-                value = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(
-                    f"{name}_FILE cannot be read: {type(error).__name__}. Check path and mode."
-                ) from None
-        return value or None
+        return variables.text(self._values, name) or None
 
     def otlp(self, name: str) -> tuple[str, str] | None:
         """Return the variable that is for traces, else the one for all signals, with its name."""

@@ -6,10 +6,11 @@ It has the methods of `local.Local`, so that each command is written once.
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
+from broadcast.config import is_address
 from broadcast.errors import (
     BroadcastError,
     ConfigError,
@@ -165,12 +166,7 @@ class Remote:
 
 def _base(url: str) -> str:
     base = url.strip().rstrip("/").removesuffix("/api/v1")
-    try:
-        parts = urlsplit(base)
-        is_whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        is_whole = False
-    if not is_whole or parts.query or parts.fragment or parts.username:
+    if not is_address(base):
         raise SettingsError({"--url": "Enter an address such as https://broadcast.example.com."})
     return base
 

@@ -83,6 +83,7 @@ RINGS: dict[str, int] = {
     "store": 1,
     "failpoints": 1,
     "declared_file": 1,
+    "variables": 1,
     "otel_variables": 1,
     "operator_declaration": 1,
     "meters": 1,

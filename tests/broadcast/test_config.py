@@ -69,7 +69,24 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
         ({"BROADCAST_PORT": "1", "BROADCAST_PORT_FILE": "x"}, "BROADCAST_PORT_FILE"),
         ({"BROADCAST_DATABASE_URL": "mysql://x"}, "BROADCAST_DATABASE_URL"),
         ({"BROADCAST_DATABASE_URL": "postgresql://x/y"}, "BROADCAST_ENCRYPTION_KEYS"),
-        ({"BROADCAST_PUBLIC_URL": "broadcast.example.com"}, "BROADCAST_PUBLIC_URL"),
+        *(
+            ({"BROADCAST_PUBLIC_URL": url}, "BROADCAST_PUBLIC_URL")
+            for url in (
+                "broadcast.example.com",
+                "https://",
+                "https://[",
+                "https://a.example:99999",
+                "https://a.example:0",
+                "https://a.example/path",
+                "https://a.example?x=1",
+                "https://a.example?",
+                "https://a.example#x",
+                "https://user@a.example",
+                "https://:secret@a.example",
+                "https://a .example",
+                "https://a\\b.example",
+            )
+        ),
         ({"BROADCAST_TRUSTED_PROXIES": "proxy"}, "BROADCAST_TRUSTED_PROXIES"),
         ({"BROADCAST_LOG_LEVEL": "loud"}, "BROADCAST_LOG_LEVEL"),
         ({"BROADCAST_SMTP_URL": "smtp://x"}, "BROADCAST_SMTP_URL"),
@@ -80,6 +97,11 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], na
         load(environ(tmp_path, **variables))
 
     assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["https://a.example", "http://[::1]:8400", "https://bücher.example"])
+def test_an_address_of_a_server_is_public(tmp_path: Path, url: str) -> None:
+    assert load(environ(tmp_path, BROADCAST_PUBLIC_URL=f"{url}/")).public_url == url
 
 
 def test_postgresql_is_spoken_through_psycopg(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from broadcast.errors import ConfigError
 from broadcast.operator_declaration import CONTENT_MAX_BYTES, Declaration, read
-from broadcast.otel_variables import SAMPLERS
+from broadcast.sampling import SAMPLERS
 
 WHOLE = """
 endpoint: https://otlp.example.com/otlp
@@ -94,6 +94,28 @@ def test_a_variable_beats_the_file_and_leaves_the_rest_of_it(path: Path) -> None
     assert found.resource_attributes["service.name"] == "other"
     assert (found.sampler, found.content) == ("always_off", False)
     assert (found.encoding, found.max_spans) == ("json", 64)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "of-file"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "team=search"}, "of-file"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=of-attribute"}, "of-attribute"),
+        ({"OTEL_SERVICE_NAME": "of-variable"}, "of-variable"),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=of-attribute", "OTEL_SERVICE_NAME": "of-variable"},
+            "of-variable",
+        ),
+    ],
+    ids=str,
+)
+def test_the_service_is_named_by_a_variable_before_the_file(
+    path: Path, variables: dict[str, str], named: str
+) -> None:
+    text = "endpoint: https://a.example\nservice_name: of-file\nresource_attributes: {service.name: other}"
+
+    assert declared(path, text, **variables).resource_attributes["service.name"] == named
 
 
 def test_the_export_may_be_switched_off_without_removing_the_file(path: Path) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from broadcast.errors import ConfigError
-from broadcast.otel_variables import SAMPLERS, read, traces_address
+from broadcast.otel_variables import read, traces_address
+from broadcast.sampling import SAMPLERS
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_every_counter_of_the_whole_is_asked_with_max_and_every_own_one_with_sum
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
 def test_a_unit_runs_a_command_that_exists_and_waits_for_its_end(unit: Path) -> None:
     said = re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE)
-    commands = [value.split() for name, value in said if name.startswith("Exec")]
+    commands = [value.split() for name, value in said if name.startswith("ExecStart")]
     assert commands
     for command, *words in commands:
         assert command == "/opt/broadcast/bin/broadcast"
@@ -142,6 +142,12 @@ def test_a_unit_runs_a_command_that_exists_and_waits_for_its_end(unit: Path) -> 
     assert int(told["TimeoutStopSec"]) > worker.STOP_S
     assert told["Restart"] == "always"
     assert told["EnvironmentFile"] == "/etc/broadcast/environment"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_a_unit_is_reloaded_as_the_page_on_the_operators_export_promises(unit: Path) -> None:
+    assert "`kill -HUP`, `systemctl reload`" in (ROOT / "docs" / "operator-export.md").read_text()
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in unit.read_text().splitlines()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
@@ -204,6 +210,14 @@ def test_a_service_of_the_compose_file_starts_with_settings_that_load(name: str,
     loaded = config.load(environment | {"BROADCAST_DATA_DIR": str(tmp_path)})
     assert loaded.metrics_token == contents["metrics_token"]
     assert loaded.log_format == "json"
+
+
+def test_the_secrets_of_the_compose_file_stay_out_of_the_repository() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+
+    folders = {Path(secret["file"]).parent for secret in COMPOSE["secrets"].values()}
+
+    assert {f"/{(DEPLOY / folder).relative_to(ROOT)}/" for folder in folders} <= set(ignored)
 
 
 def test_the_compose_file_hangs_together() -> None:
