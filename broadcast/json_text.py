@@ -18,6 +18,16 @@ _OPENING: Final = (b"{", b"[")
 _CLOSING: Final = (b"}", b"]")
 
 
+def members(value: Any) -> dict[str, Any]:
+    """Return an object, or an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """Return a list, or an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
 def text(value: str) -> str:
     """Return the text with NUL and lone surrogates, which no database or encoder takes, replaced."""
     return _UNWANTED.sub(_REPLACEMENT, value)
@@ -62,9 +72,9 @@ def holds_wide_integer(value: Any) -> bool:
     return found or wide
 
 
-def _is_plain(items: Iterable[Any]) -> bool:
+def _is_plain(values: Iterable[Any]) -> bool:
     """Most facts are a few texts and small numbers."""
-    for item in items:
+    for item in values:
         kind = type(item)
         if kind is dict or kind is list or (kind is int and not INT64_MIN <= item <= INT64_MAX):
             return False
@@ -87,12 +97,16 @@ def _descend(level: list[Any]) -> tuple[list[Any], bool]:
     return below, wide
 
 
-def narrow(value: Any) -> Any:
-    """Return the value with integers beyond 64 bits as decimal text."""
+def narrowed(value: Any) -> Any:
+    """Return the value with integers beyond 64 bits as text; refuse one nested deeper than `MAX_DEPTH`."""
+    return _narrow(value) if holds_wide_integer(value) else value
+
+
+def _narrow(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: narrow(item) for key, item in value.items()}
+        return {key: _narrow(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [narrow(item) for item in value]
+        return [_narrow(item) for item in value]
     if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
         return str(value)
     return value

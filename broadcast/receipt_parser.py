@@ -222,9 +222,9 @@ def _check_facts(wire: Posted) -> None:
 def _with_narrow_content(receipt: Receipt) -> Receipt:
     """Content is any JSON: an integer beyond 64 bits, which few readers keep, becomes text."""
     changes = {
-        name: json_text.narrow(value)
+        name: narrowed
         for name, value in (("input", receipt.input), ("output", receipt.output))
-        if type(value) is not str and json_text.holds_wide_integer(value)
+        if type(value) is not str and (narrowed := json_text.narrowed(value)) is not value
     }
     return structs.replace(receipt, **changes) if changes else receipt
 
@@ -278,7 +278,6 @@ def mended(receipt: Receipt) -> Receipt:
 
 def _mended_value(value: Any) -> Any:
     try:
-        wide = json_text.holds_wide_integer(value)
+        return json_text.clean(json_text.narrowed(value))
     except ReceiptError:
         return None
-    return json_text.clean(json_text.narrow(value) if wide else value)

@@ -6,8 +6,9 @@ import msgspec
 
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import Raw, is_filled_list, plain
-from broadcast.gateway.reading import Reading, items, members, place, text
+from broadcast.gateway.reading import Reading, place, text
 from broadcast.gateway.shape import Fields, Shape
+from broadcast.json_text import items, members
 
 _JOINED: Final = ("content", "reasoning", "reasoning_content", "refusal")
 _CALLED: Final = ("name", "arguments")

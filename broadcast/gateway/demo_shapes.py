@@ -12,7 +12,7 @@ import msgspec
 
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import plain
-from broadcast.gateway.reading import items, members
+from broadcast.json_text import items, members
 
 _CREATED_S: Final = 1_767_225_600
 _DIMENSIONS: Final = 8

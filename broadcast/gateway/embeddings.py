@@ -6,8 +6,9 @@ from msgspec import structs
 
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import is_filled, plain
-from broadcast.gateway.reading import Reading, members
+from broadcast.gateway.reading import Reading
 from broadcast.gateway.shape import Fields, Shape
+from broadcast.json_text import members
 from broadcast.receipt import Usage
 
 

@@ -6,10 +6,11 @@ import msgspec
 
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import Raw, is_filled_list, plain
-from broadcast.gateway.reading import Reading, items, members, place, text
+from broadcast.gateway.reading import Reading, place, text
 from broadcast.gateway.shape import Fields, Shape
 from broadcast.gateway.splice import with_id
 from broadcast.gateway.usage import anthropic_usage
+from broadcast.json_text import items, members
 from broadcast.receipt import Usage
 
 _REASONS: Final = {

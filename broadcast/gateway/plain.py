@@ -1,13 +1,14 @@
 """JSON as clients and providers write it, as values that a receipt can hold."""
 
 import json
-import re
+import math
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import msgspec
 
-_UNWANTED: Final = re.compile("[\x00\ud800-\udfff]")
+from broadcast.json_text import clean
+
 _FAULTS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 Raw = msgspec.Raw
@@ -60,7 +61,7 @@ def is_filled(raw: Raw | None) -> bool:
 def _mended(data: bytes, constant: Callable[[str], Any] = str) -> Any:
     """Decode as Python does, which takes lone surrogates and numbers out of range, and replace them."""
     try:
-        return _clean(json.loads(data, parse_constant=constant))
+        return clean(json.loads(data, parse_constant=constant, parse_float=_finite))
     except (ValueError, RecursionError):
         return None
 
@@ -69,13 +70,6 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity are not JSON
 
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _UNWANTED.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
-        return str(value)
-    return value
+def _finite(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) else str(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
+from broadcast.json_text import members
 from broadcast.receipt import Cost, Usage
 
 _NANO: Final = 1_000_000_000
@@ -47,9 +48,9 @@ class Prices:
 
 def cost_of(raw_usage: Any, usage: Usage | None, prices: Prices | None) -> Cost | None:
     """Return the cost, or None when neither the provider nor a price tells it."""
-    raw = _object(raw_usage)
+    raw = members(raw_usage)
     if (total := nano_usd(raw.get("cost"))) is not None:
-        upstream = nano_usd(_object(raw.get("cost_details")).get("upstream_inference_cost"))
+        upstream = nano_usd(members(raw.get("cost_details")).get("upstream_inference_cost"))
         return Cost(total_nano_usd=total, upstream_nano_usd=upstream)
     if usage is None or prices is None:
         return None
@@ -94,9 +95,9 @@ def _sum(tokens: int | None, price: Decimal | None, kinds: Iterator[_Priced]) ->
 
 
 def _kinds_in(raw: dict[str, Any], usage: Usage, prices: Prices) -> Iterator[_Priced]:
-    kept_longer = _count(_object(raw.get("cache_creation")).get("ephemeral_1h_input_tokens"))
+    kept_longer = _count(members(raw.get("cache_creation")).get("ephemeral_1h_input_tokens"))
     written = usage.cache_write_tokens or 0
-    details = _object(raw.get("prompt_tokens_details") or raw.get("input_tokens_details"))
+    details = members(raw.get("prompt_tokens_details") or raw.get("input_tokens_details"))
     yield usage.cache_read_tokens or 0, prices.cache_read
     if prices.cache_write_1h is not None:
         yield min(kept_longer, written), prices.cache_write_1h
@@ -107,7 +108,7 @@ def _kinds_in(raw: dict[str, Any], usage: Usage, prices: Prices) -> Iterator[_Pr
 
 
 def _kinds_out(raw: dict[str, Any], usage: Usage, prices: Prices) -> Iterator[_Priced]:
-    details = _object(raw.get("completion_tokens_details") or raw.get("output_tokens_details"))
+    details = members(raw.get("completion_tokens_details") or raw.get("output_tokens_details"))
     yield usage.reasoning_tokens or 0, prices.reasoning
     yield _count(details.get("audio_tokens")), prices.output_audio
     yield _count(details.get("image_tokens")), prices.output_image
@@ -115,10 +116,6 @@ def _kinds_out(raw: dict[str, Any], usage: Usage, prices: Prices) -> Iterator[_P
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _rounded(amount: Decimal) -> int:

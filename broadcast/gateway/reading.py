@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from broadcast.gateway.usage import count, openai_usage
+from broadcast.json_text import members
 from broadcast.receipt import Error, Usage
 
 _LONGEST_TYPE: Final = 256
@@ -65,16 +66,6 @@ def error_of(document: Any, otherwise: str) -> Error:
         message=(text(told.get("message")) or otherwise)[:_LONGEST_MESSAGE],
         code=code if isinstance(code, str | int) and not isinstance(code, bool) else None,
     )
-
-
-def members(value: Any) -> dict[str, Any]:
-    """Return an object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[Any]:
-    """Return a list, or an empty one for anything else."""
-    return value if isinstance(value, list) else []
 
 
 def text(value: Any) -> str | None:

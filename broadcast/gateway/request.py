@@ -3,19 +3,18 @@
 What cannot be served is taken apart too, as far as it can be read: it has a receipt like any other.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
+from broadcast import json_text
 from broadcast.errors import ReceiptError
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import fields_of, plain
 from broadcast.gateway.shape import Fields, Shape, UpstreamId
 from broadcast.gateway.wishes import capabilities_of, parameters_of
-from broadcast.json_text import MAX_DEPTH, holds_wide_integer
 from broadcast.receipt import App
 from broadcast.trace_context import OUR_KEYS, caller_text
 
@@ -23,7 +22,6 @@ UNKNOWN_MODEL: Final = "unknown"
 """The model of a receipt whose request does not name one that can be read."""
 _LONGEST: Final = 256
 _TRACE_BYTES: Final = 64 * 1024
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +169,7 @@ class _Reader:
             return None
         trace = plain(raw)
         if trace is None or (isinstance(trace, dict) and _is_too_deep(trace)):
-            self._wrong("trace", f"`trace` is nested too deeply: send at most {MAX_DEPTH} levels.")
+            self._wrong("trace", f"`trace` is nested too deeply: send at most {json_text.MAX_DEPTH} levels.")
         elif not isinstance(trace, dict):
             self._wrong("trace", "`trace` must be an object.")
         elif len(bytes(raw)) > _TRACE_BYTES:
@@ -186,15 +184,14 @@ class _Reader:
 
 def _is_too_deep(trace: dict[str, Any]) -> bool:
     try:
-        holds_wide_integer(trace)
+        json_text.holds_wide_integer(trace)
     except ReceiptError:
         return True
     return False
 
 
 def _header(given: Mapping[str, str], name: str) -> str | None:
-    value = given.get(name, "").strip()
-    return _SURROGATE.sub("\ufffd", value)[:512] or None
+    return json_text.text(given.get(name, "").strip())[:512] or None
 
 
 def _app(given: Mapping[str, str]) -> App | None:

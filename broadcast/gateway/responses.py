@@ -6,9 +6,10 @@ import msgspec
 
 from broadcast.gateway.apis import Api
 from broadcast.gateway.plain import Raw, is_filled, plain
-from broadcast.gateway.reading import Reading, items, members, place, text
+from broadcast.gateway.reading import Reading, place, text
 from broadcast.gateway.shape import Fields, Shape, UpstreamId
 from broadcast.gateway.splice import with_id
+from broadcast.json_text import items, members
 
 _PREVIOUS: Final = "previous_response_id"
 _REASONS: Final = {

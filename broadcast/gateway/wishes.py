@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from broadcast.gateway.plain import plain
-from broadcast.gateway.reading import items, members
 from broadcast.gateway.shape import Fields
+from broadcast.json_text import items, members
 
 _PARAMETERS: Final = {
     **{name: name for name in (

@@ -55,7 +55,6 @@ STREAMED: Final = (
     "llm.is_streaming",
     "llm.request.is_streaming",
 )
-ERROR_TYPE: Final = (names.ERROR_TYPE, names.EXCEPTION_TYPE)
 HTTP_STATUS: Final = (names.HTTP_STATUS, "http.status_code", "span.metadata.status_code")
 
 USAGE: Final = {

@@ -11,7 +11,8 @@ import msgspec
 from broadcast import genai_names as names
 from broadcast import json_text
 from broadcast.errors import ReceiptError
-from broadcast.sources.loose import items, members, text
+from broadcast.json_text import items, members
+from broadcast.sources.loose import text
 from broadcast.span import Attributes, Span
 
 Message = dict[str, Any]
@@ -48,11 +49,13 @@ _OUTPUT_COPIES: Final = (
 
 def content_of(span: Span) -> tuple[Any, Any]:
     """Return what was asked and what was answered; None for what is not said."""
-    found = span.attributes
+    told: Attributes = {}
     for event in span.events:
         # Events of these names hold what newer instrumentations hold as attributes.
         if event.name.startswith(("gen_ai.content.", "gen_ai.client.", "gen_ai.evaluation.")):
-            found = event.attributes | found
+            for name, value in event.attributes.items():
+                told.setdefault(name, value)
+    found = told | span.attributes
     return _input(span, found), _output(span, found)
 
 
@@ -70,7 +73,7 @@ def parsed(value: Any) -> Any:
 
 def _tame(value: Any) -> Any:
     try:
-        return json_text.clean(json_text.narrow(value) if json_text.holds_wide_integer(value) else value)
+        return json_text.clean(json_text.narrowed(value))
     except ReceiptError:
         return msgspec.json.encode(value).decode()
 

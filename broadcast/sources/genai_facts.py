@@ -5,11 +5,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from broadcast import genai_names as names
+from broadcast.json_text import items, members
 from broadcast.sources import genai_aliases as aliases
 from broadcast.sources import openrouter_wire as wire
 from broadcast.sources.genai_content import content_of, parsed, unflattened
 from broadcast.sources.genai_spans import api_type_of, first_of, model_of, text_of
-from broadcast.sources.loose import first_count, items, members, number, text, told
+from broadcast.sources.loose import first_count, number, text, told
 from broadcast.sources.openrouter_wire import Router
 from broadcast.sources.otlp_reader import SourceSpan
 from broadcast.span import FAILED, OK, Attributes, Span

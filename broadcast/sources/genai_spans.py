@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 from broadcast import genai_names as names
+from broadcast.json_text import members
 from broadcast.sources import genai_aliases as aliases
 from broadcast.sources.genai_content import parsed
-from broadcast.sources.loose import first_text, members
+from broadcast.sources.loose import first_text
 from broadcast.span import CLIENT, Attributes, Span
 
 AGENT: Final = "agents, workflows and chains are not requests to a model"

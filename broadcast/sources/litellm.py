@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broadcast import receipt_parser
+from broadcast import json_text, receipt_parser
 from broadcast.errors import ReceiptError
 from broadcast.receipt import Receipt
 from broadcast.sources import litellm_call, loose
@@ -160,7 +160,7 @@ def _wire(tries: list[Call]) -> dict[str, Any]:
 
 def _timing(start_us: int, call: Call) -> dict[str, Any]:
     """Return the first token of a stream, and what the proxy itself took."""
-    hidden = loose.members(call.payload.get("hidden_params"))
+    hidden = json_text.members(call.payload.get("hidden_params"))
     overhead_ms = loose.number(hidden.get("litellm_overhead_time_ms"))
     is_length = overhead_ms is not None and 0 <= overhead_ms <= LATEST_S
     return loose.told(
@@ -202,7 +202,7 @@ def _attempt(call: Call, start_us: int) -> dict[str, Any]:
             (
                 ("provider_slug", facts.provider(payload)),
                 ("model", loose.text(payload.get("model"))),
-                ("id", loose.text(loose.members(payload.get("response")).get("id"))),
+                ("id", loose.text(json_text.members(payload.get("response")).get("id"))),
                 ("status_code", code if isinstance(code, int) and code <= 999 else None),
                 ("error_type", error.get("type")),
                 ("error_message", error.get("message")),

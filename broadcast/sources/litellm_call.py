@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from broadcast import json_text
 from broadcast.errors import ReceiptError
 from broadcast.sources import loose
 
@@ -32,7 +33,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def streamed(self) -> bool:
         """Whether the answer was a stream, or would have been."""
-        asked = loose.members(self.payload.get("model_parameters"))
+        asked = json_text.members(self.payload.get("model_parameters"))
         return self.payload.get("stream") is True or asked.get("stream") is True
 
 
@@ -90,7 +91,7 @@ def _failed(payload: dict[str, Any]) -> bool:
         return bool(status == "failure")
     if status not in (None, ""):
         raise ReceiptError("status must be success or failure.", field="status")
-    told = loose.members(payload.get("error_information"))
+    told = json_text.members(payload.get("error_information"))
     return bool(payload.get("error_str") or told.get("error_class") or told.get("error_message"))
 
 

@@ -6,7 +6,8 @@ https://docs.litellm.ai/docs/proxy/request_headers ; names of its Langfuse integ
 import re
 from typing import Any, Final
 
-from broadcast.sources.loose import first_text, items, members, text, told
+from broadcast.json_text import items, members
+from broadcast.sources.loose import first_text, text, told
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY_HASH: Final = re.compile(r"[0-9a-f]{64}")

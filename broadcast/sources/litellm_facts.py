@@ -6,7 +6,8 @@ https://docs.litellm.ai/docs/proxy/logging_spec ; the shapes are those of 1.106.
 from typing import Any, Final
 
 from broadcast.genai_names import SENT_PARAMETERS
-from broadcast.sources.loose import count, first_count, first_text, items, members, number, text, told
+from broadcast.json_text import items, members
+from broadcast.sources.loose import count, first_count, first_text, number, text, told
 
 _API_TYPES: Final = {
     "completion": "chat",

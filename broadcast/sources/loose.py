@@ -39,16 +39,6 @@ def _finite(digits: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def members(value: Any) -> dict[str, Any]:
-    """Return an object, or an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[Any]:
-    """Return a list, or an empty one."""
-    return value if isinstance(value, list) else []
-
-
 def text(value: Any) -> str | None:
     """Return a text that says something; numbers count as text."""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -99,9 +89,8 @@ def told(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def tame(field: str, value: Any) -> Any:
     """Return a value fit for a receipt: no integer beyond 64 bits; refuse one that is nested too deeply."""
     try:
-        is_wide = json_text.holds_wide_integer(value)
+        return json_text.narrowed(value)
     except ReceiptError:
         raise ReceiptError(
             f"{field} is nested too deeply: send at most {json_text.MAX_DEPTH} levels.", field=field
         ) from None
-    return json_text.narrow(value) if is_wide else value

@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 from broadcast import genai_names as names
+from broadcast.json_text import items, members
 from broadcast.sources.genai_aliases import HTTP_STATUS, OPENROUTER
 from broadcast.sources.genai_content import parsed
 from broadcast.sources.genai_spans import first_of, text_of
-from broadcast.sources.loose import count, items, members, number, text, told
+from broadcast.sources.loose import count, number, text, told
 from broadcast.span import FAILED, Attributes, Span
 from broadcast.trace_context import span_id
 
@@ -81,12 +82,16 @@ def attempt_index(span: Span) -> int | None:
     return int(match["number"]) - 1 if match else None
 
 
-def attempt_of(span: Span, generation: Span, router: Router) -> dict[str, Any]:
-    """Return one of the router's tries as a receipt's attempt."""
+def responses_of(generation: Span) -> list[Any]:
+    """Return what each provider that was tried called its answer, in the order of the tries."""
+    return items(parsed(generation.attributes.get(f"{names.TRACE_METADATA}.provider_responses")))
+
+
+def attempt_of(span: Span, generation: Span, router: Router, responses: list[Any]) -> dict[str, Any]:
+    """Return one of the router's tries as a receipt's attempt; `responses` are the generation's."""
     found = span.attributes
     match = _ATTEMPT_NAME.fullmatch(span.name)
     provider = text_of(found, (router.own.provider_name, f"{OPENROUTER}provider_name"))
-    responses = items(parsed(generation.attributes.get(f"{names.TRACE_METADATA}.provider_responses")))
     index = attempt_index(span) or 0
     response = members(responses[index]) if index < len(responses) else {}
     byok = found.get("span.metadata.is_byok")

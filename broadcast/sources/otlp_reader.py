@@ -202,7 +202,11 @@ def _where(error: msgspec.ValidationError) -> str:
 
 def _check_kind(body: bytes) -> None:
     """Nothing at all is an empty export; something else must not be taken for one in silence."""
-    others = _KEYS.decode(body).keys() - {"resourceSpans"}
+    try:
+        others = bool(_KEYS.decode(body).keys() - {"resourceSpans"})
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The frame was read, mended: what cannot be read as it came stands in some other member.
+        others = True
     if others:
         raise ReceiptError("The body has no resourceSpans: send traces, with field names in lowerCamelCase.")
 

@@ -101,6 +101,13 @@ class _Whole(msgspec.Struct, frozen=True, kw_only=True):
         return 1 + sum(map(len, (self.roots, self.parts, self.inner, self.calls))) + self.passed
 
 
+class _Inner(msgspec.Struct, frozen=True, kw_only=True):
+    """A request inside another, with its own facts."""
+
+    span: Span
+    facts: Facts
+
+
 class _Forest:
     """The spans of an export by what they are; what a receipt was made of is taken out."""
 
@@ -169,7 +176,7 @@ class _Forest:
         """Return whether a client's span says nothing of its own: what it holds is told better by others."""
         if node.router is not None:
             return False
-        several = sum(map(_succeeded, last)) > 1 and not genai_facts.has_usage(node.span)
+        several = sum(_succeeded(below.span) for below in last) > 1 and not genai_facts.has_usage(node.span)
         return several or node.key in self._routed
 
     def _take(self, node: _Node, inner: list[_Node], *, passed: int) -> _Whole:
@@ -196,8 +203,8 @@ def _is_root_of(root: _Node, node: _Node) -> bool:
     return root.part in {"trace_name", "span_name"} and root.router == node.router
 
 
-def _succeeded(node: _Node) -> bool:
-    return node.span.status_code != FAILED and text_of(node.span.attributes, (names.ERROR_TYPE,)) is None
+def _succeeded(span: Span) -> bool:
+    return span.status_code != FAILED and text_of(span.attributes, (names.ERROR_TYPE,)) is None
 
 
 # -- one receipt -------------------------------------------------------------------------------------
@@ -210,9 +217,14 @@ def _receipt(whole: _Whole, key_hash: str | None) -> Receipt:
     facts["id"] = genai_facts.receipt_id(node.span, node.router)
     if node.router is not None and node.router.id != facts["id"]:
         facts.setdefault("request_id", node.router.id)
-    for below in filter(_succeeded, whole.inner):
-        _complete(facts, genai_facts.facts_of(below.source, below.router))
-    facts |= told((("attempts", _attempts(whole, facts)), ("routing", _routing(whole))))
+    inner = [
+        _Inner(span=below.span, facts=genai_facts.facts_of(below.source, below.router))
+        for below in whole.inner
+    ]
+    for below in inner:
+        if _succeeded(below.span):
+            _complete(facts, below.facts)
+    facts |= told((("attempts", _attempts(whole, inner, facts)), ("routing", _routing(whole))))
     if any(part.part == "stream" for part in whole.parts):
         facts["streamed"] = True
     facts["trace"] = facts.get("trace", {}) | _place(whole, facts)
@@ -263,10 +275,10 @@ def _routing(whole: _Whole) -> Facts:
     return told((("profile", profile),)) | (wire.route_of(routes[0]) if routes else {})
 
 
-def _attempts(whole: _Whole, facts: Facts) -> list[Facts]:
+def _attempts(whole: _Whole, inner: list[_Inner], facts: Facts) -> list[Facts]:
     """Return the tries of a request, in order; the last one made the answer and has its id."""
     generation = whole.node.span
-    made = _tries(whole, facts)
+    made = _tries(whole, inner, facts)
     response_id = text_of(generation.attributes, aliases.RESPONSE_ID)
     if response_id in (None, facts["id"], facts.get("request_id")) or "provider" not in facts:
         return made
@@ -276,29 +288,29 @@ def _attempts(whole: _Whole, facts: Facts) -> list[Facts]:
     return made
 
 
-def _tries(whole: _Whole, facts: Facts) -> list[Facts]:
+def _tries(whole: _Whole, inner: list[_Inner], facts: Facts) -> list[Facts]:
     generation, router = whole.node.span, whole.node.router
     tried = [part.span for part in whole.parts if part.part == "attempt"]
     if tried and router:
         tried.sort(key=lambda span: (wire.attempt_index(span) or 0, span.start_ns))
-        return [wire.attempt_of(span, generation, router) for span in tried]
-    if whole.inner:
-        by_start = sorted(whole.inner, key=lambda node: node.span.start_ns)
-        return [_inner_attempt(node, generation, facts) for node in by_start]
+        responses = wire.responses_of(generation)
+        return [wire.attempt_of(span, generation, router, responses) for span in tried]
+    if inner:
+        by_start = sorted(inner, key=lambda told: told.span.start_ns)
+        return [_inner_attempt(told, generation, facts) for told in by_start]
     calls = sorted((node.span for node in whole.calls), key=lambda span: span.start_ns)
     provider = facts.get("provider") or generation.attributes["server.address"] if calls else ""
     return [{"provider": provider, **wire.timed_attempt(span, generation)} for span in calls]
 
 
-def _inner_attempt(node: _Node, generation: Span, facts: Facts) -> Facts:
-    below = genai_facts.facts_of(node.source, node.router)
+def _inner_attempt(inner: _Inner, generation: Span, facts: Facts) -> Facts:
     return {
-        **wire.timed_attempt(node.span, generation),
+        **wire.timed_attempt(inner.span, generation),
         **told(
             (
-                ("provider", below.get("provider") or facts.get("provider") or "unknown"),
-                ("model", below.get("model")),
-                ("id", text_of(node.span.attributes, aliases.RESPONSE_ID)),
+                ("provider", inner.facts.get("provider") or facts.get("provider") or "unknown"),
+                ("model", inner.facts.get("model")),
+                ("id", text_of(inner.span.attributes, aliases.RESPONSE_ID)),
             )
         ),
     }

@@ -7,8 +7,9 @@ import pytest
 
 from broadcast import messages
 from broadcast.receipt import Receipt
-from broadcast.span import Attributes
-from tests.broadcast.sources.spans import event, harvest, span
+from broadcast.sources.genai_content import content_of
+from broadcast.span import Attributes, Event, Span
+from tests.broadcast.sources.spans import SPAN, TRACE, event, harvest, span
 
 BARE = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o"}
 ASKED = [
@@ -201,3 +202,29 @@ def test_a_number_too_wide_for_others_is_kept_as_text() -> None:
 def test_attributes_that_contradict_each_other_lose_no_request() -> None:
     told = {"gen_ai.prompt.0": "a", "gen_ai.prompt.0.role": "user", "gen_ai.prompt.x.y": "b"}
     assert read(told).model == "gpt-4o"
+
+
+def test_what_a_span_says_counts_before_its_events_and_an_earlier_event_before_a_later_one() -> None:
+    receipt = read(
+        {"gen_ai.prompt": "of the span"},
+        event("gen_ai.content.prompt", **{"gen_ai.prompt": "of an event"}),
+        event("gen_ai.content.completion", **{"gen_ai.completion": "first"}),
+        event("gen_ai.content.completion", **{"gen_ai.completion": "second"}),
+    )
+    assert (receipt.input, receipt.output) == ("of the span", "first")
+
+
+def test_many_events_are_gathered_without_copying_what_came_before() -> None:
+    copied: list[int] = []
+
+    class Counting(dict[str, Any]):
+        def __or__(self, other: Any) -> Any:
+            copied.append(len(other))
+            return super().__or__(other)
+
+    events = tuple(
+        Event(name="gen_ai.content.prompt", time_ns=0, attributes=Counting({f"key {number}": number}))
+        for number in range(100)
+    )
+    content_of(Span(trace_id=TRACE, span_id=SPAN, name="chat", kind=3, start_ns=0, end_ns=1, events=events))
+    assert sum(copied) < 200

@@ -1,6 +1,8 @@
 """Published captures of OpenRouter's Broadcast (September 2026), and what is odd about them."""
 
 import json
+from collections import Counter
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from broadcast import genai, otlp
 from broadcast.destination import envelope
 from broadcast.receipt import Cost, KeyRef, ProviderAttempt, Receipt, Timing, Usage
+from broadcast.sources import openrouter_wire
+from broadcast.sources.genai_content import parsed
 from broadcast.sources.span_trees import ORPHAN
 from tests.broadcast.sources.spans import harvest, harvest_of, openrouter, pairs
 
@@ -72,6 +76,31 @@ def test_the_attempt_child_is_folded_in_with_its_upstream_id() -> None:
             is_byok=False,
         ),
     )
+
+
+def test_what_the_providers_answered_is_read_once_for_all_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = json.loads(openrouter("delivery"))
+    [attempt] = (
+        entry
+        for entry in document["resourceSpans"]
+        if entry["scopeSpans"][0]["spans"][0]["name"].startswith("provider attempt")
+    )
+    for number in (2, 3):
+        again = deepcopy(attempt)
+        span = again["scopeSpans"][0]["spans"][0]
+        span["spanId"], span["name"] = f"{number:016x}", f"provider attempt {number}: Other"
+        span["attributes"] = []
+        document["resourceSpans"].append(again)
+    texts = Counter[Any]()
+
+    def counted(value: Any) -> Any:
+        texts[value] += 1
+        return parsed(value)
+
+    monkeypatch.setattr(openrouter_wire, "parsed", counted)
+    [tree] = harvest_of(json.dumps(document).encode()).trees
+    assert len(tree.receipt.attempts) == 3
+    assert set(texts.values()) == {1}
 
 
 def test_the_generation_child_says_that_it_was_streamed_and_counts_no_request() -> None:

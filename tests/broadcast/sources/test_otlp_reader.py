@@ -127,6 +127,8 @@ def test_half_a_character_and_nul_are_replaced() -> None:
         b"5",
         b"{",
         b'{"resourceSpans":{}}',
+        b'{"resource_spans":[{"name":"\\ud800"}]}',
+        b'{"resourceSpans":null,"x":"\\ud800"}',
         b'{"resource_spans":[]}',
         b'{"resourceMetrics":[]}',
         b"[" * 10_000,

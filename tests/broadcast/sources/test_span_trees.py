@@ -8,7 +8,9 @@ import pytest
 from broadcast import genai, otlp
 from broadcast.destination import envelope
 from broadcast.receipt import ProviderAttempt, Receipt
-from broadcast.sources import genai_spans
+from broadcast.sources import genai_facts, genai_spans
+from broadcast.sources.openrouter_wire import Router
+from broadcast.sources.otlp_reader import SourceSpan
 from broadcast.sources.span_trees import ORPHAN, WRAPPER
 from broadcast.span import ResourceSpans
 from tests import factories
@@ -247,3 +249,16 @@ def test_an_attribute_that_only_looks_like_a_test_does_not_hide_a_request() -> N
 def test_a_field_that_a_receipt_cannot_have_is_named() -> None:
     found = harvest(span({**CHAT, "user.id": "x" * 257}), span(spanId=ONE))
     assert (len(found.trees), found.refused) == (1, {"user must be at most 256 characters": 1})
+
+
+def test_each_request_inside_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def facts_of(source: SourceSpan, router: Router | None) -> genai_facts.Facts:
+        read.append(source.span.span_id)
+        return facts(source, router)
+
+    facts = genai_facts.facts_of
+    monkeypatch.setattr(genai_facts, "facts_of", facts_of)
+    only(span(), span(NO_USAGE, spanId=ONE, parent=SPAN))
+    assert sorted(read) == sorted([SPAN, ONE])
