@@ -5,7 +5,7 @@ Statuses and partial success: https://opentelemetry.io/docs/specs/otlp/ (OTLP 1.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -88,7 +88,7 @@ def _is_doubtful(status: int | None) -> bool:
 
 def judge_otlp(response: Response) -> Outcome:
     """Return what an answer means by OTLP's rules."""
-    outcome = judge_status(response)
+    outcome = judge_api(response)
     return _judge_success(response, outcome.reason) if outcome.delivered else outcome
 
 
@@ -115,10 +115,16 @@ def judge_status(response: Response) -> Outcome:
     )
 
 
+def judge_api(response: Response) -> Outcome:
+    """Return what an answer of an API means by its status, where a page for people is none of its answers."""
+    outcome = judge_status(response)
+    if not outcome.delivered or not is_web_page(response):
+        return outcome
+    reason = f"{outcome.reason}, but the answer is a web page: check the address"
+    return replace(outcome, verdict=Verdict.REFUSED, reason=reason)
+
+
 def _judge_success(response: Response, words: str) -> Outcome:
-    if is_web_page(response):
-        reason = f"{words}, but the answer is a web page: the address is not an OTLP endpoint"
-        return Outcome(verdict=Verdict.REFUSED, reason=reason, status_code=response.status)
     try:
         rejected, message = partial_success(response)
     except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
@@ -139,7 +145,7 @@ def _judge_success(response: Response, words: str) -> Outcome:
 
 def is_web_page(response: Response) -> bool:
     """Whether a page for people came, which says nothing of spans."""
-    return "text/html" in response.headers.get("content-type", "").lower()
+    return bool(response.body.strip()) and "text/html" in response.headers.get("content-type", "").lower()
 
 
 def partial_success(response: Response) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import structs
 
 from broadcast import otlp, otlp_protobuf
-from broadcast.answers import Outcome, Remedy, Response, Verdict, judge_otlp, judge_status
+from broadcast.answers import Outcome, Remedy, Response, Verdict, is_web_page, judge_api, judge_otlp, judge_status
 from broadcast.errors import SettingsError
 from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, specs
 from broadcast.messages import Message
@@ -29,7 +29,7 @@ from broadcast.span import Attributes, ResourceSpans
 __all__ = [
     "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
     "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "View", "basic_auth", "envelope",
-    "judge_otlp", "judge_status", "normalised",
+    "judge_api", "judge_otlp", "judge_status", "normalised",
 ]  # fmt: skip
 
 Headers = Mapping[str, str]
@@ -127,10 +127,13 @@ class Destination:
         return None
 
     def judge_credential(self, response: Response) -> str | None:
-        """Return what is wrong with the credential by the answer to `credential_check`, or None."""
-        return (
-            None if response.status < 300 else self.hints.get(response.status, "The credential was refused.")
-        )
+        """Return why the answer to `credential_check` accepts no credential, or None where it does."""
+        status = response.status
+        if status < 300:
+            return "A web page answered: check the address." if is_web_page(response) else None
+        if status in {401, 403}:
+            return self.hints.get(status, "The credential was refused.")
+        return self.hints.get(status, f"{self.title} answered {status} when asked about the credential.")
 
     def data_check(self, trace_id: str, at_us: int) -> Request | None:
         """Return a request that reads a trace back, where the vendor lets the same credential do so."""

@@ -174,12 +174,12 @@ def read_back_report(found: Report, *, seen: bool | None) -> Report:
 
 
 def credential_report(problem: str, response: Response, *, secrets: Iterable[str]) -> Report:
-    """Return the report of a credential that its own check found wrong."""
+    """Return the report of a credential that its own check did not accept."""
     return Report(
         ok=False,
         stage="credential",
         reachable="yes",
-        credential_accepted="no",
+        credential_accepted="not_tried" if _tells_nothing(response) else "no",
         status_code=response.status,
         latency_ms=round(response.duration_ms, 1),
         message=f"{response.status} {response.reason}".strip(),
@@ -187,6 +187,11 @@ def credential_report(problem: str, response: Response, *, secrets: Iterable[str
         answer=scrub(response.body, secrets),
         evidence=evidence(response, None),
     )
+
+
+def _tells_nothing(response: Response) -> bool:
+    """Whether somebody answered who had not looked at the credential: too busy, or not the one meant."""
+    return response.status >= 500 or response.status in {404, 405, 408, 429} or is_web_page(response)
 
 
 def evidence(response: Response, outcome: Outcome | None) -> dict[str, Any]:
@@ -222,7 +227,7 @@ def _hint(outcome: Outcome, response: Response) -> str:
     return _HINTS.get(response.status) or _HINT_CLASSES.get(response.status // 100, _HINT_CLASSES[5])
 
 
-_WEB_PAGE: Final = "The answer is a web page. Use the address of the OTLP endpoint, not of the site."
+_WEB_PAGE: Final = "The answer is a web page. Use the address that takes the data, not of the site."
 _NOT_TAKEN: Final = "The destination answered but did not take the span. Its own words say why."
 _HINTS: Final[Mapping[int, str]] = {
     400: "The destination did not understand the span. Check that this address takes OTLP traces.",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from broadcast.destination import Outcome, Response, Verdict, judge_status
+from broadcast.destination import Outcome, Response, Verdict, judge_api
 
 _CODE: Final = re.compile(rb"<Code>(\w+)</Code>")
 _REGION: Final = re.compile(rb"<Region>([\w-]+)</Region>")
@@ -22,7 +22,7 @@ _MEANINGS: Final[Mapping[str, Verdict]] = {
 
 def judge(response: Response) -> Outcome:
     """Return what an answer means by its code: a 400 is about the request, hardly ever about the data."""
-    outcome = judge_status(response)
+    outcome = judge_api(response)
     if outcome.delivered:
         return outcome
     code, region = _CODE.search(response.body), _REGION.search(response.body)

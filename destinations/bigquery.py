@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Self
 
 import msgspec
 
-from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict, judge_status
+from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict, judge_api
 from broadcast.fields import Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _columns, _google, _rows
@@ -126,7 +126,7 @@ class BigQuery(Destination):
 
     def judge(self, response: Response) -> Outcome:
         """Return what an answer means: rows can fail with 200, and quotas answer 403."""
-        outcome = judge_status(response)
+        outcome = judge_api(response)
         reasons, words = _google.reasons(response.body)
         if not reasons:
             # A long answer comes cut, and then cannot be read: which rows are at fault, halving tells.

@@ -22,7 +22,7 @@ from broadcast.destination import (
     Request,
     Response,
     Verdict,
-    judge_status,
+    judge_api,
 )
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
@@ -136,7 +136,7 @@ class ClickHouse(Destination):
         told = response.headers.get("x-clickhouse-exception-code", "")
         found = _EXCEPTION.search(response.body[:4096].decode("utf-8", "replace"))
         code = told if told.isdigit() else found[1] if found else ""
-        outcome = judge_status(response)
+        outcome = judge_api(response)
         if not code:
             return outcome
         meant = (verdict for verdict, codes in _MEANINGS.items() if int(code) in codes)

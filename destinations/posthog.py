@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from broadcast.destination import Destination, Outcome, Request, Response, judge_status
+from broadcast.destination import Destination, Outcome, Request, Response, judge_api
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _posthog
@@ -92,5 +92,5 @@ class PostHog(Destination):
         return head[:-1] + b',"batch":[' + b",".join(pieces) + b"]}"
 
     def judge(self, response: Response) -> Outcome:
-        """Return what an answer means by its status; a success proves nothing, and no body says more."""
-        return judge_status(response)
+        """Return what an answer means by its status; a success proves nothing, and only a page says more."""
+        return judge_api(response)

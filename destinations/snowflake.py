@@ -22,7 +22,7 @@ from broadcast.destination import (
     Request,
     Response,
     Verdict,
-    judge_status,
+    judge_api,
 )
 from broadcast.fields import Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
@@ -128,7 +128,7 @@ class Snowflake(Destination):
 
     def judge(self, response: Response) -> Outcome:
         """Return what an answer means: 202 is no success yet, and only class 22 is about the data."""
-        outcome = judge_status(response)
+        outcome = judge_api(response)
         if response.status == 202:
             words = "202, the statement is still running; the rows are merged again"
             return dataclasses.replace(outcome, verdict=Verdict.RETRYING, reason=words)

@@ -1,6 +1,6 @@
 """A test's report as the three facts that the page shows, each with its evidence in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from broadcast.destination import Destination
@@ -93,6 +93,9 @@ def problems(cls: type[Destination], report: Report) -> dict[str, str]:
     """Return the sentence under the field at fault: a credential under the key, a path under the URL."""
     if report.problems or report.ok:
         return dict(report.problems)
+    if report.stage == "credential" and report.credential_accepted == "not_tried":
+        # Whoever answered has not looked at the key: what is wrong, if anything, is the address.
+        report = replace(report, stage="data")
     wanted = _FIELDS.get(report.stage) or _FIELDS.get(str(report.status_code), ())
     if _is_web_page(report):
         wanted = _URL

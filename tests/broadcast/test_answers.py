@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from broadcast.answers import Response, Verdict, judge_otlp, judge_status, partial_success
+from broadcast.answers import Response, Verdict, judge_api, judge_otlp, judge_status, partial_success
 
 
 def answer(
@@ -106,6 +106,16 @@ def test_nonsense_in_a_success_is_silence(body: bytes) -> None:
 @pytest.mark.parametrize("status", [*range(300, 309), *range(400, 600)])
 def test_a_failure_means_the_same_by_its_status_as_by_otlp(status: int) -> None:
     assert judge_status(answer(status)) == judge_otlp(answer(status))
+
+
+def test_an_api_answers_with_no_page_for_people() -> None:
+    page = judge_api(answer(200, b"<title>Log in", content_type="Text/HTML"))
+    assert (page.verdict, page.reason) == (
+        Verdict.REFUSED,
+        "200 Because, but the answer is a web page: check the address",
+    )
+    assert judge_api(answer(200, b" \n", content_type="text/html")).verdict is Verdict.DELIVERED
+    assert judge_api(answer(502, b"<p>", content_type="text/html")).verdict is Verdict.RETRYING
 
 
 def test_by_its_status_alone_any_success_is_a_delivery() -> None:

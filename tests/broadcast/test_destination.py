@@ -1,9 +1,10 @@
 import json
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
 
-from broadcast.destination import Batch, Destination, basic_auth, envelope, normalised
+from broadcast.destination import Batch, Destination, Response, basic_auth, envelope, normalised
 from broadcast.errors import SettingsError
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
 
@@ -21,6 +22,10 @@ class Example(Destination):
 
     def auth(self) -> Mapping[str, str]:
         return basic_auth("123", self.api_key)
+
+
+UNTOLD = (302, 400, 404, 408, 500, 502, 503)
+"""Answers that do not say whether a credential is good."""
 
 
 def example(**changes: object) -> Example:
@@ -100,3 +105,38 @@ def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(SettingsError) as caught:
         example(colour="red")
     assert caught.value.problems == {"colour": "Unknown setting."}
+
+
+def checked(status: int, body: bytes = b"", content_type: str = "application/json") -> str | None:
+    """Return what the answer to a check of its own says of a credential."""
+    answer = Response(
+        status=status, reason="", headers={"content-type": content_type}, body=body,
+        duration_ms=1.0, sent_bytes=0, host="a.example",
+    )  # fmt: skip
+    return Hinting.parse({"baseUrl": "https://a.example", "apiKey": "key"}).judge_credential(answer)
+
+
+class Hinting(Example):
+    """A destination that says what some answers mean."""
+
+    title = "Hinting"
+    hints: ClassVar[Mapping[int, str]] = {403: "Use a project's key.", 429: "The limit is reached."}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (200, None),
+        (204, None),
+        (401, "The credential was refused."),
+        (403, "Use a project's key."),
+        (429, "The limit is reached."),
+        *((status, f"Hinting answered {status} when asked about the credential.") for status in UNTOLD),
+    ],
+)
+def test_only_who_refuses_a_credential_is_said_to(status: int, words: str | None) -> None:
+    assert checked(status) == words
+
+
+def test_a_page_for_people_accepts_no_credential() -> None:
+    assert checked(200, b"<html>", "text/html") == "A web page answered: check the address."

@@ -241,6 +241,14 @@ def test_a_refused_credential_ends_the_test_before_any_span(door: Door) -> None:
     assert [seen.method for seen in door.receiver.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("status", [404, 408, 429, 500, 503])
+def test_who_has_not_looked_at_the_credential_has_not_refused_it(door: Door, status: int) -> None:
+    door.receiver.answer(f"/auth/{status}", status=status)
+    report = door.probe(check_path=f"/auth/{status}")
+    assert (report.ok, report.stage, report.status_code) == (False, "credential", status)
+    assert facts(report) == ("yes", "not_tried", "not_tried")
+
+
 def test_a_check_that_cannot_be_asked_says_so_and_sends_nothing(door: Door) -> None:
     report = door.probe(check_path="/auth/reset")
     assert (report.ok, report.stage) == (False, "data")

@@ -90,6 +90,6 @@ def test_a_destinations_words_lose_every_secret_and_stay_short(said: Any, shown:
 )
 def test_a_success_that_was_none_says_which_kind(content_type: str, words: str) -> None:
     outcome = Outcome(verdict=Verdict.REFUSED, reason="200 Words", status_code=200)
-    answer = response(200, headers={"content-type": content_type})
+    answer = response(200, b"<html>", headers={"content-type": content_type})
     hint = judged_report(outcome, answer, hints={}, secrets=()).hint
     assert words in str(hint)

@@ -1,5 +1,6 @@
 """What every destination type owes; a new file in destinations/ is tested without a line here."""
 
+import dataclasses
 import inspect
 import json
 import re
@@ -94,6 +95,11 @@ def made(slug: str) -> Destination:
 def batch(destination: Destination, *, test: bool = False) -> Batch:
     pieces = (destination.encode(SPANS),) * min(2, destination.max_receipts())
     return Batch(id="b-1", at_us=AT_US, pieces=pieces, test=test)
+
+
+def login_page() -> Response:
+    page = answer(200, b"<!doctype html><title>Log in</title>")
+    return dataclasses.replace(page, headers={"content-type": "text/html; charset=utf-8"})
 
 
 def answer(status: int, body: bytes = b"") -> Response:
@@ -245,6 +251,13 @@ def test_every_status_gives_a_verdict_with_a_reason(slug: str, status: int) -> N
 
 
 @every_type
+def test_a_page_for_people_takes_no_receipts(slug: str) -> None:
+    """A login proxy, or a wrong host: what it answered with 200 would be lost without a word."""
+    outcome = made(slug).judge(login_page())
+    assert (outcome.verdict, "web page" in outcome.reason) == (Verdict.REFUSED, True)
+
+
+@every_type
 @pytest.mark.parametrize("level", privacy.LEVELS)
 def test_what_must_not_leave_is_in_no_request(slug: str, level: str) -> None:
     destination = made(slug)
@@ -275,6 +288,8 @@ def test_a_credential_check_asks_and_its_answer_is_judged(slug: str) -> None:
         SECRET not in (destination.judge_credential(answer(status)) or "") for status in range(200, 600)
     )
     assert destination.judge_credential(answer(401))
+    assert destination.judge_credential(login_page())
+    assert "refused" not in (destination.judge_credential(answer(503)) or "")
 
 
 @every_type

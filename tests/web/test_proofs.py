@@ -147,6 +147,12 @@ def test_every_report_is_three_facts_with_evidence(
         ),
         ("honeycomb", report(401, ("yes", "no", "not_tried")), "apiKey", "Honeycomb refused this key (401)."),
         ("otel-collector", report(401, ("yes", "no", "not_tried")), "headers", "refused these headers (401)"),
+        (
+            "langfuse",
+            replace(report(404, ("yes", "not_tried", "not_tried")), stage="credential"),
+            "baseUrl",
+            "Langfuse takes no traces at this address (404).",
+        ),
         ("webhook", report(302, ("yes", "not_tried", "no")), "url", "(302)"),
         (
             "webhook",
@@ -167,6 +173,11 @@ def test_a_failure_is_shown_under_the_field_at_fault(
     shown = problems(TYPES[slug], found)
     assert list(shown) == [field]
     assert words in shown[field]
+
+
+def test_a_vendor_in_trouble_puts_no_field_in_the_wrong() -> None:
+    busy = replace(report(503, ("yes", "not_tried", "not_tried")), stage="credential")
+    assert problems(TYPES["langfuse"], busy) == {}
 
 
 def test_a_rejected_span_is_no_web_page() -> None:

@@ -30,7 +30,7 @@ _TO_DO: Final[Mapping[int, str]] = {
     415: "This encoding is not taken: check that the address takes OTLP over HTTP.",
 }
 _MOVED: Final = "The address moved: enter the new one, redirects are never followed."
-_PAGE: Final = "The answer is a web page: enter the address of the OTLP endpoint, not of the site."
+_PAGE: Final = "The answer is a web page: enter the address that takes the data, not of the site."
 _ADDRESS: Final = (
     "Broadcast sends to public https: enter another address, or have the operator allow this one "
     "in BROADCAST_EGRESS_ALLOW."

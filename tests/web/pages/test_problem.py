@@ -78,7 +78,7 @@ def test_a_reason_is_taken_apart_into_status_and_the_destinations_words(
 
 
 def test_a_web_page_is_called_one_and_not_quoted() -> None:
-    answer = answer_of("200 OK, but the answer is a web page: the address is not an OTLP endpoint: <title>x")
+    answer = answer_of("200 OK, but the answer is a web page: check the address: <title>x")
     assert answer.called == "200 OK with a web page"
     assert answer.said == ""
 
