@@ -9,7 +9,8 @@ from typing import Any, Final
 from broadcast import credentials
 from broadcast.errors import Conflict, Forbidden, NotFound, SettingsError, TooManyRequests
 from broadcast.members import ROLES
-from broadcast.store import Store, audit, limits, sessions, users, workspaces
+from broadcast.rate_limit import RateLimit
+from broadcast.store import Conn, Store, audit, limits, sessions, users, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
@@ -19,9 +20,10 @@ from broadcast.workspace_life import Workspaces
 IDLE_US: Final = 12 * 3_600_000_000
 ABSOLUTE_US: Final = 7 * 86_400_000_000
 _MINUTE_US: Final = 60_000_000
-_LOGIN_TRIES: Final = 10
-_LOGIN_WINDOW_US: Final = 15 * _MINUTE_US
-_TESTS: Final = 30
+_LOG_INS: Final = RateLimit(
+    uses=10, within_us=15 * _MINUTE_US, words="Too many tries to log in. Wait a little."
+)
+_TESTS: Final = RateLimit(uses=30, within_us=_MINUTE_US, words="Too many connection tests. Wait a little.")
 _TESTS_AT_ONCE: Final = 4
 _DEMO_EMAIL: Final = "operator@example.com"
 _DEMO_WORKSPACE: Final = "Demo"
@@ -61,28 +63,19 @@ class Accounts(Workspaces):
     def log_in(self, email: str, password: str, address: str, now_us: int) -> str | None:
         """Return a new session's token, or None: unknown user and wrong password are one answer."""
         email = _normal(email)
-        self._limit_log_in(email, address, now_us)
+        counters = f"login:account:{credentials.public_hash(email)}", f"login:address:{address}"
+        _LOG_INS.count(self._store, *counters, now_us=now_us)
         with self._store.read() as conn:
             user = users.by_email(conn, email)
         if not credentials.password_matches(user.password_hash if user else None, password) or user is None:
             with self._store.write() as conn:
                 audit.of_login(conn, user, "login_failed", {"address": address}, now_us=now_us)
             return None
-        token = credentials.new_token()
         with self._store.write() as conn:
             # Only failures count, else a busy office is shut out; a guessed account keeps its own limit.
-            for counter in _counters(email, address):
+            for counter in counters:
                 limits.clear(conn, counter)
-            sessions.create(
-                conn,
-                token_hash=credentials.public_hash(token),
-                user_id=user.id,
-                csrf=credentials.new_token(),
-                now_us=now_us,
-                expires_at_us=now_us + ABSOLUTE_US,
-            )
-            audit.of_login(conn, user, "login", {"address": address}, now_us=now_us)
-        return token
+            return open_session(conn, user, address, now_us)
 
     def user_of_session(self, token: str, now_us: int) -> LoggedIn | None:
         """Return who a session belongs to; None once it was idle for 12 hours or is 7 days old."""
@@ -147,14 +140,11 @@ class Accounts(Workspaces):
     @contextlib.contextmanager
     def testing(self, workspace_id: int, now_us: int) -> Iterator[None]:
         """Hold one of a workspace's places for a live test: 30 a minute, and 4 at once in this process."""
-        with self._store.write() as conn:
-            wait_s = limits.hit(
-                conn, key=f"test:{workspace_id}", limit=_TESTS, window_us=_MINUTE_US, now_us=now_us
-            )
+        _TESTS.count(self._store, f"test:{workspace_id}", now_us=now_us)
         with self._lock:
             place = self._testing.setdefault(workspace_id, threading.BoundedSemaphore(_TESTS_AT_ONCE))
-        if wait_s or not place.acquire(blocking=False):
-            raise TooManyRequests("Too many connection tests. Wait a little.", retry_after_s=wait_s or 2)
+        if not place.acquire(blocking=False):
+            raise TooManyRequests(_TESTS.words, retry_after_s=2)
         try:
             yield
         finally:
@@ -226,18 +216,20 @@ class Accounts(Workspaces):
         )
         return api_key, management_key
 
-    def _limit_log_in(self, email: str, address: str, now_us: int) -> None:
-        with self._store.write() as conn:
-            waits = [
-                limits.hit(conn, key=key, limit=_LOGIN_TRIES, window_us=_LOGIN_WINDOW_US, now_us=now_us)
-                for key in _counters(email, address)
-            ]
-        if any(waits):
-            raise TooManyRequests("Too many tries to log in. Wait a little.", retry_after_s=max(waits))
 
-
-def _counters(email: str, address: str) -> tuple[str, str]:
-    return f"login:account:{credentials.public_hash(email)}", f"login:address:{address}"
+def open_session(conn: Conn, user: User, address: str, now_us: int, **how: str) -> str:
+    """Begin a session and return its token; `how` is written down of a log-in that was not by password."""
+    token = credentials.new_token()
+    sessions.create(
+        conn,
+        token_hash=credentials.public_hash(token),
+        user_id=user.id,
+        csrf=credentials.new_token(),
+        now_us=now_us,
+        expires_at_us=now_us + ABSOLUTE_US,
+    )
+    audit.of_login(conn, user, "login", {"address": address, **how}, now_us=now_us)
+    return token
 
 
 def _normal(email: str) -> str:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from broadcast import credentials
-from broadcast.accounts import Accounts
-from broadcast.errors import Conflict, Forbidden, NotFound, SendFailed, SettingsError, TooManyRequests
+from broadcast.accounts import Accounts, open_session
+from broadcast.errors import Conflict, Forbidden, NotFound, SendFailed, SettingsError
 from broadcast.mail import Mail, Mailer, is_address
 from broadcast.members import givable
-from broadcast.store import Conn, Store, audit, limits, users, workspaces
+from broadcast.rate_limit import RateLimit
+from broadcast.store import Conn, Store, audit, users, workspaces
 from broadcast.store import invitations as links
 from broadcast.store.invitations import Invitation
 from broadcast.store.users import User
@@ -21,9 +22,11 @@ from broadcast.store.workspaces import Workspace
 
 DAYS: Final = 7
 _LIFE_US: Final = DAYS * 86_400_000_000
-_WINDOW_US: Final = 3_600_000_000
-_MADE: Final = 30
-_TRIES: Final = 20
+_HOUR_US: Final = 3_600_000_000
+_MADE: Final = RateLimit(
+    uses=30, within_us=_HOUR_US, words="Too many invitations within an hour. Wait a little."
+)
+_TRIES: Final = RateLimit(uses=20, within_us=_HOUR_US, words="Too many tries. Wait a little.")
 _GONE: Final = "This invitation was used or revoked, or its time is over. Ask for a new one."
 
 
@@ -63,12 +66,17 @@ class Invitations:
         if not is_address(email):
             raise SettingsError({"email": "This is not an e-mail address."})
         token = credentials.new_token()
-        self._limit(f"invite:{workspace.id}", _MADE, "Too many invitations within an hour. Wait a little.")
+        _MADE.count(self._store, f"invite:{workspace.id}", now_us=now_us)
         with self._store.write() as conn:
-            if role not in givable(users.role_of(conn, workspace.id, inviter.id)):
+            # Before anything is read: nobody joins, is lowered or invites the same address meanwhile.
+            workspaces.lock_head(conn, workspace.id)
+            offered = givable(users.role_of(conn, workspace.id, inviter.id))
+            if role not in offered:
                 raise Forbidden(f"You may not invite with the role {role}.")
             if any(member.email == email for member, _ in users.members(conn, workspace.id)):
                 raise Conflict(f"{email} is a member already.", field="email")
+            if not links.roles_open_to(conn, workspace.id, email, now_us).issubset(offered):
+                raise Forbidden("Your role does not reach the invitation that is open for this address.")
             made = links.create(
                 conn,
                 token_hash=credentials.public_hash(token),
@@ -110,54 +118,37 @@ class Invitations:
         """Make a logged-in user a member; the link is used up, unless they are one already."""
         now_us = self._clock()
         with self._store.write() as conn:
-            return self._join(conn, token, user, now_us)
+            return self.admit(conn, credentials.public_hash(token), user, now_us)
 
     def join_with_password(self, token: str, password: str, address: str) -> tuple[str, Workspace] | None:
         """Log the invited address in, making its account where there is none, and let it join.
 
         Return the session's token and the workspace; None for a password that is not the account's.
         """
-        self._limit(f"join:{address}", _TRIES, "Too many tries. Wait a little.")
+        now_us = self._clock()
+        _TRIES.count(self._store, f"join:{address}", now_us=now_us)
         invitation, _ = self.look(token)
         if wrong := credentials.password_fault(password):
             raise SettingsError({"password": wrong})
-        now_us = self._clock()
         with self._store.read() as conn:
             user = users.by_email(conn, invitation.email)
         if user is None:
-            workspace = self._join_as_new(token, invitation.email, password, now_us)
+            return self._join_as_new(token, invitation.email, password, address, now_us)
         session = self._accounts.log_in(invitation.email, password, address, now_us)
-        if session is not None and user is not None:
-            workspace = self.join(token, user)
-        return None if session is None else (session, workspace)
+        return None if session is None else (session, self.join(token, user))
 
-    # -- inside --------------------------------------------------------------------------------------
+    # -- in the transaction of whoever makes an account ----------------------------------------------
 
-    def _join_as_new(self, token: str, email: str, password: str, now_us: int) -> Workspace:
-        """Make the account and let it join in one transaction: without the link there is no account."""
-        password_hash = credentials.hash_password(password)
-        with self._store.write() as conn:
-            self._held(conn, credentials.public_hash(token))
-            user = users.create(conn, email=email, password_hash=password_hash, now_us=now_us)
-            return self._join(conn, token, user, now_us)
-
-    def _looked(self, conn: Conn, token_hash: str) -> tuple[Invitation, Workspace]:
-        found = links.by_token_hash(conn, token_hash, self._clock())
-        workspace = workspaces.by_id(conn, found.workspace_id) if found else None
-        if found is None or workspace is None:
-            raise NotFound(_GONE)
-        return found, workspace
-
-    def _held(self, conn: Conn, token_hash: str) -> tuple[Invitation, Workspace]:
+    def held(self, conn: Conn, token_hash: str) -> tuple[Invitation, Workspace]:
         """Return what a link opens, and keep it from everybody else until this transaction ends."""
         _, workspace = self._looked(conn, token_hash)
         workspaces.lock_head(conn, workspace.id)
         # Another holder of the same link may have been faster while we waited.
         return self._looked(conn, token_hash)
 
-    def _join(self, conn: Conn, token: str, user: User, now_us: int) -> Workspace:
-        token_hash = credentials.public_hash(token)
-        found, workspace = self._held(conn, token_hash)
+    def admit(self, conn: Conn, token_hash: str, user: User, now_us: int) -> Workspace:
+        """Make somebody a member by a link, and use it up unless they are one already."""
+        found, workspace = self.held(conn, token_hash)
         if users.role_of(conn, workspace.id, user.id) is not None:
             return workspace
         links.use(conn, token_hash)
@@ -174,11 +165,28 @@ class Invitations:
         )
         return workspace
 
-    def _limit(self, key: str, limit: int, words: str) -> None:
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _join_as_new(
+        self, token: str, email: str, password: str, address: str, now_us: int
+    ) -> tuple[str, Workspace]:
+        """Make the account, let it join and log it in, in one transaction: all of it by the link alone.
+
+        The password has just been chosen: nobody is asked for it, and failed log-ins of others do not count.
+        """
+        token_hash, password_hash = credentials.public_hash(token), credentials.hash_password(password)
         with self._store.write() as conn:
-            wait_s = limits.hit(conn, key=key, limit=limit, window_us=_WINDOW_US, now_us=self._clock())
-        if wait_s:
-            raise TooManyRequests(words, retry_after_s=wait_s)
+            self.held(conn, token_hash)
+            user = users.create(conn, email=email, password_hash=password_hash, now_us=now_us)
+            workspace = self.admit(conn, token_hash, user, now_us)
+            return open_session(conn, user, address, now_us), workspace
+
+    def _looked(self, conn: Conn, token_hash: str) -> tuple[Invitation, Workspace]:
+        found = links.by_token_hash(conn, token_hash, self._clock())
+        workspace = workspaces.by_id(conn, found.workspace_id) if found else None
+        if found is None or workspace is None:
+            raise NotFound(_GONE)
+        return found, workspace
 
     def _mail(self, workspace: Workspace, inviter: User, made: Invitation, link: str) -> str:
         """Mail a link; return why that was not possible, empty when it was."""

@@ -33,7 +33,8 @@ class Members(Keys):
             if role == old:
                 return
             users.set_role(conn, workspace_id=workspace_id, user_id=member.id, role=role)
-            if role not in MANAGING:
+            if ROLES.index(role) < ROLES.index(old):
+                # A link to a role that they no longer give would lead themselves, or others, back to it.
                 invitations.revoke_of(conn, workspace_id, member.id)
             audit.record(
                 conn,

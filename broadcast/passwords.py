@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from broadcast import credentials
-from broadcast.errors import BroadcastError, NotFound, SettingsError, TooManyRequests
+from broadcast.errors import BroadcastError, NotFound, SettingsError
 from broadcast.mail import Mail, Mailer, is_address
-from broadcast.store import Conn, Store, audit, limits, password_resets, sessions, users
+from broadcast.rate_limit import RateLimit
+from broadcast.store import Conn, Store, audit, password_resets, sessions, users
 from broadcast.store.users import User
 
 MINUTES: Final = 60
 _MINUTE_US: Final = 60_000_000
-_WINDOW_US: Final = 15 * _MINUTE_US
-_TRIES: Final = 10
-_ASKED: Final = 5
+_WORDS: Final = "Too many tries. Wait a little."
+_TRIES: Final = RateLimit(uses=10, within_us=15 * _MINUTE_US, words=_WORDS)
+_ASKED: Final = RateLimit(uses=5, within_us=15 * _MINUTE_US, words=_WORDS)
 _log: Final = logging.getLogger(__name__)
 _GONE: Final = "This link was used or its time is over. Ask for a new one."
 
@@ -45,7 +46,7 @@ class Passwords:
 
     def change(self, user: User, *, old: str, new: str, keep: str) -> int:
         """Replace a password by who knows it; end the other sessions, but `keep`, and return how many."""
-        self._limit((f"password:{user.id}",), _TRIES)
+        _TRIES.count(self._store, f"password:{user.id}", now_us=self._clock())
         if not credentials.password_matches(user.password_hash, old):
             raise SettingsError({"old": "This is not your password."})
         if wrong := credentials.password_fault(new):
@@ -60,7 +61,8 @@ class Passwords:
         The answer comes before anybody looks whether it is one, so that neither words nor time can tell.
         """
         email = email.strip().lower()
-        self._limit((f"reset:account:{credentials.public_hash(email)}", f"reset:address:{address}"), _ASKED)
+        counters = f"reset:account:{credentials.public_hash(email)}", f"reset:address:{address}"
+        _ASKED.count(self._store, *counters, now_us=self._clock())
         threading.Thread(target=self._mail, args=(email,), name="password-reset", daemon=True).start()
 
     def link_for(self, email: str) -> Reset:
@@ -127,15 +129,6 @@ class Passwords:
                 self._mailer.send_now(_mail_of(reset, self._clock()))
         except BroadcastError as error:
             _log.warning("action=password_mail_failed error=%s", error)
-
-    def _limit(self, keys: tuple[str, ...], limit: int) -> None:
-        with self._store.write() as conn:
-            waits = [
-                limits.hit(conn, key=key, limit=limit, window_us=_WINDOW_US, now_us=self._clock())
-                for key in keys
-            ]
-        if any(waits):
-            raise TooManyRequests("Too many tries. Wait a little.", retry_after_s=max(waits))
 
 
 def _mail_of(reset: Reset, now_us: int) -> Mail:

@@ -63,6 +63,16 @@ def by_token_hash(conn: Connection, token_hash: str, now_us: int) -> Invitation 
     return Invitation(**row._asdict()) if row else None
 
 
+def roles_open_to(conn: Connection, workspace_id: int, email: str, now_us: int) -> set[str]:
+    """Return what an address may become in a workspace by links that can still be used."""
+    query = select(invitations.c.role).where(
+        invitations.c.workspace_id == workspace_id,
+        invitations.c.email == email,
+        invitations.c.expires_at_us > now_us,
+    )
+    return set(conn.execute(query).scalars())
+
+
 def use(conn: Connection, token_hash: str) -> None:
     """Take an invitation away: its link opens nothing from now on."""
     conn.execute(delete(invitations).where(invitations.c.token_hash == token_hash))
@@ -91,7 +101,7 @@ def revoke(conn: Connection, workspace_id: int, uid: str) -> Invitation | None:
 
 
 def revoke_of(conn: Connection, workspace_id: int, user_id: int) -> int:
-    """End what a person who may no longer invite has open in a workspace; return how many."""
+    """End what a person has open in a workspace; return how many."""
     statement = delete(invitations).where(
         invitations.c.workspace_id == workspace_id, invitations.c.invited_by == user_id
     )

@@ -1,5 +1,6 @@
 """Joining a workspace by a link: who makes one, what it opens, and for how long."""
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
@@ -117,6 +118,33 @@ def test_a_second_link_for_an_address_ends_the_first(people: People) -> None:
     assert people.invitations.look(people.token(second.link))[0].role == "viewer"
 
 
+@pytest.mark.parametrize(("by", "role"), list(itertools.product(("owner", "admin"), ROLES)))
+def test_a_link_is_replaced_only_by_who_could_have_made_it(people: People, by: str, role: str) -> None:
+    first = invite(people, role=role)
+    inviter = people.member(by)
+
+    if role in REACH[by]:
+        people.invitations.invite(people.team, inviter, email="new@example.com", role="viewer")
+        with pytest.raises(NotFound):
+            people.invitations.look(people.token(first.link))
+    else:
+        with pytest.raises(Forbidden) as refused:
+            people.invitations.invite(people.team, inviter, email="new@example.com", role="viewer")
+        assert str(refused.value) == "Your role does not reach the invitation that is open for this address."
+        assert people.invitations.look(people.token(first.link))[0] == first.invitation
+
+
+def test_a_link_whose_time_is_over_is_in_nobodys_way(people: People) -> None:
+    invite(people, role="owner")
+    people.clock.now_us += WEEK_US
+
+    made = people.invitations.invite(
+        people.team, people.member("admin"), email="new@example.com", role="viewer"
+    )
+
+    assert [found for found, _ in people.invitations.open_in(people.team.id)] == [made.invitation]
+
+
 def test_a_deleted_workspace_cannot_be_joined(store: Store) -> None:
     people = People(store=store)
     token = people.token(invite(people).link)
@@ -152,6 +180,22 @@ def test_a_new_person_gets_an_account_and_is_logged_in(store: Store) -> None:
     assert (logged_in.user.email, workspace) == ("new@example.com", people.team)
     assert people.role_of(logged_in.user) == "member"
     assert logged_in.user.last_workspace_id == people.team.id
+
+
+@pytest.mark.parametrize("tried", ["the address", "from this place"])
+def test_a_new_person_joins_although_others_failed_to_log_in(people: People, tried: str) -> None:
+    token = people.token(invite(people).link)
+    for number in range(11):
+        email = "new@example.com" if tried == "the address" else f"other{number}@example.com"
+        with contextlib.suppress(TooManyRequests):
+            people.accounts.log_in(email, "wrong horse", ADDRESS, people.clock())
+    with pytest.raises(TooManyRequests):
+        people.accounts.log_in("new@example.com", PASSWORD, ADDRESS, people.clock())
+
+    found = people.invitations.join_with_password(token, PASSWORD, ADDRESS)
+
+    assert found is not None
+    assert people.role_of(people.person("new")) == "member"
 
 
 def test_an_account_joins_with_its_own_password_alone(people: People) -> None:

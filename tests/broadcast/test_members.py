@@ -174,14 +174,32 @@ def test_keys_of_another_workspace_outlive_a_leave(people: People) -> None:
     assert plain.startswith("sk-mgmt-")
 
 
-def test_who_is_lowered_below_admin_has_no_open_invitations(people: People) -> None:
-    owner, admin = people.member("owner"), people.member("admin")
-    made = people.invitations.invite(people.team, admin, email="new@example.com", role="admin")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(old, new) for old, new in itertools.product(("owner", "admin"), ROLES) if new != old],
+)
+def test_who_is_lowered_has_no_open_invitations_any_more(people: People, old: str, new: str) -> None:
+    owner, other = people.member("owner"), people.member(old, name="other")
+    made = people.invitations.invite(people.team, other, email="new@example.com", role=old)
 
-    change(people, owner, admin, "member")
+    change(people, owner, other, new)
+
+    if ROLES.index(new) > ROLES.index(old):
+        people.invitations.look(people.token(made.link))
+    else:
+        with pytest.raises(NotFound):
+            people.invitations.look(people.token(made.link))
+
+
+def test_an_owner_who_was_lowered_cannot_take_the_role_back(people: People) -> None:
+    owner, second = people.member("owner"), people.member("owner", name="second")
+    own_link = people.invitations.invite(people.team, second, email="spare@example.com", role="owner").link
+
+    change(people, owner, second, "admin")
 
     with pytest.raises(NotFound):
-        people.invitations.look(people.token(made.link))
+        people.invitations.join(people.token(own_link), people.person("spare"))
+    assert people.role_of(second) == "admin"
 
 
 def test_a_left_workspace_is_no_longer_where_the_root_leads(people: People) -> None:

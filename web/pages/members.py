@@ -1,5 +1,6 @@
 """The people of a workspace: invite, change a role, remove, leave."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from broadcast import activity
-from broadcast.errors import Conflict, SettingsError
+from broadcast.errors import Conflict, Forbidden, SettingsError
 from broadcast.members import ROLES, givable
 from broadcast.store.users import User
 from web import security
@@ -47,6 +48,8 @@ def invite() -> ResponseReturnValue:
         )
     except SettingsError as error:
         return _render(wrong=error.problems["email"]), 422
+    except Forbidden as error:
+        return _render(wrong=str(error)), 403
     except Conflict as error:
         return _render(wrong=str(error)), 409
     return _render(made=made)
@@ -109,7 +112,7 @@ def leave() -> ResponseReturnValue:
 
 def _ask(member: User, *, name: str) -> ResponseReturnValue | None:
     """Return the page that asks for a name, None once it was typed and somebody else is an owner."""
-    only_owner = _owners() == {member.id}
+    only_owner = _owners(_members()) == {member.id}
     posted = request.method == "POST"
     if posted and not only_owner and request.form.get("name", "").strip() == name:
         return None
@@ -124,8 +127,11 @@ def _ask(member: User, *, name: str) -> ResponseReturnValue | None:
     return words, 200 if not posted else 409 if only_owner else 422
 
 
-def _owners() -> set[int]:
-    found = activity.members_of(security.services().store, security.viewer().workspace)
+def _members() -> list[tuple[User, str]]:
+    return activity.members_of(security.services().store, security.viewer().workspace)
+
+
+def _owners(found: Iterable[tuple[User, str]]) -> set[int]:
     return {user.id for user, role in found if role == "owner"}
 
 
@@ -136,7 +142,8 @@ def _back(note: str) -> ResponseReturnValue:
 def _render(**facts: Any) -> str:
     services, viewer = security.services(), security.viewer()
     offered = givable(viewer.role)
-    owners = _owners()
+    found = _members()
+    owners = _owners(found)
     people = [
         Person(
             user=user,
@@ -144,7 +151,7 @@ def _render(**facts: Any) -> str:
             only_owner=owners == {user.id},
             may_become=tuple(reversed(offered)) if role in offered and owners != {user.id} else (),
         )
-        for user, role in activity.members_of(services.store, viewer.workspace)
+        for user, role in found
     ]
     people.sort(key=lambda person: -ROLES.index(person.role))
     return render_template(

@@ -8,7 +8,7 @@ from flask import Flask
 
 from broadcast.members import ROLES
 from broadcast.runtime import Services
-from broadcast.store import users
+from broadcast.store import limits, users
 from tests.web.pages.conftest import PASSWORD, Pages, csrf, member, open_workspace
 from tests.web.pages.test_pages import assert_well_made
 from tests.web.pages.test_workspace import words
@@ -101,6 +101,19 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(pages: Pages) -> None:
         assert '<option value="admin" selected>' in answer.text
 
 
+def test_an_admin_is_told_why_an_owners_link_cannot_be_replaced(pages: Pages) -> None:
+    path = invited(pages, role="owner")
+    admin = member(pages, "admin")
+
+    answer = admin.post(PAGE, {"email": "new@example.com", "role": "member"})
+
+    assert answer.status_code == 403
+    assert_well_made(answer.text)
+    assert "Your role does not reach the invitation that is open for this address." in answer.text
+    assert 'value="new@example.com"' in answer.text
+    assert pages.app.test_client().get(path).status_code == 200
+
+
 def test_a_role_is_changed_and_the_only_owner_is_not(pages: Pages) -> None:
     member(pages, "viewer")
     viewer, owner = uid(pages, "viewer"), uid(pages, "owner")
@@ -172,6 +185,22 @@ def test_a_new_person_joins_by_the_link_alone(pages: Pages) -> None:
     again = pages.app.test_client().get(path)
     assert again.status_code == 404
     assert "Ask for a new one." in again.text
+
+
+def test_a_new_person_joins_where_others_failed_to_log_in(pages: Pages) -> None:
+    path, client = invited(pages, email="busy@example.com"), pages.app.test_client()
+    tries = pages.app.test_client()
+    token = csrf(tries.get("/login").text)
+    wrong = {"csrf_token": token, "email": "busy@example.com", "password": "wrong horse"}
+    while tries.post("/login", data=wrong).status_code != 429:
+        pass
+
+    answer = client.post(path, data={"csrf_token": csrf(client.get(path).text), "password": PASSWORD})
+
+    with pages.services.store.write() as conn:
+        limits.clear(conn, "login:address:127.0.0.1")
+    assert answer.status_code == 303
+    assert answer.location == pages.at("/activity")
 
 
 def test_who_is_signed_in_joins_with_that_account(app: Flask, services: Services, pages: Pages) -> None:
