@@ -9,16 +9,16 @@ import click
 
 from broadcast.cli_client import JSON, Client, Command, with_client
 from broadcast.cli_output import (
-    NO_DESTINATIONS,
     clean,
     columns,
     count,
     example,
+    print_destinations,
     print_facts,
     print_json,
-    print_table,
     receipts,
     size,
+    words,
 )
 
 _DESTINATION: Final = click.argument("destination")
@@ -40,18 +40,8 @@ def _one(command: Command) -> Command:
 @with_client
 def list_all(client: Client, *, as_json: bool) -> None:
     """List the destinations of a workspace and what each is doing."""
-    found = client.destinations()
-    if as_json:
-        print_json(found)
-        return
-    if not found["data"]:
-        click.echo(NO_DESTINATIONS)
-        return
-    rows = [
-        (item["name"], item["type"], item["state"], count(item["backlog"]), item["id"])
-        for item in found["data"]
-    ]
-    print_table(columns("NAME", "TYPE", "STATE", "WAITING", "ID", numbers=("WAITING",)), rows)
+    shape = columns("NAME", "TYPE", "STATE", "WAITING", "ID", numbers=("WAITING",))
+    print_destinations(client.destinations(), shape, _row, as_json=as_json)
 
 
 @destinations.command(name="test", epilog=example("broadcast destinations test Collector"))
@@ -212,6 +202,10 @@ def _wanted(
 # -- what is printed ---------------------------------------------------------------------------------
 
 
+def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return item["name"], item["type"], words(item["state"]), count(item["backlog"]), item["id"]
+
+
 def _print_changed(changed: Mapping[str, Any], message: str, *, as_json: bool) -> None:
     if as_json:
         print_json(changed)
@@ -236,5 +230,5 @@ def _print_preview(name: str, found: Mapping[str, Any], *, err: bool) -> None:
 
 def _outcome(found: Mapping[str, Any]) -> str:
     names = ("delivered", "rejected", "sampled_out", "filtered", "expired")
-    words = (f"{count(found[name])} {name.replace('_', ' ')}" for name in names if found.get(name))
-    return ", ".join(words) or "nothing was sent"
+    said = (f"{count(found[name])} {words(name)}" for name in names if found.get(name))
+    return ", ".join(said) or "nothing was sent"

@@ -2,14 +2,14 @@
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import click
 
-NO_DESTINATIONS: Final = "No destinations yet. Requests are recorded; nothing leaves this server."
+_NO_DESTINATIONS: Final = "No destinations yet. Requests are recorded; nothing leaves this server."
 _GOOD: Final = frozenset(("succeeded", "delivering", "delivered"))
 _BAD: Final = frozenset(("error", "denied", "rejected", "paused", "retrying", "throttled", "expired"))
 _COLOURS: Final = {**dict.fromkeys(_GOOD, "green"), **dict.fromkeys(_BAD, "red")}
@@ -47,6 +47,22 @@ def print_table(shape: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(map(_width, column)) for column in zip(heads, *cells, strict=True)]
     for line in _lines(shape, widths, (heads, *cells)):
         click.echo(line)
+
+
+def print_destinations(
+    found: Mapping[str, Any],
+    shape: Sequence[Column],
+    row: Callable[[Mapping[str, Any]], Sequence[str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print a row a destination, or the API's object alone."""
+    if as_json:
+        print_json(found)
+    elif found["data"]:
+        print_table(shape, map(row, found["data"]))
+    else:
+        click.echo(_NO_DESTINATIONS)
 
 
 def print_rows(shape: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
@@ -93,6 +109,11 @@ def _width(text: str) -> int:
 
 
 # -- values ------------------------------------------------------------------------------------------
+
+
+def words(name: str) -> str:
+    """Return a name of the API, such as a state, as people write it."""
+    return name.replace("_", " ")
 
 
 def count(number: int | None) -> str:

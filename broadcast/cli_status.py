@@ -6,16 +6,7 @@ from typing import Any
 import click
 
 from broadcast.cli_client import JSON, Client, with_client
-from broadcast.cli_output import (
-    NO_DESTINATIONS,
-    clean,
-    columns,
-    count,
-    example,
-    moment,
-    print_json,
-    print_table,
-)
+from broadcast.cli_output import clean, columns, count, example, moment, print_destinations, words
 
 
 @click.command(
@@ -26,17 +17,11 @@ from broadcast.cli_output import (
 def status(client: Client, *, as_json: bool) -> None:
     """Say, for every destination, what it is doing, how far behind it is, and what went wrong last."""
     found = client.status()
-    if as_json:
-        print_json(found)
-        return
-    if not found["data"]:
-        click.echo(NO_DESTINATIONS)
-        return
     heads = ("DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLED", "SENDING", "ENDPOINT")
-    print_table(
-        columns(*heads, numbers=("WAITING", "BEHIND", "CURSOR", "SAMPLED")),
-        [_row(item) for item in found["data"]],
-    )
+    shape = columns(*heads, numbers=("WAITING", "BEHIND", "CURSOR", "SAMPLED"))
+    print_destinations(found, shape, _row, as_json=as_json)
+    if as_json:
+        return
     for item in found["data"]:
         for note in _notes(item):
             click.echo(f"{_name(item)}: {clean(note)}")
@@ -49,7 +34,7 @@ def _name(item: Mapping[str, Any]) -> str:
 def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         _name(item),
-        item["state"].replace("_", " "),
+        words(item["state"]),
         count(item["backlog"]),
         f"{item['lag_s']:,.0f} s" if item["backlog"] else "",
         count(item["cursor"]),

@@ -58,11 +58,7 @@ class Local:
 
     def destinations(self) -> Any:
         """Return every destination."""
-        connections = self._services.connections
-        found = [
-            connections.view(item.stored, self._home) | item.state.view()
-            for item in connections.overview(self._home)
-        ]
+        found = self._services.connections.listed(self._home)
         return {"data": found, "total_count": len(found)}
 
     def test(self, uid: str) -> Any:
@@ -129,9 +125,7 @@ class Local:
         return found
 
     def _shown(self, stored: StoredDestination) -> Any:
-        connections = self._services.connections
-        state = connections.state_of(self._home, stored)
-        return {"data": connections.view(stored, self._home) | state.view()}
+        return {"data": self._services.connections.shown(self._home, stored)}
 
 
 def _plain(answer: Any) -> Any:

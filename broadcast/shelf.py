@@ -204,6 +204,14 @@ class Shelf:
                 raise SettingsError({"receipt_id": problem})
             return specimen.of(conn, stored, destination, log, row, namespace=self._namespace, now_us=now_us)
 
+    def listed(self, workspace: Workspace) -> list[dict[str, Any]]:
+        """Return the API's objects of every destination with what each is doing, by name."""
+        return [self.view(item.stored, workspace) | item.state.view() for item in self.overview(workspace)]
+
+    def shown(self, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
+        """Return the API's object of a destination with what it is doing."""
+        return self.view(stored, workspace) | self.state_of(workspace, stored).view()
+
     def view(self, stored: StoredDestination, workspace: Workspace | None = None) -> dict[str, Any]:
         """Return the API's object: OpenRouter's names and ours, secrets masked."""
         return {

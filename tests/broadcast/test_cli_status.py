@@ -60,6 +60,18 @@ def test_status_is_a_table_with_what_is_wrong_below(shell: Shell) -> None:
     assert kept.startswith("team/Collector: what waits is kept until ")
 
 
+def test_a_state_of_two_words_is_written_alike_in_each_list(shell: Shell) -> None:
+    shell.api("PATCH", "/broadcast", {"enabled": True})
+    shell.connect()
+    shell.post({})
+    with shell.services.store.write() as conn:
+        conn.exec_driver_sql("UPDATE receipts SET received_at_us = received_at_us - 3600000000")
+
+    listed = [shell.run(*words).stdout.splitlines()[1] for words in (("status",), ("destinations", "list"))]
+
+    assert ["  catching up  " in line for line in listed] == [True, True]
+
+
 def test_status_without_destinations_says_so(shell: Shell) -> None:
     assert shell.run("status").stdout.startswith("No destinations yet.")
 

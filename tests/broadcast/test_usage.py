@@ -4,7 +4,7 @@ import pytest
 
 from broadcast import usage
 from broadcast.store import Store
-from broadcast.store.usage import DAY_US
+from broadcast.tally import DAY_US
 from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
 
 

@@ -1,6 +1,6 @@
 """/observability/destinations, /observability/destination-types and /broadcast, for management keys."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, request
 
@@ -9,7 +9,6 @@ from broadcast.errors import NotFound, SecretRequired, SettingsError
 from broadcast.report import fields_report
 from broadcast.runtime import Services
 from broadcast.status import statuses
-from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
 from web.api.destination_types import describe
@@ -32,12 +31,6 @@ def blueprint(services: Services) -> Blueprint:
     return routes
 
 
-def _shown(services: Services, workspace: Workspace, stored: StoredDestination) -> dict[str, Any]:
-    """Return a destination with what it is doing."""
-    state = services.connections.state_of(workspace, stored)
-    return services.connections.view(stored, workspace) | state.view()
-
-
 def _collection(routes: Blueprint, services: Services) -> None:
     connections = services.connections
 
@@ -46,10 +39,7 @@ def _collection(routes: Blueprint, services: Services) -> None:
         _, workspace = managed(services)
         check_query("offset", "limit")
         offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 50, low=1, high=100)
-        found = [
-            connections.view(item.stored, workspace) | item.state.view()
-            for item in connections.overview(workspace)
-        ]
+        found = connections.listed(workspace)
         return answer({"data": found[offset : offset + limit], "total_count": len(found)})
 
     @routes.post(_BASE)
@@ -62,7 +52,7 @@ def _collection(routes: Blueprint, services: Services) -> None:
             from_us = services.replays.backfill_from(workspace, body)
         body.pop("backfill_from", None)
         stored = connections.create(workspace, key.user_id, body, now_us=services.clock())
-        made = {"data": _shown(services, workspace, stored)}
+        made = {"data": connections.shown(workspace, stored)}
         if from_us is not None:
             made["backfill"] = backfilled(services, key, workspace, stored.uid, from_us)
         return answer(made, 201)
@@ -106,14 +96,14 @@ def _one(routes: Blueprint, services: Services) -> None:
     def get_destination(uid: str) -> Response:
         _, workspace = managed(services)
         check_query()
-        return answer({"data": _shown(services, workspace, connections.get(workspace, uid))})
+        return answer({"data": connections.shown(workspace, connections.get(workspace, uid))})
 
     @routes.patch(f"{_BASE}/<uid>")
     def change_destination(uid: str) -> Response:
         key, workspace = managed(services)
         check_query()
         stored = connections.update(workspace, key.user_id, uid, draft(), now_us=services.clock())
-        return answer({"data": _shown(services, workspace, stored)})
+        return answer({"data": connections.shown(workspace, stored)})
 
     @routes.delete(f"{_BASE}/<uid>")
     def delete_destination(uid: str) -> Response:
@@ -139,7 +129,7 @@ def _actions(routes: Blueprint, services: Services) -> None:
         check_query()
         body_of()
         stored = connections.pause(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": _shown(services, workspace, stored)})
+        return answer({"data": connections.shown(workspace, stored)})
 
     @routes.post(f"{_BASE}/<uid>/resume")
     def resume(uid: str) -> Response:
@@ -147,7 +137,7 @@ def _actions(routes: Blueprint, services: Services) -> None:
         check_query()
         body_of()
         stored = connections.resume(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": _shown(services, workspace, stored)})
+        return answer({"data": connections.shown(workspace, stored)})
 
     @routes.post(f"{_BASE}/<uid>/send-trace")
     def send_trace(uid: str) -> Response:

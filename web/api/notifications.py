@@ -1,12 +1,13 @@
 """GET and PATCH /notifications: how the workspace is told of a destination that needs attention."""
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response
 
 from broadcast.notice_settings import view
 from broadcast.runtime import Services
-from web.api.access import body_object, managed
+from web.api.access import managed
+from web.api.queries import draft
 from web.responses import answer, explain_errors
 
 _PATH: Final = "/api/v1/notifications"
@@ -25,9 +26,7 @@ def blueprint(services: Services) -> Blueprint:
     @routes.patch(_PATH)
     def change_settings() -> Response:
         key, workspace = managed(services)
-        changed = services.notice_settings.change(
-            workspace, key.user_id, _settings(), now_us=services.clock()
-        )
+        changed = services.notice_settings.change(workspace, key.user_id, draft(), now_us=services.clock())
         return answer({"data": view(changed)})
 
     @routes.post(f"{_PATH}/test")
@@ -39,8 +38,3 @@ def blueprint(services: Services) -> Blueprint:
         return answer({"ok": posted.ok, "message": posted.message, "hint": posted.hint or None})
 
     return routes
-
-
-def _settings() -> dict[str, Any]:
-    """Return the body without `workspace_id`, which has chosen the workspace already."""
-    return {name: value for name, value in body_object().items() if name != "workspace_id"}

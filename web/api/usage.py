@@ -9,8 +9,8 @@ from flask import Blueprint, Response, request
 from broadcast import usage
 from broadcast.errors import SettingsError
 from broadcast.runtime import Services
-from broadcast.store.usage import DAY_US
 from broadcast.store.workspaces import Workspace
+from broadcast.tally import DAY_US
 from broadcast.wanted import instant_us
 from web.api.access import managed, scoped
 from web.api.queries import check_query, span

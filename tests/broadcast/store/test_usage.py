@@ -6,7 +6,8 @@ import pytest
 
 from broadcast.store import Conn, Store, activity, keys, usage
 from broadcast.store.activity import Only
-from broadcast.store.usage import DAY_US, Day
+from broadcast.store.usage import Day
+from broadcast.tally import DAY_US
 from tests.broadcast.store.rows import NOW_US, a_receipt, a_user, a_workspace, append
 
 MIDNIGHT_US = NOW_US - NOW_US % DAY_US
