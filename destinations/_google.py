@@ -7,33 +7,51 @@ import base64
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from broadcast.destination import Headers
-from broadcast.fields import Secret
+from broadcast.destination import Destination, Headers
+from broadcast.fields import Secret, field
 from broadcast.vault import sign_rs256
 
 _WINDOW_S: Final = 1800
 _VALID_S: Final = 3600
-EXAMPLE: Final = '{"type": "service_account", "client_email": "...", "private_key": "..."}'
 
 
-def bearer(key: Secret, audience: str, at_us: int) -> Headers:
-    """Return a token that is valid for half an hour at least; nothing where there is no such key."""
-    token = _token(key.reveal(), audience, at_us // 1_000_000 // _WINDOW_S)
-    return {"authorization": f"Bearer {token}"} if token else {}
+class WithKeyFile(Destination):
+    """A destination in a project of Google's, whose credential is the key file of a service account."""
 
+    project_id: str = field(
+        "Google Cloud project ID",
+        example="my-gcp-project",
+        pattern=r"[a-z0-9.:-]{4,100}",
+        help="The ID, not the name.",
+    )
+    service_account_key: Secret = field(
+        "Service-account key JSON",
+        example='{"type": "service_account", "client_email": "...", "private_key": "..."}',
+        help="The whole JSON key file.",
+        instead={r"AIza.*": "This is an API key; paste the JSON key file of a service account."},
+    )
 
-def warning(key: Secret) -> str | None:
-    """Return what looks wrong about a service account's key."""
-    if not key or _account(key.reveal()) is not None:
-        return None
-    return "This is not a service account's JSON key: paste the whole file, from { to }."
+    @classmethod
+    def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
+        """Take the key file as it was pasted or read, but without JSON's own line breaks."""
+        name = "serviceAccountKey"
+        given = {**config, name: _one_line(config[name])} if name in config else config
+        return super().parse(given, secrets_required=secrets_required)
 
+    def warnings(self) -> Mapping[str, str]:
+        """Return a key that is no service account's."""
+        key = self.service_account_key
+        if not key or _account(key.reveal()) is not None:
+            return {}
+        words = "This is not a service account's JSON key: paste the whole file, from { to }."
+        return {"serviceAccountKey": words}
 
-def with_one_line(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return settings with a key file as it was pasted or read, but without JSON's own line breaks."""
-    return {**config, name: _one_line(config[name])} if name in config else config
+    def bearer(self, api: str, at_us: int) -> Headers:
+        """Return a token that is valid for half an hour at least; nothing where there is no such key."""
+        token = _token(self.service_account_key.reveal(), f"{api}/", at_us // 1_000_000 // _WINDOW_S)
+        return {"authorization": f"Bearer {token}"} if token else {}
 
 
 def _one_line(given: object) -> object:

@@ -28,7 +28,7 @@ def name(template: str, prefix: str, pieces: tuple[bytes, ...], ending: str, *, 
     folder = _VARIABLE.sub(lambda found: values[found[1]], template).split("/")
     at_ms = int(datetime.fromisoformat(first.timestamp).timestamp() * 1000)
     if single:
-        file = f"{first.id}-{at_ms}-{first.observations[0]['id']}.json{ending}"
+        file = f"{first.id}-{at_ms}-{first.observations[0].id}.json{ending}"
     else:
         digest = hashlib.sha256(b"\n".join(pieces)).hexdigest()
         file = f"{digest[:32]}-{at_ms}.ndjson{ending}"

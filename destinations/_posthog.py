@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from broadcast import genai_names as names
 from broadcast.span import FAILED, ResourceSpans, Span
-from destinations import _rows
+from destinations import _facts, _rows
 
-_METADATA: Final = f"{names.TRACE_METADATA}."
 _READ: Final[Mapping[str, str]] = {
     "$ai_provider": names.PROVIDER_NAME,
     "$ai_input_tokens": names.INPUT_TOKENS,
@@ -51,24 +50,25 @@ def event(spans: ResourceSpans, span: Span) -> dict[str, Any]:
 
 def _properties(spans: ResourceSpans, span: Span) -> dict[str, Any]:
     said, own = span.attributes, names.own(spans.scope)
-    found = {
-        "$ai_trace_id": span.trace_id,
-        "$ai_session_id": _said(spans, names.SESSION_ID),
-        "$ai_span_id": span.span_id,
-        "$ai_parent_id": span.parent_span_id or None,
-        "$ai_span_name": span.name,
-        "$ai_latency": (span.end_ns - span.start_ns) / 1e9,
-        "$ai_model": said.get(names.RESPONSE_MODEL) or said.get(names.REQUEST_MODEL),
-        "$ai_stream": said.get(own.streamed),
-        "$ai_input": _asked(_rows.content(span, names.PROMPT)),
-        "$ai_output_choices": _answered(_rows.content(span, names.COMPLETION)),
-        "$ai_is_error": span.status_code == FAILED,
-        "$ai_error": span.status_message or None,
-        # The receipt's own id, by the name it has at every other type: a trace may hold several requests.
-        own.trace_id: spans.resource.get(own.trace_id),
-        **{name: said.get(key) for name, key in _READ.items()},
-    }
-    return {name: value for name, value in found.items() if value is not None}
+    return _facts.known(
+        {
+            "$ai_trace_id": span.trace_id,
+            "$ai_session_id": _said(spans, names.SESSION_ID),
+            "$ai_span_id": span.span_id,
+            "$ai_parent_id": span.parent_span_id or None,
+            "$ai_span_name": span.name,
+            "$ai_latency": (span.end_ns - span.start_ns) / 1e9,
+            "$ai_model": said.get(names.RESPONSE_MODEL) or said.get(names.REQUEST_MODEL),
+            "$ai_stream": said.get(own.streamed),
+            "$ai_input": _asked(_rows.content(span, names.PROMPT)),
+            "$ai_output_choices": _answered(_rows.content(span, names.COMPLETION)),
+            "$ai_is_error": span.status_code == FAILED,
+            "$ai_error": span.status_message or None,
+            # The receipt's own id, by the name it has at every other type: a trace may hold several requests.
+            own.trace_id: spans.resource.get(own.trace_id),
+            **{name: said.get(key) for name, key in _READ.items()},
+        }
+    )
 
 
 def _said(spans: ResourceSpans, key: str) -> Any:
@@ -90,8 +90,4 @@ def _answered(completion: Any) -> Any:
 
 def _caller(span: Span) -> dict[str, Any]:
     """Return the caller's own keys as OpenRouter names them."""
-    return {
-        "metadata_" + key.removeprefix(_METADATA): value
-        for key, value in span.attributes.items()
-        if key.startswith(_METADATA)
-    }
+    return {f"metadata_{key}": value for key, value in _rows.starting(span.attributes, _rows.METADATA)}

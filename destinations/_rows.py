@@ -16,7 +16,7 @@ from destinations._columns import columns
 
 Row = dict[str, Any]
 
-_METADATA: Final = f"{names.TRACE_METADATA}."
+METADATA: Final = f"{names.TRACE_METADATA}."
 _PARAMETERS: Final = "gen_ai.request."
 _READ: Final[Mapping[str, str]] = {
     "USER_ID": names.USER_ID,
@@ -74,7 +74,7 @@ def row(spans: ResourceSpans, span: Span, *, cache_write: bool) -> Row:
         "OUTPUT": content(span, names.COMPLETION),
         "METADATA": metadata(span),
         "TAGS": _tags(said),
-        "MODEL_PARAMETERS": {key: value for key, value in _starting(said, _PARAMETERS) if key != "model"},
+        "MODEL_PARAMETERS": {key: value for key, value in starting(said, _PARAMETERS) if key != "model"},
         "RESOURCE_ATTRIBUTES": dict(spans.resource),
     }
     return found
@@ -111,15 +111,16 @@ def metadata(span: Span) -> dict[str, Any]:
     kind = "generation_name" if is_generation(span) else "span_name"
     trace_name = span.attributes.get(names.TRACE_NAME)
     named = {kind: span.name} if trace_name is None else {"trace_name": trace_name, kind: span.name}
-    return {**named, **dict(_starting(span.attributes, _METADATA))}
+    return {**named, **dict(starting(span.attributes, METADATA))}
 
 
-def _starting(said: Attributes, prefix: str) -> Iterator[tuple[str, Any]]:
+def starting(said: Attributes, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes whose names begin so, without that beginning."""
     return ((key.removeprefix(prefix), value) for key, value in said.items() if key.startswith(prefix))
 
 
 def _tags(said: Attributes) -> list[str]:
-    tags = said.get(f"{_METADATA}tags")
+    tags = said.get(f"{METADATA}tags")
     return [str(tag) for tag in tags] if isinstance(tags, tuple) else []
 
 

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from broadcast.fields import Secret
 
@@ -50,9 +50,14 @@ def escaped(path: str) -> str:
     return quote(path, safe=f"/{_SAFE}")
 
 
+def _host(parts: SplitResult) -> str:
+    """Return the host as it is sent: in lower case, without the port that goes without saying."""
+    return parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
 def _canonical(method: str, url: str, headers: Mapping[str, str], digest: str) -> tuple[str, str]:
     parts = urlsplit(url)
-    every = {"host": parts.netloc, **headers}
+    every = {"host": _host(parts), **headers}
     pairs = sorted((quote(name, safe=_SAFE), quote(value, safe=_SAFE)) for name, value in parse_qsl(
         parts.query, keep_blank_values=True
     ))  # fmt: skip

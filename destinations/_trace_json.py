@@ -10,7 +10,13 @@ import msgspec
 
 from broadcast import genai_names as names
 from broadcast.span import ResourceSpans, Span
-from destinations import _rows
+from destinations import _facts, _rows
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What the name of an object takes of an observation."""
+
+    id: str
 
 
 class Line(msgspec.Struct, frozen=True, rename="camel"):
@@ -18,7 +24,7 @@ class Line(msgspec.Struct, frozen=True, rename="camel"):
 
     id: str
     timestamp: str
-    observations: list[dict[str, Any]]
+    observations: list[Observation]
     api_key_name: str | None = None
 
 
@@ -37,7 +43,7 @@ def encode(spans: ResourceSpans) -> bytes:
         "resource": spans.resource,
         "observations": [_observation(spans, span) for span in (main, *others)],
     }
-    return msgspec.json.encode(_known(trace))
+    return msgspec.json.encode(_facts.known(trace))
 
 
 def decode(line: bytes) -> Line:
@@ -63,8 +69,8 @@ def _observation(spans: ResourceSpans, span: Span) -> dict[str, Any]:
         "promptTokens": row["PROMPT_TOKENS"],
         "completionTokens": row["COMPLETION_TOKENS"],
         "totalTokens": row["TOTAL_TOKENS"],
-        "promptTokensDetails": _known(prompt) or None,
-        "completionTokensDetails": _known({"reasoningTokens": row["REASONING_TOKENS"]}) or None,
+        "promptTokensDetails": _facts.known(prompt) or None,
+        "completionTokensDetails": _facts.known({"reasoningTokens": row["REASONING_TOKENS"]}) or None,
         "inputCost": row["INPUT_COST"],
         "outputCost": row["OUTPUT_COST"],
         "totalCost": row["TOTAL_COST"],
@@ -74,8 +80,4 @@ def _observation(spans: ResourceSpans, span: Span) -> dict[str, Any]:
         "metadata": row["METADATA"],
         "attributes": row["ATTRIBUTES"],
     }
-    return _known(found)
-
-
-def _known(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if value is not None}
+    return _facts.known(found)

@@ -7,14 +7,14 @@ and for columns https://openrouter.ai/docs/guides/features/broadcast/bigquery, r
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final
 
 import msgspec
 
-from broadcast.destination import Batch, Destination, Outcome, Request, Response, Verdict, judge_api
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.destination import Batch, Outcome, Request, Response, Verdict, judge_api
+from broadcast.fields import SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
-from destinations import _columns, _google, _rows
+from destinations import _columns, _facts, _google, _rows
 
 _API: Final = "https://bigquery.googleapis.com"
 _NAME: Final = r"[A-Za-z0-9_]{1,1024}"
@@ -22,7 +22,7 @@ _BUSY: Final = frozenset({"rateLimitExceeded", "quotaExceeded"})
 _LATER: Final = frozenset({"backendError", "internalError", "timeout"})
 
 
-class BigQuery(Destination):
+class BigQuery(_google.WithKeyFile):
     """One row with typed columns for each request, in a table of your own."""
 
     title = "Google BigQuery"
@@ -57,30 +57,11 @@ class BigQuery(Destination):
         413: "BigQuery accepts only smaller requests.",
     }
 
-    project_id: str = field(
-        "Google Cloud project ID",
-        example="my-gcp-project",
-        pattern=r"[a-z0-9.:-]{4,100}",
-        help="The ID, not the name.",
-    )
-    service_account_key: Secret = field(
-        "Service-account key JSON",
-        example=_google.EXAMPLE,
-        help="The whole JSON key file.",
-        instead={r"AIza.*": "This is an API key; paste the JSON key file of a service account."},
-    )
     dataset: str = field("BigQuery dataset", default="openrouter", example="openrouter", pattern=_NAME)
     table: str = field(
         "BigQuery table", default="openrouter_traces", example="openrouter_traces", pattern=_NAME
     )
     headers: SecretHeaders = own_headers()
-
-    @classmethod
-    def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
-        """Take the key file as it is, line breaks and all."""
-        return super().parse(
-            _google.with_one_line(config, "serviceAccountKey"), secrets_required=secrets_required
-        )
 
     def endpoint(self) -> str:
         """Return the table's address for streamed rows."""
@@ -88,17 +69,12 @@ class BigQuery(Destination):
 
     def credential_check(self, at_us: int) -> Request:
         """Ask about the table: it tells project, dataset, table and key apart from the right to insert."""
-        headers = {**_google.bearer(self.service_account_key, f"{_API}/", at_us), **self.extra_headers()}
+        headers = {**self.bearer(_API, at_us), **self.extra_headers()}
         return Request(method="GET", url=f"{self._table}?fields=id", headers=headers, body=b"")
 
     def judge_credential(self, response: Response) -> str | None:
         """Return what is wrong; a table that is not there is a question of data, and the insert says so."""
         return None if response.status == 404 else super().judge_credential(response)
-
-    def warnings(self) -> Mapping[str, str]:
-        """Return a key that is no service account's."""
-        found = _google.warning(self.service_account_key)
-        return {} if found is None else {"serviceAccountKey": found}
 
     def encode(self, spans: ResourceSpans) -> bytes:
         """Return the receipt's row: its generation, with the other spans beside its attributes."""
@@ -109,8 +85,7 @@ class BigQuery(Destination):
             for one in others
         ]
         row["ATTRIBUTES"] = {**row["ATTRIBUTES"], "spans": beside} if beside else row["ATTRIBUTES"]
-        texted = _rows.texted(row)
-        known = {name.lower(): value for name, value in texted.items() if value is not None}
+        known = {name.lower(): value for name, value in _facts.known(_rows.texted(row)).items()}
         # BigQuery leaves out a row whose id it has seen in the last minutes.
         return msgspec.json.encode({"insertId": f"{main.trace_id}{main.span_id}", "json": known})
 
@@ -121,8 +96,7 @@ class BigQuery(Destination):
     def request(self, batch: Batch) -> Request:
         """Return the insert with a token signed for its time."""
         made = super().request(batch)
-        token = _google.bearer(self.service_account_key, f"{_API}/", batch.at_us)
-        return dataclasses.replace(made, headers={**token, **made.headers})
+        return dataclasses.replace(made, headers={**self.bearer(_API, batch.at_us), **made.headers})
 
     def judge(self, response: Response) -> Outcome:
         """Return what an answer means: rows can fail with 200, and quotas answer 403."""

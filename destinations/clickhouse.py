@@ -14,16 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from broadcast.destination import (
-    Batch,
-    Destination,
-    Headers,
-    Outcome,
-    Request,
-    Response,
-    Verdict,
-    judge_api,
-)
+from broadcast.destination import Batch, Destination, Headers, Outcome, Request, Response, Verdict, judge_api
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
 from destinations import _columns, _rows

@@ -7,16 +7,16 @@ signs the tokens itself. The page of a trace is not documented.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final
 
 from broadcast.destination import Attributes, Batch, OTLPDestination, Request
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.fields import SecretHeaders, own_headers
 from destinations import _google
 
 _API: Final = "https://telemetry.googleapis.com"
 
 
-class GoogleCloud(OTLPDestination):
+class GoogleCloud(_google.WithKeyFile, OTLPDestination):
     """Spans in Cloud Trace, beside your services."""
 
     title = "Google Cloud"
@@ -39,20 +39,7 @@ class GoogleCloud(OTLPDestination):
         429: "The project's quota is reached.",
     }
 
-    project_id: str = field(
-        "Project ID", example="my-gcp-project", pattern=r"[a-z0-9.:-]{4,100}", help="The ID, not the name."
-    )
-    service_account_key: Secret = field(
-        "Service-account key JSON", example=_google.EXAMPLE, help="The whole JSON key file."
-    )
     headers: SecretHeaders = own_headers()
-
-    @classmethod
-    def parse(cls, config: Mapping[str, Any], *, secrets_required: bool = True) -> Self:
-        """Take the key file as it is, line breaks and all."""
-        return super().parse(
-            _google.with_one_line(config, "serviceAccountKey"), secrets_required=secrets_required
-        )
 
     def endpoint(self) -> str:
         """Return the traces address, which is the same everywhere."""
@@ -61,17 +48,11 @@ class GoogleCloud(OTLPDestination):
     def request(self, batch: Batch) -> Request:
         """Return the request with a token for the time of sending."""
         made = super().request(batch)
-        token = _google.bearer(self.service_account_key, f"{_API}/", batch.at_us)
-        return dataclasses.replace(made, headers={**made.headers, **token})
+        return dataclasses.replace(made, headers={**made.headers, **self.bearer(_API, batch.at_us)})
 
     def resource_attributes(self) -> Attributes:
         """Return the project that the spans belong to."""
         return {"gcp.project_id": self.project_id}
-
-    def warnings(self) -> Mapping[str, str]:
-        """Return a key that is no service account's."""
-        found = _google.warning(self.service_account_key)
-        return {} if found is None else {"serviceAccountKey": found}
 
     def trace_url(self, trace_id: str, at_us: int) -> str:
         """Return the trace in Cloud Trace."""

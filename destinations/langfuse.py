@@ -17,6 +17,7 @@ from broadcast.receipt import Receipt, Usage
 from broadcast.span import Attributes
 from destinations import _facts
 
+_PATH = "/api/public/otel/v1/traces"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENVIRONMENT = re.compile(r"(?!langfuse)[a-z0-9_-]{1,40}")
 
@@ -65,7 +66,7 @@ class Langfuse(OTLPDestination):
 
     def endpoint(self) -> str:
         """Return the project's OTLP address."""
-        return under(self._base(), "/api/public/otel/v1/traces")
+        return self._base() + _PATH
 
     def auth(self) -> Headers:
         """Return Basic auth of the pair, and the version that shows spans at once."""
@@ -97,22 +98,20 @@ class Langfuse(OTLPDestination):
     def trace_url(self, trace_id: str, at_us: int) -> str:
         """Return the trace's page; Langfuse finds the project."""
         del at_us
-        base = self.endpoint().removesuffix("/api/public/otel/v1/traces")
-        return f"{base}/trace/{trace_id}"
+        return f"{self._base()}/trace/{trace_id}"
 
     def _asked(self, path: str) -> Request:
         auth = {**basic_auth(self.public_key, self.secret_key), **self.extra_headers()}
-        return Request(method="GET", url=under(self._base(), path), headers=auth, body=b"")
+        return Request(method="GET", url=self._base() + path, headers=auth, body=b"")
 
     def _base(self) -> str:
-        """Return the server alone, also when one of its pages was pasted."""
-        return self.base_url.partition("/project/")[0]
+        """Return the server alone, also when one of its pages was pasted, or its OTLP address."""
+        return under(self.base_url.partition("/project/")[0], _PATH).removesuffix(_PATH)
 
     def extra_attributes(self, receipt: Receipt) -> Attributes:
         """Return type, first token, usage and cost as Langfuse counts them."""
-        kind = "embedding" if receipt.api_type == "embeddings" else "generation"
         made: Attributes = {
-            "langfuse.observation.type": kind,
+            "langfuse.observation.type": "embedding" if _facts.is_embedding(receipt) else "generation",
             **_facts.metadata(receipt, "langfuse.trace.metadata."),
         }
         if tags := _facts.tags(receipt):

@@ -14,19 +14,10 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from broadcast.destination import (
-    Batch,
-    Destination,
-    Headers,
-    Outcome,
-    Request,
-    Response,
-    Verdict,
-    judge_api,
-)
+from broadcast.destination import Batch, Destination, Headers, Outcome, Request, Response, Verdict, judge_api
 from broadcast.fields import Secret, SecretHeaders, field, own_headers
 from broadcast.span import ResourceSpans
-from destinations import _columns, _rows, _snowflake
+from destinations import _columns, _facts, _rows, _snowflake
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_$]*"
 _STATEMENT_S: Final = 13
@@ -95,10 +86,7 @@ class Snowflake(Destination):
         rows = (
             _rows.row(spans, span, cache_write=self.should_include_cache_write_tokens) for span in spans.spans
         )
-        return b",".join(
-            msgspec.json.encode({name: value for name, value in row.items() if value is not None})
-            for row in rows
-        )
+        return b",".join(msgspec.json.encode(_facts.known(row)) for row in rows)
 
     def join(self, pieces: tuple[bytes, ...]) -> bytes:
         """Return one statement that merges all rows, given as one JSON text: known spans are not doubled."""

@@ -39,7 +39,7 @@ def test_a_missing_role_is_a_refusal() -> None:
 
 
 def test_another_kind_of_key_is_warned_about() -> None:
-    assert google_cloud(serviceAccountKey="AIzaSyExample").warnings().keys() == {"serviceAccountKey"}
+    assert google_cloud(serviceAccountKey="ya29.token").warnings().keys() == {"serviceAccountKey"}
     assert google_cloud().warnings() == {}
 
 

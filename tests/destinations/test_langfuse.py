@@ -117,12 +117,15 @@ def test_metadata_and_tags_are_the_traces_own() -> None:
         ("https://us.cloud.langfuse.com/api/public/otel/v1/traces", "https://us.cloud.langfuse.com"),
         ("https://lf.example.com/project/abc/traces", "https://lf.example.com"),
         ("https://lf.example.com/base/api/public/otel", "https://lf.example.com/base"),
+        ("https://lf.example.com/base/", "https://lf.example.com/base"),
     ],
 )
 def test_a_region_or_any_page_of_it_is_enough(pasted: str, base: str) -> None:
     destination = Langfuse.parse({**CONFIG, "baseUrl": pasted})
     assert destination.endpoint() == f"{base}/api/public/otel/v1/traces"
     assert destination.trace_url("ab", 0) == f"{base}/trace/ab"
+    assert destination.credential_check(0).url == f"{base}/api/public/projects"
+    assert destination.data_check("ab", 0).url == f"{base}/api/public/traces/ab"
 
 
 def test_the_pair_as_langfuse_documents_it_is_taken_apart() -> None:

@@ -83,6 +83,23 @@ def test_temporary_credentials_are_signed_with_their_token() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://store.example:443", "https://store.example"),
+        ("http://store.example:80", "http://store.example"),
+        ("https://Store.Example", "https://store.example"),
+    ],
+)
+def test_a_signature_is_of_the_host_as_it_is_sent(given: str, sent: str) -> None:
+    """No client writes a port that goes without saying into the header, or a capital letter."""
+    assert put(endpoint=given).headers == put(endpoint=sent).headers
+
+
+def test_another_port_is_signed_as_well() -> None:
+    assert put(endpoint="https://store.example:80").headers != put(endpoint="https://store.example").headers
+
+
 # -- the object ------------------------------------------------------------------------------------------
 
 
@@ -205,6 +222,7 @@ def test_objects_can_be_compressed() -> None:
     request = put(compression="gzip")
     assert request.url.endswith(".ndjson.gz")
     assert gzip.decompress(request.body) == put().body
+    assert request.body[8] == 0, "the ninth byte of gzip says when a compressor took its longest way"
     assert request.headers["x-amz-content-sha256"] == hashlib.sha256(request.body).hexdigest()
     assert not request.compress
 
