@@ -24,6 +24,9 @@ _LOG_INS: Final = RateLimit(
     uses=10, within_us=15 * _MINUTE_US, words="Too many tries to log in. Wait a little."
 )
 _TESTS: Final = RateLimit(uses=30, within_us=_MINUTE_US, words="Too many connection tests. Wait a little.")
+_WHOLE_TESTS: Final = RateLimit(
+    uses=6, within_us=_MINUTE_US, words="Settings are applied too often. Wait a little."
+)
 _TESTS_AT_ONCE: Final = 4
 _DEMO_EMAIL: Final = "operator@example.com"
 _DEMO_WORKSPACE: Final = "Demo"
@@ -141,6 +144,18 @@ class Accounts(Workspaces):
     def testing(self, workspace_id: int, now_us: int) -> Iterator[None]:
         """Hold one of a workspace's places for a live test: 30 a minute, and 4 at once in this process."""
         _TESTS.count(self._store, f"test:{workspace_id}", now_us=now_us)
+        with self._place(workspace_id):
+            yield
+
+    @contextlib.contextmanager
+    def testing_whole(self, workspace_id: int, now_us: int) -> Iterator[None]:
+        """Hold one of these places for the tests of a whole file of settings, however long: 6 a minute."""
+        _WHOLE_TESTS.count(self._store, f"apply:{workspace_id}", now_us=now_us)
+        with self._place(workspace_id):
+            yield
+
+    @contextlib.contextmanager
+    def _place(self, workspace_id: int) -> Iterator[None]:
         with self._lock:
             place = self._testing.setdefault(workspace_id, threading.BoundedSemaphore(_TESTS_AT_ONCE))
         if not place.acquire(blocking=False):

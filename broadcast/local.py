@@ -105,7 +105,7 @@ class Local:
     def apply(self, body: Mapping[str, Any]) -> Any:
         """Make destinations and switch what settings say, or count what that would change."""
         services = self._services
-        place = contextlib.nullcontext
+        place = contextlib.nullcontext()
         return {
             "data": services.whole_settings.apply(self._home, None, body, clock=services.clock, place=place)
         }

@@ -27,9 +27,9 @@ class WholeSettings(Planner):
         body: Mapping[str, Any],
         *,
         clock: Callable[[], int],
-        place: Callable[[], AbstractContextManager[None]],
+        place: AbstractContextManager[None],
     ) -> dict[str, Any]:
-        """Plan, test whatever changes, and only when all of it passed save; `place` is held for each test."""
+        """Plan, test whatever changes, and only when all of it passed save; `place` is held while testing."""
         wanted = wanted_from(body)
         plan = self.plan(workspace, wanted)
         if wanted.dry_run:
@@ -46,16 +46,17 @@ class WholeSettings(Planner):
         plan: Plan,
         *,
         clock: Callable[[], int],
-        place: Callable[[], AbstractContextManager[None]],
+        place: AbstractContextManager[None],
     ) -> dict[str, str | None]:
         """Return the fingerprint of each passed test by name; raise `NotApplied` with all that failed."""
 
         def test(change: Change) -> Report:
-            with place():
-                return self._connections.test(workspace, change.tested, now_us=clock())
+            return self._connections.test(workspace, change.tested, now_us=clock())
 
         due = [change for change in plan.changes if change.is_tested]
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        if not due:
+            return {}
+        with place, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             reports = list(pool.map(test, due))
         failed = [
             {"destination": change.name, "field": None, "message": _failure(report), "report": report.view()}

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -339,3 +340,18 @@ def test_four_tests_run_at_once_and_thirty_a_minute(world: World) -> None:
             pass
     with pytest.raises(TooManyRequests):
         world.accounts.testing(1, NOW).__enter__()
+
+
+def test_a_whole_workspace_is_tested_in_one_place_six_times_a_minute(world: World) -> None:
+    with contextlib.ExitStack() as held:
+        for place in (world.accounts.testing_whole, *[world.accounts.testing] * 3):
+            held.enter_context(place(1, NOW))
+        with pytest.raises(TooManyRequests):
+            world.accounts.testing_whole(1, NOW).__enter__()
+    for _ in range(4):
+        with world.accounts.testing_whole(1, NOW):
+            pass
+    with pytest.raises(TooManyRequests):
+        world.accounts.testing_whole(1, NOW).__enter__()
+    with world.accounts.testing(1, NOW), world.accounts.testing_whole(2, NOW):
+        pass

@@ -1,11 +1,12 @@
 """`broadcast export` and `broadcast apply`: planned, tested, and saved as a whole or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from broadcast import draft
+from broadcast import accounts, draft
 from tests.broadcast.cli_shell import Shell, local, remote, shell
 
 __all__ = ("local", "remote", "shell")
@@ -295,6 +296,20 @@ def test_a_sixth_destination_of_a_type_is_refused_before_any_test(file: File) ->
 
     assert "otel-collector.type: A workspace has at most 5 destinations of a type." in result.stderr
     assert (file.shell.receiver.requests, len(file.state()[1])) == ([], 1)
+
+
+def test_more_destinations_than_tests_a_minute_are_applied_at_once(
+    remote: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "_TESTS", replace(accounts._TESTS, uses=1))
+    url = remote.receiver.url("/ok")
+    listed = "".join(GOOD.replace("Good", f"Good {number}").format(url=url) for number in range(3))
+    (tmp_path / "settings.yaml").write_text(f"destinations:\n{listed}")
+
+    result = remote.run("apply", str(tmp_path / "settings.yaml"), "--yes")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "Every test passed. Saved."
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def _collection(routes: Blueprint, services: Services) -> None:
             key.user_id,
             draft(),
             clock=services.clock,
-            place=lambda: services.accounts.testing(workspace.id, services.clock()),
+            place=services.accounts.testing_whole(workspace.id, services.clock()),
         )
         return answer({"data": applied})
 
