@@ -18,13 +18,15 @@ _FLAGS: Final = (
     "broadcast_generation_cost_allocation",
 )
 _KEY_LISTS: Final = ("api_key_hashes", "excluded_api_key_hashes")
-_KNOWN: Final = frozenset(
+FIELDS: Final = frozenset(
     (
         "type", "name", "enabled", "config", "workspace_id", "sampling_rate", "privacy_mode", "privacy_level",
         "filter_rules", "regions", "sampler", "resource_attributes", "redaction_patterns",
         *_KEY_LISTS, *_FLAGS,
     )
 )  # fmt: skip
+"""What a body may hold."""
+
 DEFAULTS: Final[Mapping[str, Any]] = {
     "enabled": True,
     "privacy_level": "full",
@@ -52,7 +54,7 @@ def changes(
 
     Raises `SettingsError` naming every field that is missing, unknown or wrong.
     """
-    problems = {str(name): "Unknown field." for name in body.keys() - _KNOWN}
+    problems = {str(name): "Unknown field." for name in body.keys() - FIELDS}
     found: dict[str, Any] = dict(DEFAULTS) if stored is None else {}
     for name, read in _READERS.items():
         if name not in body:

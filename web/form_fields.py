@@ -41,6 +41,15 @@ class KeysField(SelectMultipleField):
         self.choices = offered
 
 
+class RegionsField(SelectMultipleField):
+    """Regions, at least one; a form that does not mention them leaves them as they are."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was ticked behind the hidden empty one."""
+        if valuelist:
+            self.data = [value for value in valuelist if value]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeaderRow:
     """One header: its name, its value as entered, and the mask of the value that is stored."""

@@ -15,7 +15,7 @@ from wtforms import (
     StringField,
     URLField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from broadcast.destination import Destination
 from broadcast.fields import Spec
@@ -29,6 +29,7 @@ from web.form_fields import (
     HeadersField,
     KeysField,
     PatternsField,
+    RegionsField,
     RulesField,
     SwitchField,
     written,
@@ -80,6 +81,11 @@ GROUPS: Final = (
         "What was charged, the provider's own price, whether your own key paid, whether it is an estimate.",
     ),
     (
+        "broadcast_generation_cost_allocation",
+        "Cost by kind of token",
+        "Tokens and cost of input and of output, where the two costs add up exactly to what was charged.",
+    ),
+    (
         "broadcast_generation_identity",
         "Identity",
         (
@@ -93,11 +99,17 @@ GROUPS: Final = (
         "API type, streaming, region, user agent, finish reasons, first token, duration, token counts.",
     ),
 )
+REGIONS: Final = (
+    ("global", "Global", "Requests that are bound to no region."),
+    ("europe", "European Union", "Requests whose region is europe or eu."),
+    ("us", "United States", "Requests whose region is us."),
+)
 
 _SHARE: Final = "Enter a number from 0.01 to 100."
 # Plain strings are what wtforms 3.3 wants and what the published types do not know yet.
 _LEVELS: Final[Any] = [level for level, _, _ in PRIVACY]
 _SAMPLERS: Final[Any] = [name for name, _ in SAMPLERS]
+_REGIONS: Final[Any] = [region for region, _, _ in REGIONS]
 
 
 class DestinationForm(Form):
@@ -111,8 +123,9 @@ class DestinationForm(Form):
     enabled = SwitchField("Deliver to this destination", default=True)
     privacy_level = RadioField("Privacy", choices=_LEVELS, default="metadata")
     broadcast_generation_cost = SwitchField(GROUPS[0][1])
-    broadcast_generation_identity = SwitchField(GROUPS[1][1])
-    broadcast_generation_request_context = SwitchField(GROUPS[2][1])
+    broadcast_generation_cost_allocation = SwitchField(GROUPS[1][1])
+    broadcast_generation_identity = SwitchField(GROUPS[2][1])
+    broadcast_generation_request_context = SwitchField(GROUPS[3][1])
     sampling_percent = FloatField(
         "Share of sessions",
         [InputRequired(_SHARE), NumberRange(min=0.01, max=100, message=_SHARE)],
@@ -136,6 +149,10 @@ class DestinationForm(Form):
     excluded_api_key_hashes = KeysField(
         "Excluded", choices=[], validate_choice=False, description="Excluded wins over included."
     )
+    regions = RegionsField(
+        "Regions", [DataRequired("Tick one region at least.")], choices=_REGIONS, default=["global"],
+        validate_choice=False,
+    )  # fmt: skip
     filter_rules = RulesField("Filter rules")
 
     def settings(self) -> list[Field]:
@@ -167,6 +184,7 @@ class DestinationForm(Form):
             "resource_attributes": self.resource_attributes.value(),
             "api_key_hashes": self.api_key_hashes.data or None,
             "excluded_api_key_hashes": self.excluded_api_key_hashes.data or None,
+            "regions": self.regions.data,
             "filter_rules": filter_rules.document(self.filter_rules.data),
         }
 
@@ -247,6 +265,7 @@ def _filled(stored: StoredDestination) -> dict[str, Any]:
         "sampling_percent": round(stored.sampling_rate * 100, 6),
         "api_key_hashes": list(stored.api_key_hashes or ()),
         "excluded_api_key_hashes": list(stored.excluded_api_key_hashes or ()),
+        "regions": list(stored.regions),
         "filter_rules": stored.filter_rules,
         **{PREFIX + name: value for name, value in stored.config.items()},
         **headers,

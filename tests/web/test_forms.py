@@ -6,12 +6,12 @@ from typing import Any, Literal
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from broadcast import privacy, sampling
+from broadcast import draft, filters, privacy, sampling
 from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
-from web.forms import GROUPS, PRIVACY, SAMPLERS, DestinationForm, destination_form
+from web.forms import GROUPS, PRIVACY, REGIONS, SAMPLERS, DestinationForm, destination_form
 
 
 class Everything(OTLPDestination):
@@ -105,6 +105,16 @@ def test_only_levels_that_exist_are_rungs() -> None:
     assert tuple(level for level, _, _ in PRIVACY) == privacy.LEVELS
 
 
+def test_only_regions_that_exist_are_offered_and_every_one() -> None:
+    assert tuple(region for region, _, _ in REGIONS) == filters.REGIONS
+
+
+def test_the_form_has_every_field_that_a_body_may_have() -> None:
+    """What only the API could set, nobody would find."""
+    body = destination_form(Everything).body("everything")
+    assert body.keys() | {"privacy_mode", "workspace_id"} == draft.FIELDS
+
+
 # -- form to body ------------------------------------------------------------------------------------
 
 
@@ -124,15 +134,14 @@ def test_a_good_post_is_the_body_of_the_api() -> None:
             "verbose": False,
         },
         "privacy_level": "metadata",
-        "broadcast_generation_cost": False,
-        "broadcast_generation_identity": False,
-        "broadcast_generation_request_context": False,
+        **{name: False for name, _, _ in GROUPS},
         "sampling_rate": 1.0,
         "sampler": None,
         "redaction_patterns": None,
         "resource_attributes": None,
         "api_key_hashes": None,
         "excluded_api_key_hashes": None,
+        "regions": ["global"],
         "filter_rules": None,
     }
 
@@ -179,6 +188,20 @@ def test_a_switch_says_on_after_its_hidden_off() -> None:
     form = posted(("enabled", "off"), ("config-verbose", "off"), ("config-verbose", "on"))
     assert form.body("everything")["enabled"] is False
     assert form.body("everything")["config"]["verbose"] is True
+
+
+def test_regions_are_ticked_and_none_is_refused() -> None:
+    assert posted(("regions", ""), ("regions", "europe"), ("regions", "us")).body("everything")["regions"] == [
+        "europe",
+        "us",
+    ]
+    assert problem(posted(("regions", "")), "regions") == "Tick one region at least."
+
+
+def test_a_post_that_does_not_mention_regions_keeps_them() -> None:
+    stored = replace(STORED, regions=("us",))
+    assert edited(stored=stored).body("everything")["regions"] == ["us"]
+    assert destination_form(Everything, stored=stored).regions.data == ["us"]
 
 
 def test_percent_is_a_rate_to_the_body() -> None:

@@ -12,7 +12,7 @@ from broadcast.errors import Conflict, GateClosed, NotFound, SecretRequired, Set
 from broadcast.report import Report
 from broadcast.store.destinations import StoredDestination
 from web import filter_rules, proofs, security
-from web.forms import GROUPS, PREFIX, PRIVACY, SAMPLERS, DestinationForm, destination_form
+from web.forms import GROUPS, PREFIX, PRIVACY, REGIONS, SAMPLERS, DestinationForm, destination_form
 
 blueprint: Final = Blueprint("destination_form", __name__)
 _ADD: Final = "/w/<slug>/settings/observability/add/<type_slug>"
@@ -358,6 +358,7 @@ def _render(
         preview=preview,
         chosen=chosen,
         groups=GROUPS,
+        regions=REGIONS,
         first_wrong=form.first_wrong(),
         # The version that was shown: saving again must not overwrite what somebody else saved meanwhile.
         shown_version=request.form.get("version", type=int) or (stored.version if stored else None),

@@ -18,6 +18,7 @@ from destinations import TYPES
 from tests.receiver import Receiver
 from tests.web.pages.conftest import PASSWORD, Pages, log_in, member
 from tests.web.pages.test_pages import assert_well_made
+from web.forms import GROUPS
 
 ADD = "/settings/observability/add/otel-collector"
 SECRET = "Bearer very-secret-token-1234567890"
@@ -525,6 +526,29 @@ def test_keys_groups_share_and_level_are_saved_without_a_test(pages: Pages, rece
     assert re.search(r'id="broadcast_generation_cost"[^>]* checked', page)
 
 
+def test_regions_are_ticked_kept_on_edit_and_never_all_taken_away(pages: Pages, receiver: Receiver) -> None:
+    found = saved(pages, {**values(receiver), "regions": ["", "europe", "us"]})
+    assert found.regions == ("europe", "us")
+    page = pages.get(edit_path(found))
+    assert [ticked(page, f"regions-{region}") for region in ("global", "europe", "us")] == [False, True, True]
+
+    none = pages.post(edit_path(found), {**values(receiver), "regions": ""})
+    assert none.status_code == 422
+    assert_well_made(none.text)
+    assert "Tick one region at least." in words(none)
+    assert stored(pages).regions == ("europe", "us")
+
+
+def test_every_group_is_kept_on_edit(pages: Pages, receiver: Receiver) -> None:
+    found = saved(pages, {**values(receiver), **{name: ["off", "on"] for name, _, _ in GROUPS}})
+    page = pages.get(edit_path(found))
+    assert all(getattr(found, name) and ticked(page, name) for name, _, _ in GROUPS)
+
+
+def ticked(page: str, element_id: str) -> bool:
+    return re.search(rf'id="{element_id}"[^>]* checked', page) is not None
+
+
 def test_each_rung_and_group_says_what_it_lets_out(pages: Pages) -> None:
     page = words(pages.client.get(pages.at(ADD)))
     for said in (
@@ -533,8 +557,12 @@ def test_each_rung_and_group_says_what_it_lets_out(pages: Pages) -> None:
         "Redacted content Messages, tool calls, error texts",
         "Full content Also messages",
         "Cost What was charged",
+        "Cost by kind of token Tokens and cost of input and of output",
         "Identity API key name and hash",
         "Request context API type",
+        "Global Requests that are bound to no region.",
+        "European Union Requests whose region is europe or eu.",
+        "United States Requests whose region is us.",
     ):
         assert said in page
 

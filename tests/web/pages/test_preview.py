@@ -97,6 +97,36 @@ def test_what_would_not_be_sent_says_why(pages: Pages, receiver: Receiver) -> No
     assert "would be sent as one" in words(pages.post(NEW, {**posted, "rule-0-0-value": "search"}))
 
 
+@pytest.mark.parametrize(
+    ("group", "shown"),
+    [
+        ("broadcast_generation_cost", "openrouter_generation.usage"),
+        ("broadcast_generation_cost_allocation", "openrouter_cost_allocation.input_cost"),
+        ("broadcast_generation_identity", "openrouter_generation.external_user"),
+        ("broadcast_generation_request_context", "openrouter_generation.api_type"),
+    ],
+)
+def test_each_group_of_metadata_shows_what_it_adds(
+    pages: Pages, receiver: Receiver, group: str, shown: str
+) -> None:
+    cost = {"total_usd": "0.03", "input_usd": "0.01", "output_usd": "0.02"}
+    routed(pages, receiver, cost=cost, usage={"input_tokens": 10, "output_tokens": 20})
+    assert shown not in words(pages.post(NEW, values(receiver)))
+    assert shown in words(pages.post(NEW, {**values(receiver), group: ["off", "on"]}))
+
+
+def test_a_request_of_a_region_is_previewed_where_the_region_is_ticked(
+    pages: Pages, receiver: Receiver
+) -> None:
+    routed(pages, receiver, region="eu")
+    assert "Its keys, regions or filter rules leave this receipt out." in words(
+        pages.post(NEW, values(receiver))
+    )
+    assert "would be sent as one request" in words(
+        pages.post(NEW, {**values(receiver), "regions": ["", "europe"]})
+    )
+
+
 def test_resource_attributes_and_own_patterns_are_in_it(pages: Pages, receiver: Receiver) -> None:
     routed(pages, receiver, input="EMP-1234 asks")
     posted = {
