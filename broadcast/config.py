@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from broadcast import variables
 from broadcast.errors import ConfigError
 from broadcast.mail import MailServer
+from broadcast.oidc_settings import OidcSettings
 
 _NAMES: Final = frozenset(
     "BROADCAST_" + name
@@ -27,11 +28,10 @@ _NAMES: Final = frozenset(
         "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "DATABASE_URL", "ENCRYPTION_KEYS", "SECRET_KEY",
         "SERVICE_NAME", "EGRESS_ALLOW", "UPSTREAMS", "RETENTION_DAYS", "CONTENT_TTL_HOURS",
         "MAX_BODY_BYTES", "DEMO", "SMTP_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
-        "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT", "FAILPOINT",
-        "URL", "KEY",
+        "OIDC_NAME", "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT",
+        "FAILPOINT", "URL", "KEY",
     )
 )  # fmt: skip
-_LATER: Final = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
@@ -56,6 +56,7 @@ class Config:
     max_body_bytes: int
     demo: bool
     mail_server: MailServer | None
+    oidc: OidcSettings | None
     metrics_token: str = field(repr=False)
     otel_config: Path | None
     trusted_proxies: tuple[str, ...]
@@ -101,6 +102,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         max_body_bytes=env.number("MAX_BODY_BYTES", 16 * 2**20, low=1024, high=2**30),
         demo=env.flag("DEMO"),
         mail_server=MailServer.parse(url) if (url := env.text("SMTP_URL")) else None,
+        oidc=_oidc(env),
         metrics_token=_metrics_token(env),
         trusted_proxies=_networks(env),
         log_level=env.choice("LOG_LEVEL", _LEVELS),
@@ -143,9 +145,6 @@ class _Env:
         for name in sorted(self.values):
             if name.startswith("BROADCAST_") and name.removesuffix("_FILE") not in _NAMES:
                 raise ConfigError(f"{name} is not a setting of Broadcast. Remove it, or correct its name.")
-        for short in _LATER:
-            if self.text(short):
-                raise ConfigError(f"BROADCAST_{short} is not supported by this version. Remove it.")
 
     def text(self, short: str) -> str:
         return variables.text(self.values, f"BROADCAST_{short}")
@@ -212,6 +211,15 @@ def _service_name(env: _Env) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError("BROADCAST_SERVICE_NAME must be lower-case letters, digits and underscores.")
     return name
+
+
+def _oidc(env: _Env) -> OidcSettings | None:
+    return OidcSettings.parse(
+        issuer=env.text("OIDC_ISSUER"),
+        client_id=env.text("OIDC_CLIENT_ID"),
+        client_secret=env.text("OIDC_CLIENT_SECRET"),
+        name=env.text("OIDC_NAME"),
+    )
 
 
 def _metrics_token(env: _Env) -> str:

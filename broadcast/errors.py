@@ -14,6 +14,7 @@ BroadcastError
 ├── NotApplied             422: settings for a whole workspace are wrong, or a test failed
 ├── SecretRequired         422: the address changed, the secret must be entered again
 ├── AddressRefused         egress policy: the address may not be dialled
+├── SignInRefused          the identity provider's word opens no account: holds a reason, never a token
 ├── SendFailed             no usable answer: holds the stage and a reason, never a URL or a secret
 └── VaultError             a stored secret cannot be opened: the destination is paused
 """
@@ -130,6 +131,15 @@ class SendFailed(BroadcastError):  # noqa: N818
         super().__init__(message)
         self.stage = stage
         self.reason = reason
+
+
+class SignInRefused(BroadcastError):  # noqa: N818
+    """The identity provider's word opens no account; `reason` is a stable word, `detail` is for the log."""
+
+    def __init__(self, reason: str, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.detail = detail
 
 
 class VaultError(BroadcastError):

@@ -70,10 +70,11 @@ def _credentials(parts: SplitResult) -> tuple[str, str]:
 def _tls(parts: SplitResult, host: str) -> Literal["none", "starttls", "from_start"]:
     if parts.scheme == "smtps":
         return "from_start"
-    return "none" if _is_this_machine(host) else "starttls"
+    return "none" if is_this_machine(host) else "starttls"
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Return whether a host is this machine itself, which no TLS has to protect."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

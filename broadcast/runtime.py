@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from broadcast import allocator, failpoints
 from broadcast.accounts import Accounts
@@ -18,12 +19,15 @@ from broadcast.mail import Mailer
 from broadcast.meters import Meters
 from broadcast.notice_settings import NoticeSettings
 from broadcast.operator_export import OperatorExports
+from broadcast.outbound import Outbound
 from broadcast.passwords import Passwords
 from broadcast.replay import Replays
 from broadcast.settings_apply import WholeSettings
+from broadcast.sign_in import SignIns
 from broadcast.store import Store
 from broadcast.vault import KeyRing, Vault
 
+_PROVIDER_CONNECTIONS: Final = 8
 Clock = Callable[[], int]
 
 
@@ -38,6 +42,7 @@ class Services:
     accounts: Accounts
     invitations: Invitations
     passwords: Passwords
+    sign_ins: SignIns | None
     connections: Connections
     replays: Replays
     operator_exports: OperatorExports
@@ -75,6 +80,7 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
     policy = Policy.parse((*config.egress_allow, *own))
     mailer = Mailer(config.mail_server) if config.mail_server else None
     accounts = Accounts(store, config.secret_key, vault, now_us)
+    invitations = Invitations(store, accounts, mailer, config.public_url, now_us)
     meters = Meters()
     connections = Connections(store, vault, types, policy, config)
     upstreams = load_upstreams(config.upstreams, config.variables, with_demo=config.demo)
@@ -84,8 +90,9 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         vault=vault,
         ingest=Ingest(store, vault, now_us, config.retention_us, config.content_ttl_us, meters=meters),
         accounts=accounts,
-        invitations=Invitations(store, accounts, mailer, config.public_url, now_us),
+        invitations=invitations,
         passwords=Passwords(store, mailer, config.public_url, now_us),
+        sign_ins=_sign_ins(config, store, invitations),
         connections=connections,
         replays=Replays(store, types),
         operator_exports=OperatorExports(store, vault, types, policy),
@@ -98,3 +105,13 @@ def build(config: Config, types: Mapping[str, type[Destination]]) -> Services:
         clock=now_us,
         meters=meters,
     )
+
+
+def _sign_ins(config: Config, store: Store, invitations: Invitations) -> SignIns | None:
+    if config.oidc is None:
+        return None
+    # Its library is large, and most installations have no use for it.
+    from broadcast.oidc import Provider  # noqa: PLC0415 - loaded only where the operator has set a provider
+
+    provider = Provider(config.oidc, config.public_url, Outbound(connections=_PROVIDER_CONNECTIONS))
+    return SignIns(store, provider, invitations, now_us)

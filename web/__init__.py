@@ -40,6 +40,7 @@ from web.pages import (
     observability,
     password,
     replay,
+    sign_in,
     times,
     workspace,
 )
@@ -83,6 +84,8 @@ def create_app(services: Services) -> Flask:
     people = (members, join, password, new_workspace, audit)
     for module in (*pages, *people, request_page, replay, destination_receipts, receiver_page, receiver):
         app.register_blueprint(module.blueprint)
+    if services.sign_ins is not None:
+        app.register_blueprint(sign_in.blueprint)
     _errors(app)
     register_api = getattr(importlib.import_module("web.api"), "register", None)
     if register_api is not None:
@@ -114,6 +117,7 @@ def _words(app: Flask, services: Services) -> None:
         other_workspaces=lambda: _other_workspaces(services),
         receiver_offered=lambda: services.config.demo,
         config_of=lambda: services.config,
+        sign_in_name=lambda: services.sign_ins.name if services.sign_ins else None,
     )
 
 

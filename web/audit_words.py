@@ -99,12 +99,20 @@ def _joined(entry: Entry) -> str:
     return _plain("joined as {role}")(entry) + by
 
 
+def _login_refused(entry: Entry) -> str:
+    why = str(entry.detail.get("reason") or "no reason").replace("_", " ")
+    return _plain("could not sign in with {provider}")(entry) + f": {why}"
+
+
 _MADE: Final = "made the {kind} key {name}"
 _KEYS: Final = "management key"
 _SESSIONS: Final = "session"
 
 _SAYS: Final[Mapping[str, tuple[str, Say]]] = {
-    "login": ("people", _plain("signed in")),
+    "login": ("people", _either("provider", "signed in with {provider}", "signed in")),
+    "login_refused": ("people", _login_refused),
+    "login_connected": ("people", _plain("connected {provider} with the account")),
+    "login_disconnected": ("people", _plain("disconnected {provider} from the account")),
     "login_failed": ("people", _plain("could not sign in: the password was wrong")),
     "password_set": ("people", _plain("got a new password from the command line; every session ended")),
     "password_changed": ("people", _counted("changed the password", "sessions_ended", one=_SESSIONS)),

@@ -16,6 +16,7 @@ from broadcast.activity import paused_count, workspaces_of
 from broadcast.errors import Forbidden, NotFound
 from broadcast.members import ROLES
 from broadcast.runtime import Services
+from broadcast.sign_in import MINUTES
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
 from web.notes import NOTES
@@ -25,7 +26,10 @@ View = TypeVar("View", bound=Callable[..., Any])
 _SESSION: Final = "broadcast_session"
 _LOGIN: Final = "broadcast_login"
 _FLASH: Final = "broadcast_note"
+_AWAY: Final = "broadcast_away"
 _MAX_AGE_S: Final = 7 * 86_400
+_AWAY_S: Final = MINUTES * 60
+_TOKEN_LENGTH: Final = 43
 _NOT_PAGES: Final = ("/api/", "/receiver/", "/healthz", "/readyz", "/metrics")
 _MAX_FORM_BYTES: Final = 512 * 1024
 _POLICY: Final = (
@@ -149,7 +153,8 @@ def logged_in() -> LoggedIn | None:
     """Return the live login session of this request, looked up once."""
     if "logged_in" not in g:
         token = request.cookies.get(_cookie(_SESSION), "")
-        found = services().accounts.user_of_session(token, services().clock()) if len(token) == 43 else None
+        whole = len(token) == _TOKEN_LENGTH
+        found = services().accounts.user_of_session(token, services().clock()) if whole else None
         g.logged_in = found
     return cast("LoggedIn | None", g.logged_in)
 
@@ -159,6 +164,21 @@ def begin_session(token: str, to: str) -> AnyResponse:
     answer = redirect(to, 303)
     _set_cookie(answer, _SESSION, token, _MAX_AGE_S)
     _drop_cookie(answer, _LOGIN)
+    if _cookie(_AWAY) in request.cookies:
+        _drop_cookie(answer, _AWAY)
+    return answer
+
+
+def browser() -> str:
+    """Return the secret by which a browser that went to the identity provider is known again."""
+    kept = request.cookies.get(_cookie(_AWAY), "")
+    return kept if len(kept) == _TOKEN_LENGTH else secrets.token_urlsafe(32)
+
+
+def send_away(url: str, known_by: str) -> AnyResponse:
+    """Return the way to the identity provider, for a browser that is known again by its secret."""
+    answer = redirect(url, 303)
+    _set_cookie(answer, _AWAY, known_by, _AWAY_S)
     return answer
 
 

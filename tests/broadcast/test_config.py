@@ -7,6 +7,11 @@ import pytest
 from broadcast.config import load
 from broadcast.errors import ConfigError
 
+OIDC = {
+    "BROADCAST_OIDC_ISSUER": "https://id.example.com/realms/staff",
+    "BROADCAST_OIDC_CLIENT_ID": "broadcast",
+    "BROADCAST_OIDC_CLIENT_SECRET": "secret-of-both",
+}
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -90,6 +95,17 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
         ({"BROADCAST_TRUSTED_PROXIES": "proxy"}, "BROADCAST_TRUSTED_PROXIES"),
         ({"BROADCAST_LOG_LEVEL": "loud"}, "BROADCAST_LOG_LEVEL"),
         ({"BROADCAST_SMTP_URL": "smtp://x"}, "BROADCAST_SMTP_URL"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": ""}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": "id.example.com"}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": "http://id.example.com"}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": "https://id.example.com?realm=staff"}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": "https://me@id.example.com"}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_ISSUER": "https://id.example.com:port"}, "BROADCAST_OIDC_ISSUER"),
+        ({**OIDC, "BROADCAST_OIDC_CLIENT_ID": ""}, "BROADCAST_OIDC_CLIENT_ID"),
+        ({**OIDC, "BROADCAST_OIDC_CLIENT_SECRET": ""}, "BROADCAST_OIDC_CLIENT_SECRET"),
+        ({**OIDC, "BROADCAST_OIDC_CLIENT_SECRET": "a secret"}, "BROADCAST_OIDC_CLIENT_SECRET"),
+        ({**OIDC, "BROADCAST_OIDC_NAME": "N" * 41}, "BROADCAST_OIDC_NAME"),
+        ({"BROADCAST_OIDC_NAME": "Example ID"}, "BROADCAST_OIDC_ISSUER"),
     ],
 )
 def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
@@ -102,6 +118,46 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], na
 @pytest.mark.parametrize("url", ["https://a.example", "http://[::1]:8400", "https://bücher.example"])
 def test_an_address_of_a_server_is_public(tmp_path: Path, url: str) -> None:
     assert load(environ(tmp_path, BROADCAST_PUBLIC_URL=f"{url}/")).public_url == url
+
+
+@pytest.mark.parametrize(
+    ("named", "name"), [({"BROADCAST_OIDC_NAME": "Example ID"}, "Example ID"), ({}, "id.example.com")]
+)
+def test_an_identity_provider_is_called_by_its_name_or_its_host(
+    tmp_path: Path, named: dict[str, str], name: str
+) -> None:
+    oidc = load(environ(tmp_path, **OIDC, **named)).oidc
+
+    assert oidc is not None
+    assert (oidc.issuer, oidc.client_id, oidc.name) == (
+        "https://id.example.com/realms/staff", "broadcast", name,
+    )  # fmt: skip
+
+
+def test_the_clients_secret_may_come_from_a_file_and_never_prints(tmp_path: Path) -> None:
+    file = tmp_path / "client_secret"
+    file.write_text("secret-of-a-file\n")
+    given = OIDC | {"BROADCAST_OIDC_CLIENT_SECRET": "", "BROADCAST_OIDC_CLIENT_SECRET_FILE": str(file)}
+
+    config = load(environ(tmp_path, **given))
+
+    assert config.oidc is not None
+    assert config.oidc.client_secret == "secret-of-a-file"
+    assert "secret-of-a-file" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080/realm"]
+)
+def test_a_provider_on_this_machine_needs_no_tls(tmp_path: Path, issuer: str) -> None:
+    oidc = load(environ(tmp_path, **OIDC | {"BROADCAST_OIDC_ISSUER": issuer})).oidc
+
+    assert oidc is not None
+    assert oidc.issuer == issuer
+
+
+def test_without_a_provider_there_is_none(tmp_path: Path) -> None:
+    assert load(environ(tmp_path)).oidc is None
 
 
 def test_postgresql_is_spoken_through_psycopg(tmp_path: Path) -> None:

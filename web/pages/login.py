@@ -12,7 +12,7 @@ from web import security
 from web.client_address import client_address
 
 blueprint: Final = Blueprint("login", __name__)
-_OURS: Final = ("/w/", "/join/", "/workspaces/")
+_OURS: Final = ("/w/", "/join/", "/workspaces/", "/login/oidc")
 _WRONG: Final = "Email or password is wrong."
 
 
@@ -36,7 +36,7 @@ def page() -> ResponseReturnValue:
         )
     if token is None:
         return _form(next_=next_, email=email, wrong=_WRONG), 401
-    return security.begin_session(token, next_ if _is_ours(next_) else "/")
+    return security.begin_session(token, next_ if is_ours(next_) else "/")
 
 
 @blueprint.post("/logout")
@@ -63,7 +63,7 @@ def _home_slug(user: User) -> str | None:
     return next((found.slug for found in mine if found.id == user.last_workspace_id), first)
 
 
-def _is_ours(path: str) -> bool:
+def is_ours(path: str) -> bool:
     """Return whether a path stays here; browsers read two slashes or a backslash as another host."""
     return path.startswith(_OURS) and "\\" not in path and not any(ord(char) < 33 for char in path)
 

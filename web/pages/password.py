@@ -79,7 +79,14 @@ def _new() -> str:
 
 
 def _account(wrong: dict[str, str] | None = None) -> str:
-    return render_template("account.html", here="account", viewer=security.viewer(), wrong=wrong or {})
+    viewer, sign_ins = security.viewer(), security.services().sign_ins
+    return render_template(
+        "account.html",
+        here="account",
+        viewer=viewer,
+        wrong=wrong or {},
+        connected_at_us=sign_ins.connected_at_us(viewer.user) if sign_ins else None,
+    )
 
 
 def _choice(token: str, wrong: dict[str, str] | None = None) -> str:
