@@ -86,10 +86,10 @@ def _is_doubtful(status: int | None) -> bool:
     return status is not None and (status in {408, 500, 501} or status >= 505)
 
 
-def judge_otlp(response: Response) -> Outcome:
-    """Return what an answer means by OTLP's rules."""
+def judge_otlp(response: Response, things: str = "spans") -> Outcome:
+    """Return what an answer to an export of some things means by OTLP's rules."""
     outcome = judge_api(response)
-    return _judge_success(response, outcome.reason) if outcome.delivered else outcome
+    return _judge_success(response, outcome.reason, things) if outcome.delivered else outcome
 
 
 def judge_status(response: Response) -> Outcome:
@@ -124,14 +124,14 @@ def judge_api(response: Response) -> Outcome:
     return replace(outcome, verdict=Verdict.REFUSED, reason=reason)
 
 
-def _judge_success(response: Response, words: str) -> Outcome:
+def _judge_success(response: Response, words: str, things: str) -> Outcome:
     try:
         rejected, message = partial_success(response)
     except Exception:  # noqa: BLE001 - a success must not fail because its body cannot be read
         reason = f"{words}, with an answer that cannot be read"
         return Outcome(verdict=Verdict.DELIVERED, reason=reason, status_code=response.status)
     if rejected > 0:
-        reason = f"{words}: {rejected} spans rejected" + (f": {message}" if message else "")
+        reason = f"{words}: {rejected} {things} rejected" + (f": {message}" if message else "")
         return Outcome(
             verdict=Verdict.PARTLY_DELIVERED,
             reason=reason,
@@ -149,7 +149,7 @@ def is_web_page(response: Response) -> bool:
 
 
 def partial_success(response: Response) -> tuple[int, str]:
-    """Return how many spans were rejected and the receiver's words; an unreadable body raises anything."""
+    """Return how many spans, or points, were rejected and the receiver's words; an unreadable body raises."""
     kind = response.headers.get("content-type", "json")
     if "protobuf" in kind:
         return _partial_protobuf(response.body)
@@ -160,7 +160,8 @@ def partial_success(response: Response) -> tuple[int, str]:
 def _partial_json(body: bytes) -> tuple[int, str]:
     document = json.loads(body or b"{}")
     partial = document.get("partialSuccess") or {}
-    return int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or "")[:300]
+    rejected = partial.get("rejectedSpans") or partial.get("rejectedDataPoints") or 0
+    return int(rejected), str(partial.get("errorMessage") or "")[:300]
 
 
 def _partial_protobuf(body: bytes) -> tuple[int, str]:
@@ -168,5 +169,6 @@ def _partial_protobuf(body: bytes) -> tuple[int, str]:
         ExportTraceServiceResponse,
     )
 
+    # An answer to metrics has the same two fields under the same numbers.
     partial = ExportTraceServiceResponse.FromString(body).partial_success
     return int(partial.rejected_spans), partial.error_message[:300]

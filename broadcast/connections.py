@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from broadcast import draft, genai
+from broadcast import draft, genai, metric_counting
 from broadcast.config import Config
 from broadcast.destination import Destination
 from broadcast.egress import Policy
@@ -121,6 +121,7 @@ class Connections(Shelf):
             if not destinations.update(conn, stored.id, stored.version, now_us=now_us, **columns):
                 raise Conflict("These settings changed meanwhile. Reload.", reason="stale")
             self._switch(conn, workspace, stored, columns.get("enabled", stored.enabled), head, now_us)
+            metric_counting.keep(conn, workspace.id, head, now_us)
             if destination is not None:
                 # What an answer paused is worth another try with settings that passed their test.
                 if destinations.resume(conn, stored.id, paused_by="answer"):
@@ -140,6 +141,7 @@ class Connections(Shelf):
             head = workspaces.lock_head(conn, workspace.id)
             cursors.end(conn, stored.id, head, now_us)
             destinations.delete(conn, stored.id, now_us=now_us)
+            metric_counting.keep(conn, workspace.id, head, now_us)
             audit.of_destination(conn, stored, user_id, "destination.deleted", {}, now_us)
 
     def pause(self, workspace: Workspace, user_id: int | None, uid: str, *, now_us: int) -> StoredDestination:
@@ -184,6 +186,7 @@ class Connections(Shelf):
                     cursors.end(conn, stored.id, head, now_us)
                 elif stored.enabled:
                     cursors.start(conn, stored.id, workspace.id, head, now_us)
+            metric_counting.keep(conn, workspace.id, head, now_us)
             action = "broadcast.switched_on" if enabled else "broadcast.switched_off"
             audit.record(
                 conn,
@@ -317,6 +320,7 @@ class Connections(Shelf):
             cursors.start(conn, id_, workspace.id, head, now_us)
             if not columns["enabled"] or current is None or not current.broadcast_enabled:
                 cursors.end(conn, id_, head, now_us)
+            metric_counting.keep(conn, workspace.id, head, now_us)
             audit.record(
                 conn,
                 workspace_id=workspace.id,

@@ -20,7 +20,7 @@ from msgspec import structs
 from broadcast import otlp, otlp_protobuf
 from broadcast.answers import Outcome, Remedy, Response, Verdict, is_web_page, judge_api, judge_otlp, judge_status
 from broadcast.errors import SettingsError
-from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, specs
+from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, metrics_every_s, specs, under
 from broadcast.messages import Message
 from broadcast.receipt import Receipt
 from broadcast.setting_checks import check
@@ -175,6 +175,20 @@ class Destination:
         del source
         return text
 
+    # -- what a type that declares `metrics` may say otherwise -------------------------------------
+
+    def metrics_endpoint(self) -> str:
+        """Return the full address that metrics are sent to: beside the spans, on the same server."""
+        return under(self.endpoint(), "/v1/metrics")
+
+    def metrics_auth(self) -> Headers:
+        """Return the headers that carry the credential for metrics, and name where they belong."""
+        return self.auth()
+
+    def metrics_encoding(self) -> Encoding:
+        """Return how metrics are encoded: whoever takes them takes protobuf."""
+        return "protobuf"
+
     # -- what a type with an API of its own says otherwise ----------------------------------------
 
     def encode(self, spans: ResourceSpans) -> bytes:
@@ -209,6 +223,29 @@ class Destination:
     # -- what every type gets --------------------------------------------------------------------
 
     @classmethod
+    def takes_metrics(cls) -> bool:
+        """Whether OTLP metrics may be sent there: the type declares `metrics`."""
+        return any(spec.name == "metrics" for spec in cls.specs())
+
+    def metrics_every_s(self) -> int | None:
+        """Return how often metrics are sent, None where they are off."""
+        return metrics_every_s({"metrics": getattr(self, "metrics", None)})
+
+    def metrics_request(self, body: bytes) -> Request:
+        """Return the request of an export of metrics."""
+        return Request(
+            method="POST",
+            url=self.metrics_endpoint(),
+            headers={
+                "content-type": CONTENT_TYPES[self.metrics_encoding()],
+                **self.metrics_auth(),
+                **self.extra_headers(),
+            },
+            body=body,
+            compress=self.compress,
+        )
+
+    @classmethod
     def has_own_api(cls) -> bool:
         """Whether a receipt becomes something else than OTLP."""
         return cls.encode is not Destination.encode
@@ -221,7 +258,8 @@ class Destination:
     def address(self) -> tuple[str, ...]:
         """Return every address this destination calls, normalised, from settings that are not secret.
 
-        What differs from request to request (an object's name, a token of the batch) comes after it.
+        What differs from request to request (an object's name, a token of the batch) comes after it. Where
+        metrics go beside the spans, by the same settings, to the same server, is said by the spans' address.
         """
         checks = (self.credential_check(0), self.data_check("0" * 32, 0))
         called = [self.endpoint(), *(check.url for check in checks if check is not None)]

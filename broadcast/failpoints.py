@@ -13,6 +13,7 @@ PLACES: Final = (
     "after_claim",
     "before_send",
     "after_answer",
+    "metrics_before_send",
     "record_before_commit",
     "record_after_commit",
     "retention_before_commit",

@@ -123,6 +123,28 @@ def own_headers() -> Any:
     )
 
 
+MetricsEvery = Literal["off", "10s", "30s", "60s", "5m", "15m", "1h"]
+"""How often a destination's metrics are sent: between 10 seconds and an hour, or not at all."""
+
+_EVERY_S: Final = {"10s": 10, "30s": 30, "60s": 60, "5m": 300, "15m": 900, "1h": 3600}
+
+
+def sent_metrics() -> Any:
+    """Declare that a type takes OTLP metrics with cumulative sums, and how often they are sent."""
+    return field(
+        "Metrics",
+        default="off",
+        example="60s",
+        help="How often tokens, durations, requests, errors and cost leave as OTLP metrics; 60s is usual. "
+        "They count every request that keys and filter rules let through, also those that are sampled out.",
+    )
+
+
+def metrics_every_s(config: Mapping[str, Any]) -> int | None:
+    """Return how often, by its settings, a destination's metrics are sent; None for not at all."""
+    return _EVERY_S.get(str(config.get("metrics")))
+
+
 def under(base: str, path: str) -> str:
     """Return the address of a path below a base, also when the base was pasted with the path or its start."""
     base = base.rstrip("/")

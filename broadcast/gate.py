@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from broadcast import genai, report
+from broadcast import genai, otlp_metrics, report
+from broadcast.answers import judge_otlp
 from broadcast.config import Config
 from broadcast.destination import Batch, Destination, Request, Response
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, GateClosed, SendFailed, VaultError
+from broadcast.otlp_metrics import Frame
 from broadcast.report import Report
 from broadcast.span import ResourceSpans
 from broadcast.store import Store, passed_tests
@@ -78,6 +80,7 @@ class Gate:
         checks = _Checks(
             credential=destination.credential_check(now_us) if checked else None,
             data=destination.data_check(trace_id, now_us) if checked else None,
+            metrics=self._metrics(destination, spans, now_us) if checked else None,
         )
         batch = Batch(id=spans.spans[0].span_id, at_us=now_us, pieces=(destination.encode(spans),), test=test)
         found = send_once(
@@ -93,7 +96,10 @@ class Gate:
     async def _exchange(
         self, transport: Transport, destination: Destination, checks: "_Checks", batch: Batch
     ) -> Report:
-        """Ask about the credential, send the span and look for it there, as far as the type says how."""
+        """Ask about the credential, send the span and look for it there, as far as the type says how.
+
+        Where metrics are on, one point of these is sent last.
+        """
         secrets = destination.secret_values()
         if checks.credential is not None:
             answer = await self._answer(transport, checks.credential)
@@ -114,9 +120,23 @@ class Gate:
             credential_proved=checks.credential is not None,
             ingest_proves=destination.ingest_proves,
         )
-        if not found.ok or checks.data is None:
+        if found.ok and checks.data is not None:
+            found = await self._read_back(transport, destination, checks.data, found)
+        if not found.ok or checks.metrics is None:
             return found
-        return await self._read_back(transport, destination, checks.data, found)
+        measured = await self._answer(transport, checks.metrics)
+        if isinstance(measured, Response):
+            outcome = judge_otlp(measured, "points")
+            measured = report.judged_report(outcome, measured, hints=destination.hints, secrets=secrets)
+        return report.metrics_report(found, measured)
+
+    def _metrics(self, destination: Destination, spans: ResourceSpans, now_us: int) -> Request | None:
+        """Return an export of one marked point, None where metrics are off."""
+        if destination.metrics_every_s() is None:
+            return None
+        frame = Frame(self._namespace, spans.resource, since_us=now_us, at_us=now_us)
+        encoded = otlp_metrics.ENCODERS[destination.metrics_encoding()](otlp_metrics.probe(frame))
+        return destination.metrics_request(encoded)
 
     async def _read_back(
         self, transport: Transport, destination: Destination, check: Request, found: Report
@@ -199,6 +219,7 @@ class _Checks:
 
     credential: Request | None
     data: Request | None
+    metrics: Request | None
 
 
 def opened(cls: type[Destination], secrets: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from typing import Final
 
 from broadcast import filters, privacy
-from broadcast.store import Conn, cursors, destinations, replays, retention, workspaces
+from broadcast.fields import metrics_every_s
+from broadcast.store import Conn, cursors, destinations, metrics, replays, retention, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 
@@ -28,12 +29,21 @@ def unowed_upto(conn: Conn, workspace_id: int) -> int:
         owes = cursor is not None and cursor.ended_seq is None and stored.enabled
         if cursor is not None and owes and _uses_content(stored):
             upto = min(upto, cursor.cursor_seq, _replayed_upto(conn, cursor, upto))
+            upto = min(upto, _measured_upto(conn, stored, upto))
     return upto
 
 
 def _uses_content(stored: StoredDestination) -> bool:
     """Whether a destination sends content, or chooses receipts by it."""
     return privacy.wants_content(stored.privacy_level) or filters.needs_content(stored.filter_rules)
+
+
+def _measured_upto(conn: Conn, stored: StoredDestination, otherwise: int) -> int:
+    """Return the number up to which metrics are counted, where they are chosen by content."""
+    if metrics_every_s(stored.config) is None or not filters.needs_content(stored.filter_rules):
+        return otherwise
+    place = metrics.get(conn, stored.id)
+    return otherwise if place is None else place.counted_seq
 
 
 def _replayed_upto(conn: Conn, cursor: Cursor, otherwise: int) -> int:

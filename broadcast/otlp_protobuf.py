@@ -16,7 +16,7 @@ def encode(spans: ResourceSpans) -> bytes:
     request = ExportTraceServiceRequest(
         resource_spans=[
             trace_pb2.ResourceSpans(
-                resource=Resource(attributes=_attributes(spans.resource)),
+                resource=Resource(attributes=attributes(spans.resource)),
                 scope_spans=[
                     trace_pb2.ScopeSpans(
                         scope=InstrumentationScope(name=spans.scope),
@@ -39,7 +39,7 @@ def _span(span: Span) -> trace_pb2.Span:
         kind=trace_pb2.Span.SpanKind.ValueType(span.kind),
         start_time_unix_nano=span.start_ns,
         end_time_unix_nano=span.end_ns,
-        attributes=_attributes(span.attributes),
+        attributes=attributes(span.attributes),
         events=[_event(event) for event in span.events],
         status=trace_pb2.Status(
             code=trace_pb2.Status.StatusCode.ValueType(span.status_code), message=span.status_message
@@ -49,15 +49,15 @@ def _span(span: Span) -> trace_pb2.Span:
 
 def _event(event: Event) -> trace_pb2.Span.Event:
     return trace_pb2.Span.Event(
-        time_unix_nano=event.time_ns, name=event.name, attributes=_attributes(event.attributes)
+        time_unix_nano=event.time_ns, name=event.name, attributes=attributes(event.attributes)
     )
 
 
-def _attributes(attributes: Attributes) -> Iterable[KeyValue]:
-    """Leave out NaN and infinities, as the JSON encoder does."""
+def attributes(found: Attributes) -> Iterable[KeyValue]:
+    """Return attributes as OTLP's; NaN and infinities are left out, as the JSON encoder does."""
     return [
         KeyValue(key=key, value=_value(value))
-        for key, value in attributes.items()
+        for key, value in found.items()
         if not (isinstance(value, float) and not math.isfinite(value))
     ]
 

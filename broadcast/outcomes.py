@@ -35,6 +35,11 @@ def judged(destination: Destination, response: Response, spans: int) -> Outcome:
     outcome = destination.judge(response)
     if outcome.verdict is Verdict.PARTLY_DELIVERED and outcome.rejected_spans >= spans:
         outcome = replace(outcome, verdict=Verdict.REJECTED)
+    return scrubbed(destination, response, outcome)
+
+
+def scrubbed(destination: Destination, response: Response, outcome: Outcome) -> Outcome:
+    """Return an outcome with the destination's own words where it took nothing, and without any secret."""
     words = outcome.reason
     if not outcome.delivered and response.body:
         words = f"{words}: {response.body[:4096].decode('utf-8', 'replace')}"

@@ -158,6 +158,18 @@ def judged_report(
     )
 
 
+def metrics_report(found: Report, measured: Report) -> Report:
+    """Return a passed test's report with what became of the metrics, which have to pass too."""
+    if measured.ok:
+        return replace(found, message=f"{found.message} So were metrics.")
+    return replace(
+        measured,
+        credential_accepted=found.credential_accepted,
+        message=f"The test span was accepted, metrics were not: {measured.message}",
+        hint="Check that the key may write metrics and that this is where they go, or switch Metrics off.",
+    )
+
+
 _ACCEPTED: Final = "The test span was accepted."
 _TAKEN: Final = "The test span was sent. This answer is given to any data, so look for the span there."
 

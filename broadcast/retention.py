@@ -14,7 +14,18 @@ from typing import Final
 from broadcast import failpoints, fates, guests, privacy, rollup
 from broadcast.destination import Verdict
 from broadcast.fates import Fate
-from broadcast.store import Conn, attempts, departures, receipts, retention, rollups, sweeps, worker_counters
+from broadcast.store import (
+    Conn,
+    attempts,
+    departures,
+    metrics,
+    receipts,
+    retention,
+    rollups,
+    sweeps,
+    worker_counters,
+    workspaces,
+)
 from broadcast.store.retention import Place
 from broadcast.store.sweeps import Mark
 from broadcast.tally import DAY_US
@@ -156,6 +167,10 @@ class Retention:
             oldest_seq = receipts.oldest_seq(conn, workspace_id)
             # What goes has been added up, or nobody could ever count it again.
             if oldest_seq is None or not rollup.reach(conn, workspace_id, oldest_seq + AT_ONCE):
+                return False
+            # Metrics are counted at their interval, paused or not; what they have not seen waits for it.
+            upto = min(oldest_seq + AT_ONCE, workspaces.head_seq(conn, workspace_id))
+            if metrics.any_before(conn, workspace_id, upto):
                 return False
             horizon_us = now_us - self._retention_us
             return retention.delete_receipts(conn, workspace_id, horizon_us, AT_ONCE)

@@ -48,9 +48,7 @@ class Variation:
         self.sends_content: Final = privacy.wants_content(stored.privacy_level)
         self.privacy: Final = Privacy(stored.privacy_level, digest=digest, patterns=patterns)
         self._resource: Attributes = stored.resource_attributes or {}
-        # The operator alone says otherwise what the service is called.
-        names = _OF_SERVICE if stored.origin == "operator" else ()
-        self._service = {name: self._resource[name] for name in names if name in self._resource}
+        self._service = service_of(stored)
         self.key: Final[tuple[object, ...]] = (
             destination.encoding,
             stored.privacy_level,
@@ -111,3 +109,10 @@ class Variation:
         if not self._resource:
             return made
         return structs.replace(made, resource={**self._resource, **made.resource, **self._service})
+
+
+def service_of(stored: StoredDestination) -> Attributes:
+    """Return what the service is called where that is said otherwise, which the operator alone does."""
+    added = stored.resource_attributes or {}
+    names = _OF_SERVICE if stored.origin == "operator" else ()
+    return {name: added[name] for name in names if name in added}

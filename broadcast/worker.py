@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from broadcast import rollup
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
+from broadcast.metric_export import MetricExport
 from broadcast.notices import Notifier
 from broadcast.retention import Retention
 from broadcast.store import Conn, passed_tests, receipts
@@ -37,6 +38,7 @@ _NOTICES_S: Final = 5
 _REPORT_S: Final = 5
 _RETENTION_S: Final = 60
 _ROLLUP_S: Final = 1
+_METRICS_S: Final = 1
 _BREATH_S: Final = 0.1
 """Between two steps of retention or rollup, so that ingest always finds the database free."""
 
@@ -110,6 +112,9 @@ class _Worker:
         self._report = WorkerReport(services.store, holder, self._delivery.gauges)
         config = services.config
         self._retention = Retention(retention_us=config.retention_us, holder=holder)
+        self._metric_export = MetricExport(
+            services.store, services.vault, services.types, transport, namespace=config.service_name
+        )
         self._notifier = Notifier(
             services.store,
             services.vault,
@@ -190,7 +195,7 @@ class _Worker:
         """Let leases be renewed while the last sends end."""
         renewing = asyncio.create_task(self._renew_while_stopping())
         try:
-            await self._delivery.stop(STOP_S)
+            await asyncio.gather(self._delivery.stop(STOP_S), self._metric_export.finish(STOP_S))
         finally:
             renewing.cancel()
 
@@ -217,6 +222,7 @@ class _Worker:
         scheduler.add_job(self._retain, "interval", seconds=_RETENTION_S)
         scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
         scheduler.add_job(self._roll, "interval", seconds=_ROLLUP_S)
+        scheduler.add_job(self._metrics, "interval", seconds=_METRICS_S)
         scheduler.add_job(self._housekeeping, "interval", seconds=_HOUSEKEEPING_S)
         return scheduler
 
@@ -249,6 +255,11 @@ class _Worker:
     async def _notices(self) -> None:
         with _logged("notices"):
             await self._notifier.send_due(self._delivery.write)
+
+    async def _metrics(self) -> None:
+        """Send the metrics that are due; a destination that hangs is not waited for."""
+        with _logged("metrics"):
+            await self._metric_export.start_due(self._delivery.write)
 
     async def _roll(self) -> None:
         """Add up what came in since the last time, step by step."""

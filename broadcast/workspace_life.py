@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from broadcast import operator_export
+from broadcast import metric_counting, operator_export
 from broadcast.errors import Forbidden, NotFound, SettingsError
 from broadcast.members import MANAGING, Members
 from broadcast.store import Store, audit, cursors, departures, destinations, users, workspaces
@@ -97,6 +97,7 @@ class Workspaces(Members):
             for stored in destinations.list_for(conn, workspace.id):
                 cursors.end(conn, stored.id, head, now_us)
                 destinations.delete(conn, stored.id, now_us=now_us)
+            metric_counting.keep(conn, workspace.id, head, now_us)
             departures.depart(conn, workspace.id, now_us=now_us)
             # Not the workspace's own entry, which goes with it.
             audit.record(

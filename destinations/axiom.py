@@ -2,7 +2,8 @@
 
 Sources: https://axiom.co/docs/send-data/opentelemetry (addresses, headers, encodings),
 https://axiom.co/docs/reference/limits (1 MB a field, 10,000 events a batch, distinct fields a dataset),
-https://axiom.co/docs/ai-engineering/observe/manual-instrumentation (GenAI conventions 1.37), read 2026-11-21.
+https://axiom.co/docs/ai-engineering/observe/manual-instrumentation (GenAI conventions 1.37),
+https://axiom.co/docs/query-data/metrics (a dataset of their own, protobuf alone), read 2026-11-21.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.fields import MetricsEvery, Secret, SecretHeaders, field, own_headers, sent_metrics
 
 _HOSTS = {
     "us": "https://api.axiom.co",
@@ -54,6 +55,14 @@ class Axiom(OTLPDestination):
     region: Literal["us", "us-east-1", "eu-central-1"] = field(
         "Region", default="us", example="us", help="Where the dataset lives: us, or an edge deployment."
     )
+    metrics: MetricsEvery = sent_metrics()
+    metrics_dataset: str | None = field(
+        "Metrics dataset",
+        default=None,
+        example="llm-metrics",
+        pattern=r"[A-Za-z0-9_.-]{1,128}",
+        help="For metrics alone, and made for them; left empty, metrics.",
+    )
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
@@ -63,6 +72,14 @@ class Axiom(OTLPDestination):
     def auth(self) -> Headers:
         """Return token and dataset."""
         return {"authorization": f"Bearer {self.api_token.reveal()}", "x-axiom-dataset": self.dataset}
+
+    def metrics_auth(self) -> Headers:
+        """Return the token, and the dataset that was made for metrics."""
+        dataset = self.metrics_dataset or "metrics"
+        return {
+            "authorization": f"Bearer {self.api_token.reveal()}",
+            "x-axiom-metrics-dataset": dataset,
+        }
 
     def warnings(self) -> Mapping[str, str]:
         """Return a personal token, or what is no token of Axiom."""

@@ -1,9 +1,10 @@
 """Grafana Cloud: traces land in Tempo through the OTLP gateway.
 
-Sources: https://grafana.com/docs/grafana-cloud/send-data/otlp/send-data-otlp/ (gateway, Basic auth, scope),
+Sources: https://grafana.com/docs/grafana-cloud/send-data/otlp/send-data-otlp/ (gateway, Basic auth, scopes),
 https://grafana.com/docs/tempo/latest/configuration/ (string values cut at 2,048 bytes) and
 https://github.com/trufflesecurity/trufflehog/tree/main/pkg/detectors/grafana (what a token says of itself:
-the organisation and the zone), read 2026-11-20.
+the organisation and the zone), read 2026-11-20. Metrics go to `/otlp/v1/metrics` of the same gateway and are
+kept as Prometheus keeps them, cumulative.
 """
 
 import base64
@@ -14,7 +15,16 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from broadcast.destination import Headers, OTLPDestination, basic_auth
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import (
+    HttpsUrl,
+    MetricsEvery,
+    Secret,
+    SecretHeaders,
+    field,
+    own_headers,
+    sent_metrics,
+    under,
+)
 from destinations import _tempo
 
 _LINK_MARGIN_MS = 3_600_000
@@ -33,6 +43,7 @@ class GrafanaCloud(OTLPDestination):
         "In Grafana Cloud, open your stack and choose OpenTelemetry > Configure.",
         "Copy the OTLP endpoint and the numeric instance ID beside it.",
         "Create an access policy token with the scope traces:write; it starts with glc_.",
+        "For metrics it needs the scope metrics:write too.",
     )
     max_attribute_bytes = 2048
     views = _tempo.VIEWS
@@ -71,6 +82,7 @@ class GrafanaCloud(OTLPDestination):
         example="https://example.grafana.net",
         help="Where you open Grafana; links from a request to its trace use it.",
     )
+    metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

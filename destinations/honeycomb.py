@@ -2,7 +2,8 @@
 
 Sources: https://docs.honeycomb.io/send-data/opentelemetry and https://docs.honeycomb.io/api/auth (hosts,
 headers, what `/1/auth` answers), https://github.com/honeycombio/husky (exact content types, limits, key
-forms), https://docs.honeycomb.io/investigate/collaborate/share-trace/ (a trace's page), read 2026-11-20.
+forms), https://docs.honeycomb.io/investigate/collaborate/share-trace/ (a trace's page), read 2026-11-20,
+https://docs.honeycomb.io/send-data/metrics/application (a dataset of their own for metrics), read 2026-11-21.
 """
 
 import json
@@ -12,7 +13,16 @@ from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from broadcast.destination import Headers, OTLPDestination, Request, Response, View
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import (
+    HttpsUrl,
+    MetricsEvery,
+    Secret,
+    SecretHeaders,
+    field,
+    own_headers,
+    sent_metrics,
+    under,
+)
 
 _HOSTS = {"us": "https://api.honeycomb.io", "eu": "https://api.eu1.honeycomb.io"}
 _LINK_MARGIN_S = 3600
@@ -63,6 +73,14 @@ class Honeycomb(OTLPDestination):
         example="https://ui.honeycomb.io/acme/environments/prod/datasets/openrouter",
         help="Where you open the dataset; links from a request to its trace use it.",
     )
+    metrics: MetricsEvery = sent_metrics()
+    metrics_dataset: str | None = field(
+        "Metrics dataset",
+        default=None,
+        example="llm-metrics",
+        pattern=r"[ -~]+",
+        help="Where metrics go, made by Honeycomb if need be; left empty, metrics.",
+    )
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
@@ -73,6 +91,11 @@ class Honeycomb(OTLPDestination):
         """Return the team header, and the dataset where one is set."""
         key = {"x-honeycomb-team": self.api_key.reveal()}
         return {**key, "x-honeycomb-dataset": self.dataset} if self.dataset else key
+
+    def metrics_auth(self) -> Headers:
+        """Return the team header and the dataset of metrics; unnamed they land in unknown_metrics."""
+        dataset = self.metrics_dataset or "metrics"
+        return {"x-honeycomb-team": self.api_key.reveal(), "x-honeycomb-dataset": dataset}
 
     def credential_check(self, at_us: int) -> Request:
         """Ask what the key may do: an accepted span does not say."""

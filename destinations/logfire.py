@@ -1,15 +1,24 @@
 """Pydantic Logfire: spans in a project, with its view of conversations, tokens and cost.
 
-Sources: https://logfire.pydantic.dev/docs/how-to-guides/alternative-clients (addresses by region, the bare
-write token, protobuf and JSON), https://github.com/pydantic/logfire (`operation.cost` is summed up),
-read 2026-11-21. The search in a project's address is not documented.
+Sources: https://logfire.pydantic.dev/docs/how-to-guides/alternative-clients (addresses by region of traces
+and of metrics, the bare write token, protobuf and JSON), https://github.com/pydantic/logfire
+(`operation.cost` is summed up), read 2026-11-21. The search in a project's address is not documented.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import (
+    HttpsUrl,
+    MetricsEvery,
+    Secret,
+    SecretHeaders,
+    field,
+    own_headers,
+    sent_metrics,
+    under,
+)
 from broadcast.receipt import Receipt
 from destinations import _facts
 
@@ -54,6 +63,7 @@ class Logfire(OTLPDestination):
         pattern=r"https://[^\s?#]+/[^\s?#]+",
         help="Where you open the project; links from a request to its trace use it.",
     )
+    metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -2,7 +2,9 @@
 
 Sources: https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-otlp/ (hosts, key, 1 MB,
 4,095 characters, an empty 200 before validation), read 2026-11-20; https://github.com/trufflesecurity/trufflehog
-(key forms, and that the Metric API answers 403 to an unknown key), read 2026-11-20.
+(key forms, and that the Metric API answers 403 to an unknown key), read 2026-11-20;
+https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-best-practices-metrics/ (cumulative
+sums become `cumulativeCount`), read 2026-11-21.
 """
 
 import re
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination, Request
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.fields import MetricsEvery, Secret, SecretHeaders, field, own_headers, sent_metrics
 
 _OTHER_KEYS = {
     "NRAK-": "a user key",
@@ -58,6 +60,7 @@ class NewRelic(OTLPDestination):
     region: Literal["us", "eu"] = field(
         "Region", default="us", example="us", help="The data centre of your account."
     )
+    metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from broadcast.destination import Batch, OTLPDestination, Request
-from broadcast.fields import HttpsUrl, SecretHeaders, field
+from broadcast.destination import Batch, Encoding, OTLPDestination, Request, normalised
+from broadcast.fields import HttpsUrl, MetricsEvery, SecretHeaders, field, sent_metrics
 from destinations import _tempo
 
 _INSTEAD = "enter the address of traces over HTTP, usually on port 4318 and ending in /v1/traces."
@@ -65,6 +65,14 @@ class OtelCollector(OTLPDestination):
     compression: Literal["gzip", "none"] = field(
         "Compression", default="gzip", example="gzip", help="Some receivers take no compressed requests."
     )
+    metrics: MetricsEvery = sent_metrics()
+    metrics_url: HttpsUrl | None = field(
+        "Metrics endpoint",
+        outside="metricsEndpoint",
+        default=None,
+        example="https://otel.example.com/v1/metrics",
+        help="The full address of the metrics; left empty, the endpoint with /v1/metrics at its end.",
+    )
     headers: SecretHeaders = field(
         "Headers",
         default=SecretHeaders(),
@@ -75,6 +83,23 @@ class OtelCollector(OTLPDestination):
     def request(self, batch: Batch) -> Request:
         """Return the request, compressed where the receiver takes that."""
         return dataclasses.replace(super().request(batch), compress=self.compression == "gzip")
+
+    def metrics_request(self, body: bytes) -> Request:
+        """Return the request of metrics, compressed as spans are."""
+        return dataclasses.replace(super().metrics_request(body), compress=self.compression == "gzip")
+
+    def metrics_endpoint(self) -> str:
+        """Return the address of metrics as given, else beside the spans'."""
+        return self.metrics_url or super().metrics_endpoint()
+
+    def metrics_encoding(self) -> Encoding:
+        """Return the encoding of the spans."""
+        return self.encoding
+
+    def address(self) -> tuple[str, ...]:
+        """Return also the address of metrics that was given, which may be another server."""
+        own = (normalised(self.metrics_url),) if self.metrics_url else ()
+        return (*super().address(), *own)
 
     def endpoint(self) -> str:
         """Return the address as given."""

@@ -1,7 +1,10 @@
 """Splunk Observability Cloud: protobuf alone, to a path of its own.
 
 Source: https://github.com/splunk/public-o11y-docs (address by realm, `/v2/trace/otlp`, `X-SF-Token`, media
-type, spans over 64 kB are dropped), read 2026-11-20. The page of a trace is not documented.
+type, spans over 64 kB are dropped), read 2026-11-20; for metrics
+https://help.splunk.com/splunk-observability-cloud/manage-data/metrics-metadata-and-events (histograms over
+OTLP/HTTP) and https://splunk.github.io/observability-workshop/ (`/v2/datapoint/otlp`), read 2026-11-21. The
+page of a trace is not documented.
 """
 
 import re
@@ -9,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.fields import MetricsEvery, Secret, SecretHeaders, field, own_headers, sent_metrics
 
 
 class Splunk(OTLPDestination):
@@ -40,11 +43,16 @@ class Splunk(OTLPDestination):
     realm: Literal["us0", "us1", "us2", "eu0", "eu1", "eu2", "au0", "jp0", "sg0"] = field(
         "Realm", default="us0", example="us0", help="From your profile page."
     )
+    metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
         """Return the realm's intake; its path is not OTLP's usual one."""
         return f"https://ingest.{self.realm}.observability.splunkcloud.com/v2/trace/otlp"
+
+    def metrics_endpoint(self) -> str:
+        """Return the realm's intake of data points."""
+        return f"https://ingest.{self.realm}.observability.splunkcloud.com/v2/datapoint/otlp"
 
     def auth(self) -> Headers:
         """Return the token."""

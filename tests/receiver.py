@@ -43,6 +43,7 @@ from typing import Any, Self
 
 import trustme
 from google.protobuf import json_format  # type: ignore[import-untyped, unused-ignore]
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -65,6 +66,14 @@ class Seen:
 
     def otlp(self) -> ExportTraceServiceRequest:
         return decode(self.body, self.headers.get("content-type", ""))
+
+    def metrics(self) -> ExportMetricsServiceRequest:
+        parsed = ExportMetricsServiceRequest()
+        if "json" in self.headers.get("content-type", ""):
+            json_format.Parse(self.body, parsed)
+        else:
+            parsed.ParseFromString(self.body)
+        return parsed
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -94,6 +103,26 @@ class SeenSpan:
     status_message: str
     attributes: dict[str, Any]
     events: tuple[SeenEvent, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenPoint:
+    """One point of a metric: `value` of a sum; `count`, `total` and `buckets` of a histogram."""
+
+    resource: dict[str, Any]
+    scope: str
+    metric: str
+    unit: str
+    temporality: int
+    monotonic: bool
+    labels: dict[str, Any]
+    start_ns: int
+    time_ns: int
+    value: float = 0
+    count: int = 0
+    total: float = 0
+    buckets: tuple[int, ...] = ()
+    bounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +168,39 @@ def spans_of(request: ExportTraceServiceRequest) -> list[SeenSpan]:
         for scope_spans in resource_spans.scope_spans
         for span in scope_spans.spans
     ]
+
+
+def points_of(request: ExportMetricsServiceRequest) -> list[SeenPoint]:
+    return [
+        SeenPoint(
+            resource=attributes_of(resource_metrics.resource.attributes),
+            scope=scope_metrics.scope.name,
+            metric=metric.name,
+            unit=metric.unit,
+            temporality=int(getattr(metric, kind).aggregation_temporality),
+            monotonic=kind == "sum" and metric.sum.is_monotonic,
+            labels=attributes_of(point.attributes),
+            start_ns=point.start_time_unix_nano,
+            time_ns=point.time_unix_nano,
+            **_measured(kind, point),
+        )
+        for resource_metrics in request.resource_metrics
+        for scope_metrics in resource_metrics.scope_metrics
+        for metric in scope_metrics.metrics
+        for kind in (metric.WhichOneof("data") or "",)
+        for point in getattr(metric, kind).data_points
+    ]
+
+
+def _measured(kind: str, point: Any) -> dict[str, Any]:
+    if kind == "sum":
+        return {"value": point.as_int if point.WhichOneof("value") == "as_int" else point.as_double}
+    return {
+        "count": point.count,
+        "total": point.sum,
+        "buckets": tuple(point.bucket_counts),
+        "bounds": tuple(point.explicit_bounds),
+    }
 
 
 def attributes_of(pairs: Any) -> dict[str, Any]:
@@ -279,9 +341,13 @@ class Receiver:
         return [
             span
             for seen in list(self.requests)
-            if seen.method in {"POST", "PUT"}
+            if seen.method in {"POST", "PUT"} and not seen.path.endswith("/metrics")
             for span in spans_of(seen.otlp())
         ]
+
+    def exports(self) -> list[list[SeenPoint]]:
+        """The points of every export of metrics that came, in order of arrival."""
+        return [points_of(seen.metrics()) for seen in list(self.requests) if seen.path.endswith("/metrics")]
 
     def wait_for_spans(self, count: int, timeout_s: float = 5.0) -> list[SeenSpan]:
         deadline = time.monotonic() + timeout_s

@@ -63,6 +63,8 @@ RINGS: dict[str, int] = {
     "retry": 0,
     "otlp": 0,
     "otlp_protobuf": 0,
+    "otlp_metrics": 0,
+    "series": 0,
     "answers": 0,
     "destination": 0,
     "fates": 0,
@@ -142,12 +144,14 @@ DOORS: dict[str, tuple[str, ...]] = {
     # Answers tell of partial successes; OTLP in, and so the demo's receiver, reads what any exporter sends.
     "opentelemetry": (
         "broadcast/otlp_protobuf.py",
+        "broadcast/otlp_metrics.py",
         "broadcast/answers.py",
         "broadcast/sources/otlp_reader.py",
         "broadcast/sources/otlp_answer.py",
     ),
     "google": (
         "broadcast/otlp_protobuf.py",
+        "broadcast/otlp_metrics.py",
         "broadcast/answers.py",
         "broadcast/sources/otlp_reader.py",
     ),

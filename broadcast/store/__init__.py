@@ -14,6 +14,7 @@ operator_exports operator_tables      the operator's export, carried to every wo
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
 rollups        sums of requests by hour, day, user, session
+metrics metric_tables                 what metrics of destinations come to, and when they were sent
 activity audit limits passed_tests    reads for pages, and the small tables
 retention sweeps checks               what is too old, and the proof of what is left
 
@@ -21,6 +22,7 @@ Functions take a connection first, never commit, and return frozen records.
 """
 
 from broadcast.store import (  # noqa: F401 - so that the schema is whole for whoever asks
+    metric_tables,
     operator_tables,
     people_tables,
     rollup_tables,

@@ -86,9 +86,9 @@ class World:
         """Move a destination past the gate, as if the address had begun to answer differently."""
         self.point_at(stored, self.body(path)["config"]["endpoint"])
 
-    def point_at(self, stored: StoredDestination, endpoint: str) -> None:
+    def point_at(self, stored: StoredDestination, endpoint: str, **settings: str) -> None:
         """Let a destination have another address, untested."""
-        moved = TYPES["otel-collector"].parse({**self.body()["config"], "endpoint": endpoint})
+        moved = TYPES["otel-collector"].parse({**self.body()["config"], **settings, "endpoint": endpoint})
         with self.store.write() as conn:
             destinations.update(
                 conn,

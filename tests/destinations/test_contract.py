@@ -307,6 +307,8 @@ def test_the_address_names_every_place_that_is_called(slug: str) -> None:
     check = destination.credential_check(AT_US)
     data = destination.data_check(SPANS.spans[0].trace_id, AT_US)
     called = [destination.request(batch(destination)), *(one for one in (check, data) if one is not None)]
+    if getattr(destination, "metrics_url", None) is not None:
+        called.append(destination.metrics_request(b""))
     assert len(called) == len(destination.address())
     for address, request in zip(destination.address(), called, strict=True):
         assert normalised(request.url).startswith(address.replace("0" * 32, SPANS.spans[0].trace_id))

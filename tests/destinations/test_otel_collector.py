@@ -60,12 +60,15 @@ def test_the_address_is_called_endpoint_outside() -> None:
         "endpoint",
         "encoding",
         "compression",
+        "metrics",
+        "metricsEndpoint",
         "headers",
     ]
     assert OtelCollector.parse({"endpoint": "https://a.example/v1/traces"}).plain() == {
         "endpoint": "https://a.example/v1/traces",
         "encoding": "json",
         "compression": "gzip",
+        "metrics": "off",
     }
 
 
