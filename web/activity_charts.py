@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import Any, Final
+from typing import Final
 
 from broadcast.overview import Overview
 from broadcast.tally import DAY_US, FAILED, FacetSums, Tally
@@ -250,35 +250,35 @@ def _seconds(value: float) -> str:
 
 def breakdown(found: Overview, asked: Asked) -> tuple[list[Row], int]:
     """Return what the window comes to by what was asked, the dearest first, and how many lines more."""
-    if asked.facet is not None:
-        rows = [_facet_row(found, asked, value, sums) for value, sums in found.by_facet.items()]
-    else:
-        rows = [_row(found, asked, value, sums) for value, sums in found.figures.by(GROUPS[asked.by]).items()]
-    rows.sort(key=lambda row: (-row.spend_nano_usd, -row.requests, row.name))
-    return rows[:_ROWS], max(0, len(rows) - _ROWS)
+    by_value: Mapping[str, Tally | FacetSums] = (
+        found.figures.by(GROUPS[asked.by]) if asked.facet is None else found.by_facet
+    )
+    # Ranked and cut as sums: what people are told apart by has no end, and twenty lines are shown.
+    ranked = sorted(by_value.items(), key=_rank)
+    whole = found.figures.total().requests
+    return [_row(asked, value, sums, whole) for value, sums in ranked[:_ROWS]], max(0, len(ranked) - _ROWS)
 
 
-def _row(found: Overview, asked: Asked, value: str, sums: Tally) -> Row:
+def _rank(item: tuple[str, Tally | FacetSums]) -> tuple[int, int, str]:
+    value, sums = item
+    return -sums.spend_nano_usd, -sums.requests, _named(value)
+
+
+def _row(asked: Asked, value: str, sums: Tally | FacetSums, whole: int) -> Row:
     return Row(
-        name=value or "none",
+        name=_named(value),
         # A capability is no filter: a request may have several.
         href=None if asked.by == "capability" else asked.at(**{asked.by: value}),
+        requests=sums.requests,
         errors=sums.errors,
-        p95_us=sums.latency_us(95),
-        **_counts(found, sums),
+        tokens=sums.input_tokens + sums.output_tokens,
+        spend_nano_usd=sums.spend_nano_usd,
+        unpriced=sums.unpriced,
+        # Of users and of keys of `trace` no latency is kept.
+        p95_us=sums.latency_us(95) if isinstance(sums, Tally) else None,
+        share=round(100 * sums.requests / max(1, whole), 2),
     )
 
 
-def _facet_row(found: Overview, asked: Asked, value: str, sums: FacetSums) -> Row:
-    href = asked.at(**{asked.by: value})
-    return Row(name=value, href=href, errors=sums.errors, p95_us=None, **_counts(found, sums))
-
-
-def _counts(found: Overview, sums: Tally | FacetSums) -> dict[str, Any]:
-    return {
-        "requests": sums.requests,
-        "tokens": sums.input_tokens + sums.output_tokens,
-        "spend_nano_usd": sums.spend_nano_usd,
-        "unpriced": sums.unpriced,
-        "share": round(100 * sums.requests / max(1, found.figures.total().requests), 2),
-    }
+def _named(value: str) -> str:
+    return value or "none"

@@ -1,0 +1,92 @@
+"""Activity's breakdown: ranked as sums, cut, and only then written as lines."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from flask import Flask
+
+from broadcast.figures import Figures, Window
+from broadcast.overview import Overview
+from broadcast.tally import DAY_US, FacetSums, Group, Tally
+from web import activity_charts
+from web.asked import Asked
+
+MANY = 2_000
+SHOWN = 20
+
+
+@dataclass(kw_only=True)
+class Watched(Figures):
+    """Figures that note each time everything is added up."""
+
+    totals: list[int] = field(default_factory=list)
+
+    def total(self) -> Tally:
+        found = super().total()
+        self.totals.append(found.requests)
+        return found
+
+
+@pytest.fixture(autouse=True)
+def page() -> Iterator[None]:
+    """Lines hold addresses, so a page is being made."""
+    app = Flask("charts under test")
+    app.add_url_rule("/w/<slug>/activity", endpoint="activity.requests")
+    with app.test_request_context():
+        yield
+
+
+def tally(requests: int = 1, spend_nano_usd: int = 0) -> Tally:
+    made = Tally()
+    made.requests, made.spend_nano_usd = requests, spend_nano_usd
+    return made
+
+
+def sums(requests: int = 1, spend_nano_usd: int = 0) -> FacetSums:
+    return FacetSums(requests, 0, 0, spend_nano_usd, 0, 0)
+
+
+def overview(models: Mapping[str, Tally], by_facet: Mapping[str, FacetSums] | None = None) -> Overview:
+    figures = Watched(window=Window(from_us=0, to_us=DAY_US))
+    for model, found in models.items():
+        figures.by_group[Group(model, "", "", "", "succeeded", "")].add(found)
+    return Overview(
+        figures=figures,
+        before=None,
+        whole=True,
+        whole_by_facet=True,
+        facets=("user",),
+        by_facet=dict(by_facet or {}),
+    )
+
+
+def test_however_many_values_there_are_everything_is_added_up_once() -> None:
+    found = overview(
+        {"m": tally(MANY)}, {f"user-{number}": sums(spend_nano_usd=number) for number in range(MANY)}
+    )
+
+    rows, more = activity_charts.breakdown(found, Asked(slug="team", by="user"))
+
+    assert [row.name for row in rows] == [f"user-{MANY - place}" for place in range(1, SHOWN + 1)]
+    assert more == MANY - SHOWN
+    assert isinstance(found.figures, Watched)
+    assert found.figures.totals == [MANY]
+
+
+@pytest.mark.parametrize("by", ["model", "user"])
+def test_the_dearest_come_first_then_the_busiest_then_by_the_name_that_is_shown(by: str) -> None:
+    ranked = {"dear": (1, 9), "busy": (5, 3), "a": (2, 3), "": (2, 3), "z": (2, 3)}
+    found = overview(
+        {name: tally(*given) for name, given in ranked.items()},
+        {name: sums(*given) for name, given in ranked.items()},
+    )
+
+    rows, more = activity_charts.breakdown(found, Asked(slug="team", by=by))
+
+    assert [row.name for row in rows] == ["dear", "busy", "a", "none", "z"]
+    assert [row.share for row in rows] == [8.33, 41.67, 16.67, 16.67, 16.67]
+    assert [row.href for row in rows] == [
+        Asked(slug="team", by=by, filters={by: name}).at() for name in ("dear", "busy", "a", "", "z")
+    ]
+    assert more == 0
