@@ -37,6 +37,8 @@ pseudonyms          Keyed hashes in the place of what was said and of who said i
 receipt             The receipt: the immutable record of one finished router request (CONTRACT, section 3).
 receipt_parser      Bytes to receipts and back: the wire form of CONTRACT section 3, and the document that
                     is stored.
+receipt_size        Make a receipt no larger than a posted one may be: long texts of its content are cut, and it
+                    says so.
 receipt_words       Why a receipt is refused, as sentences that name the field and the fix.
 redaction           Personal data and credentials in text, known by their form, and replaced by what they
                     are: `[email]`.

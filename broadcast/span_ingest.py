@@ -11,9 +11,9 @@ from msgspec import structs
 
 from broadcast import receipt_parser
 from broadcast.errors import ReceiptError, Unavailable
-from broadcast.gateway.record import bounded
 from broadcast.ingest import Ingest
 from broadcast.receipt import Receipt
+from broadcast.receipt_size import fitted
 from broadcast.sources import otlp_reader, span_trees
 from broadcast.sources.span_trees import Tree
 from broadcast.store.keys import ApiKey
@@ -75,11 +75,7 @@ def _fit(receipt: Receipt, *, now_us: int, retention_us: int) -> Receipt:
     receipt_parser.check_created_at(receipt.created_at_us, now_us=now_us, retention_us=retention_us)
     if len(receipt_parser.document(receipt)) > receipt_parser.MAX_ITEM_BYTES:
         raise ReceiptError("a span's facts without its messages are larger than a receipt may be")
-    asked, answered = bounded(receipt.input), bounded(receipt.output)
-    if asked is receipt.input and answered is receipt.output:
-        return receipt
-    said = {**(receipt.metadata or {}), "content_cut": True}
-    return structs.replace(receipt, input=asked, output=answered, metadata=said)
+    return fitted(receipt)
 
 
 def _store(ingest: Ingest, key: ApiKey, trees: list[Tree], refused: Counter[str]) -> int:

@@ -38,6 +38,7 @@ RINGS: dict[str, int] = {
     "setting_checks": 0,
     "receipt": 0,
     "receipt_parser": 0,
+    "receipt_size": 0,
     "receipt_words": 0,
     "json_text": 0,
     "content": 0,

@@ -66,25 +66,33 @@ class DemoUpstream:
     def send(self, api: Api, body: bytes, _headers: Mapping[str, str]) -> DemoReply:
         """Return the answer at once; a slow one pauses while it is read."""
         if self.fails:
-            error = {"message": "The demo provider is down on purpose.", "type": "server_error", "code": 503}
-            return DemoReply(
-                status=503, content_type="application/json", parts=(msgspec.json.encode({"error": error}),)
-            )
+            return _failed(503, "server_error", "The demo provider is down on purpose.")
         answer = demo_shapes.said(body)
         if demo_shapes.wants_stream(api, answer):
             parts = tuple(demo_shapes.events(api, answer, self._pieces(answer.words)))
             pause_s = _SLOW_S / len(parts) if self.slow else 0.0
             return DemoReply(status=200, content_type="text/event-stream", parts=parts, pause_s=pause_s)
+        try:
+            body = demo_shapes.whole(api, answer)
+        except demo_shapes.Unfit as error:
+            return _failed(400, "invalid_request_error", str(error))
         return DemoReply(
             status=200,
             content_type="application/json",
-            parts=(demo_shapes.whole(api, answer),),
+            parts=(body,),
             pause_s=_SLOW_S if self.slow else 0.0,
         )
 
     def _pieces(self, words: Sequence[str]) -> list[str]:
         step = max(1, -(-len(words) // _SLOW_PIECES)) if self.slow else 1
         return ["".join(words[at : at + step]) for at in range(0, len(words), step)]
+
+
+def _failed(status: int, kind: str, message: str) -> DemoReply:
+    error = {"message": message, "type": kind, "code": status}
+    return DemoReply(
+        status=status, content_type="application/json", parts=(msgspec.json.encode({"error": error}),)
+    )
 
 
 def models() -> dict[str, Model]:

@@ -1,5 +1,6 @@
 """The demo's answers in the shape of each API: what was said last, repeated word by word."""
 
+import re
 from array import array
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,16 @@ from broadcast.json_text import items, members
 _CREATED_S: Final = 1_767_225_600
 _DIMENSIONS: Final = 8
 _MOST_DIMENSIONS: Final = 4096
+_MOST_INPUTS: Final = 2048
+_MOST_NUMBERS: Final = 2**18
+"""In all vectors of one answer: a number of Python's takes several times its four bytes."""
+_MOST_WORDS: Final = 20_000
+_WORD: Final = re.compile(r"\S+")
 _LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+
+
+class Unfit(ValueError):  # noqa: N818 - named by what is wrong with the request
+    """A request that the demo does not answer: holds a sentence for the client."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +56,21 @@ def said(body: bytes) -> Said:
     request = members(plain(body))
     texts = _texts(request)
     last = next((text for text in reversed(texts) if text), "nothing")
-    words = f"You said: {last}".split(" ")
-    spaced = tuple(word if place == 0 else f" {word}" for place, word in enumerate(words))
     asked = [request.get(name) for name in _LIMITS]
-    most = next((limit for limit in asked if isinstance(limit, int) and limit > 0), None)
+    wished = next((limit for limit in asked if isinstance(limit, int) and limit > 0), _MOST_WORDS)
+    most = min(wished, _MOST_WORDS)
+    words = f"You said: {last}".split(" ", most)[:most]
     return Said(
         digest=sha256(body).hexdigest()[:20],
         request=request,
-        words=spaced[:most],
-        is_cut=most is not None and len(spaced) >= most,
-        sent=sum(4 + len(text.split()) for text in texts),
+        words=tuple(word if place == 0 else f" {word}" for place, word in enumerate(words)),
+        is_cut=len(words) == most,
+        sent=sum(4 + _count(text) for text in texts),
     )
 
 
 def whole(api: Api, answer: Said) -> bytes:
-    """Return the answer in one piece."""
+    """Return the answer in one piece; raise `Unfit`."""
     return msgspec.json.encode(_WHOLE[api](answer))
 
 
@@ -85,6 +95,11 @@ def _text(message: Any) -> str:
     if isinstance(content, str):
         return content
     return " ".join(str(part["text"]) for part in items(content) if isinstance(part, dict) and "text" in part)
+
+
+def _count(text: str) -> int:
+    """Count the words one by one: a list of them would take many times the memory of the text."""
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def _event(document: dict[str, Any], name: str | None = None) -> bytes:
@@ -260,22 +275,36 @@ def _embeddings(answer: Said) -> dict[str, Any]:
     asked = answer.request.get("input")
     one = isinstance(asked, str) or all(isinstance(token, int) for token in items(asked))
     inputs = [asked] if one else items(asked)
-    tokens = sum(len(text.split() if isinstance(text, str) else items(text)) for text in inputs)
+    size = _dimensions(answer.request, len(inputs))
+    tokens = sum(_count(text) if isinstance(text, str) else len(items(text)) for text in inputs)
     return {
         "object": "list",
         "model": answer.model,
         "data": [
-            {"object": "embedding", "index": place, "embedding": _vector(answer.request, text)}
+            {"object": "embedding", "index": place, "embedding": _vector(answer.request, text, size)}
             for place, text in enumerate(inputs)
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
 
-def _vector(request: dict[str, Any], text: Any) -> list[float] | str:
-    """Return numbers between -1 and 1 that are the same for the same text."""
+def _dimensions(request: dict[str, Any], inputs: int) -> int:
     wished = request.get("dimensions")
-    size = wished if isinstance(wished, int) and 0 < wished <= _MOST_DIMENSIONS else _DIMENSIONS
+    size = _DIMENSIONS if wished is None else wished
+    if not isinstance(size, int) or not 0 < size <= _MOST_DIMENSIONS:
+        raise Unfit(f"`dimensions` must be a whole number from 1 to {_MOST_DIMENSIONS}.")
+    if inputs > _MOST_INPUTS:
+        raise Unfit(f"`input` has {inputs} texts: send at most {_MOST_INPUTS} at once.")
+    if inputs * size > _MOST_NUMBERS:
+        raise Unfit(
+            f"{inputs} texts of {size} `dimensions` are more than {_MOST_NUMBERS} numbers: "
+            "send fewer texts at once, or ask for fewer dimensions."
+        )
+    return size
+
+
+def _vector(request: dict[str, Any], text: Any, size: int) -> list[float] | str:
+    """Return numbers between -1 and 1 that are the same for the same text."""
     digest = sha256(msgspec.json.encode(text)).digest()
     numbers = array("f", (byte / 127.5 - 1 for byte in islice(cycle(digest), size)))
     if request.get("encoding_format") == "base64":

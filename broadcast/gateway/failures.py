@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args
 
 from broadcast.errors import SendFailed
+from broadcast.gateway.reading import error_of
+from broadcast.receipt import Error
 
 Failure = Literal[
     "connect", "timeout", "rate_limit", "server_error", "credential", "not_found", "bad_answer",
@@ -30,6 +32,11 @@ _TOO_LONG: Final = re.compile(
     re.IGNORECASE,
 )
 _TOO_LARGE: Final = 413
+OWN_FAULT: Final = "The provider refused the router's credential."
+_OF_CREDENTIALS: Final = frozenset(
+    {"authentication_error", "permission_error", "billing_error", "invalid_api_key"}
+)
+"""What Anthropic (https://docs.anthropic.com/en/api/errors) and OpenAI call it where no number says so."""
 
 
 def of_status(status: int, document: Any = None) -> Failure:
@@ -41,6 +48,29 @@ def of_status(status: int, document: Any = None) -> Failure:
     if status >= 400:
         return "context_length" if status == _TOO_LARGE or _is_too_long(document) else "bad_request"
     return "bad_answer"
+
+
+def of_error(error: Error, document: Any) -> Failure:
+    """Return what an error means that an answer tells with a status of 200."""
+    if not _OF_CREDENTIALS.isdisjoint((error.type, error.code)):
+        return "credential"
+    if isinstance(error.code, int) and 400 <= error.code <= 599:
+        return of_status(error.code, document)
+    return "bad_answer"
+
+
+def covered(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a provider tells without its words about our credential, which may quote it."""
+    told = document.get("error")
+    # In the responses API an event of a stream is the error itself.
+    is_error = not told and document.get("type") == "error"
+    if not told and not is_error:
+        return document
+    error = error_of({"error": document} if is_error else document, "")
+    if of_error(error, document) != "credential":
+        return document
+    kept = {"type": error.type, "code": error.code, "message": OWN_FAULT}
+    return {**document, **kept} if is_error else {**document, "error": kept}
 
 
 def of_send(error: SendFailed) -> Failure:

@@ -3,21 +3,16 @@
 import secrets
 import string
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from broadcast.errors import ReceiptError
 from broadcast.gateway.prices import Prices, cost_of
 from broadcast.gateway.request import Request
-from broadcast.json_text import MAX_DEPTH, holds_wide_integer
 from broadcast.receipt import Error, KeyRef, ProviderAttempt, Receipt, Routing, Status, Timing
+from broadcast.receipt_size import fitted
 from broadcast.trace_context import trace_id_of
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_DIGITS: Final = 20
-_CONTENT_BYTES: Final = 900 * 1024
-_LONG_TEXT: Final = 32 * 1024
 
 
 def new_generation_id(now_us: int) -> str:
@@ -97,7 +92,7 @@ class Record:
         asked = request.asked
         last = self.attempts[-1] if self.attempts else None
         usage = reading.usage
-        return Receipt(
+        made = Receipt(
             id=self.id,
             created_at_us=self._now_us,
             duration_us=self._duration_us or 0,
@@ -127,9 +122,10 @@ class Record:
             trace=request.trace,
             traceparent=request.traceparent,
             api_key=self._api_key,
-            input=bounded(asked),
-            output=bounded(reading.output),
+            input=asked,
+            output=reading.output,
         )
+        return fitted(made)
 
     def _timing(self, last: ProviderAttempt | None) -> Timing:
         return Timing(
@@ -141,26 +137,3 @@ class Record:
             if last and self.headers_ms is not None
             else None,
         )
-
-
-def bounded(content: Any) -> Any:
-    """Return content that a receipt can hold: when it is too large, long texts (images as text) are cut."""
-    try:
-        holds_wide_integer(content)
-    except ReceiptError:
-        return f"[content nested deeper than {MAX_DEPTH} levels left out]"
-    for longest in (_LONG_TEXT, 1024, 0):
-        if content is None or len(msgspec.json.encode(content)) <= _CONTENT_BYTES:
-            return content
-        content = _cut(content, longest)
-    return f"[content of more than {_CONTENT_BYTES} bytes left out]"
-
-
-def _cut(value: Any, longest: int) -> Any:
-    if isinstance(value, str) and len(value) > longest:
-        return f"{value[: min(longest, 256)]}[{len(value)} characters, cut]"
-    if isinstance(value, list):
-        return [_cut(item, longest) for item in value]
-    if isinstance(value, dict):
-        return {key: _cut(item, longest) for key, item in value.items()}
-    return value

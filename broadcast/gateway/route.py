@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
+import msgspec
+
 from broadcast.errors import SendFailed
 from broadcast.gateway.choice import Choice, NoRoute, choose, way
-from broadcast.gateway.failures import CLIENTS, Failure, of_send, of_status
+from broadcast.gateway.failures import CLIENTS, OWN_FAULT, Failure, covered, of_error, of_send, of_status
 from broadcast.gateway.measures import Measures, Way
 from broadcast.gateway.plain import plain
 from broadcast.gateway.preferences import FIELD, BadPreference, wishes_of
 from broadcast.gateway.reading import error_of
 from broadcast.gateway.record import Record
 from broadcast.gateway.refusal import Refusal
+from broadcast.gateway.stream import opening
 from broadcast.gateway.upstreams import Model, Reply, Route
 from broadcast.receipt import ProviderAttempt, Routing
 
@@ -26,7 +29,6 @@ _ANSWER_BYTES: Final = 64 * 2**20
 _ERROR_BYTES: Final = 64 * 1024
 _STREAM: Final = "text/event-stream"
 _ANSWERS: Final = ("choices", "content", "output", "data")
-_OWN_FAULT: Final = "The provider refused the router's credential."
 _WAIT: Final = re.compile(r"[ -~]{1,64}")
 
 
@@ -185,9 +187,9 @@ def _one(record: Record, route: Route, attempt: Try, goes_on: frozenset[Failure]
             if not request.streamed:
                 message = "The provider sent a stream, which was not asked for."
                 raise _Failed("bad_answer", "bad_answer", message, status=reply.status)
-            streaming = Streaming(content_type=content_type, pieces=_begun(reply), reply=reply, tries=attempt)
+            pieces = _begun(reply, goes_on)
             keep_open = True
-            return streaming
+            return Streaming(content_type=content_type, pieces=pieces, reply=reply, tries=attempt)
         return _whole(record, reply, content_type, attempt, goes_on)
     except SendFailed as error:
         raise _Failed(of_send(error), error.reason, str(error), status=reply.status) from None
@@ -203,7 +205,7 @@ def _refuse(reply: Reply) -> None:
     if status == 200 or kind in CLIENTS:
         return
     # A provider's words about our credential may quote it.
-    message = _OWN_FAULT if kind == "credential" else _told(reply)
+    message = OWN_FAULT if kind == "credential" else _told(reply)
     raise _Failed(kind, str(status), message, status=status, retry_after=reply.headers.get("retry-after"))
 
 
@@ -216,14 +218,17 @@ def _told(reply: Reply) -> str:
         return otherwise
 
 
-def _begun(reply: Reply) -> Iterator[bytes]:
-    """Wait for the first bytes, because until then the next provider may still be tried."""
+def _begun(reply: Reply, goes_on: frozenset[Failure]) -> Iterator[bytes]:
+    """Wait for the first event, because until then the next provider may still be tried."""
     pieces = reply.pieces()
-    first = next(pieces, None)
-    if first is None:
+    begun, document = opening(pieces)
+    if not begun:
         message = "The provider ended its answer before it began."
         raise _Failed("bad_answer", "empty_answer", message, status=reply.status)
-    return chain((first,), pieces)
+    failed = _error_in(reply.status, covered(document)) if document else None
+    if failed and _ends(failed, goes_on):
+        raise failed
+    return chain((begun,), pieces)
 
 
 def _whole(
@@ -234,8 +239,10 @@ def _whole(
     if not isinstance(document, dict):
         message = "The provider's answer is not a JSON object."
         raise _Failed("bad_answer", "bad_answer", message, status=reply.status)
+    if (told := covered(document)) is not document:
+        document, body = told, msgspec.json.encode(told)
     if failed := _error_in(reply.status, document):
-        if failed.kind in goes_on:
+        if _ends(failed, goes_on):
             raise failed
         attempt.keep(
             reply.status,
@@ -256,10 +263,13 @@ def _error_in(status: int, document: dict[str, Any]) -> _Failed | None:
         return _Failed(of_status(status, document), str(status), error.message, status=status)
     if not document.get("error") or any(name in document for name in _ANSWERS):
         return None
-    if isinstance(error.code, int) and 400 <= error.code <= 599:
-        kind = of_status(error.code, document)
-        return _Failed(kind, str(error.code), error.message, status=status)
-    return _Failed("bad_answer", error.type, error.message, status=status)
+    reason = str(error.code) if isinstance(error.code, int) else error.type
+    return _Failed(of_error(error, document), reason, error.message, status=status)
+
+
+def _ends(failed: _Failed, goes_on: frozenset[Failure]) -> bool:
+    """Whether an answer that tells a failure is not passed on: the client cannot mend our credential."""
+    return failed.kind in goes_on or failed.kind == "credential"
 
 
 def _after(route: Route, failed: _Failed, retry_after: str | None) -> Refusal:

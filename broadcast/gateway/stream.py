@@ -9,7 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from broadcast.errors import SendFailed
+from broadcast.gateway.failures import covered
 from broadcast.gateway.plain import plain
 from broadcast.gateway.record import Record
 from broadcast.receipt import Error
@@ -18,8 +21,22 @@ _log: Final = logging.getLogger(__name__)
 _EVENT_END: Final = re.compile(rb"\n\r?\n|\r\r")
 _DATA: Final = re.compile(rb"(?:\A|(?<=[\r\n]))(data: ?)([^\r\n]*)")
 _EVENT_BYTES: Final = 16 * 2**20
+_OPENING_BYTES: Final = 16 * 1024
 _OVERLAP: Final = 2
 """So many bytes of the end of an event may have come with an earlier piece."""
+
+
+def opening(pieces: Iterator[bytes]) -> tuple[bytes, dict[str, Any] | None]:
+    """Wait for the end of the first event; return what came, and its data where that may tell an error."""
+    begun = b""
+    for piece in pieces:
+        begun += piece
+        if _EVENT_END.search(begun) or len(begun) > _OPENING_BYTES:
+            break
+    if b"error" not in begun:
+        return begun, None
+    told = (_object(_text(list(_DATA.finditer(event)))) for event in _EVENT_END.split(begun))
+    return begun, next((document for document in told if document is not None), None)
 
 
 class Relay:
@@ -78,15 +95,15 @@ class Relay:
     def _event(self, event: bytes) -> bytes:
         """Return one event as it goes out."""
         lines = list(_DATA.finditer(event))
-        data = b"\n".join(line.group(2) for line in lines)
+        data = _text(lines)
         document = _object(data)
         if document is None:
             # Without the empty line between them, the events of some providers come as one.
             return _with_texts(event, lines, [self._line(line.group(2)) for line in lines])
-        self._read(document)
+        own = self._told(data, document)
         if self._hide_usage and self._shape.is_extra(document):
             return b""
-        return _with_texts(event, lines, self._own(data, document).split(b"\n"))
+        return _with_texts(event, lines, own.split(b"\n"))
 
     def _line(self, data: bytes) -> bytes:
         if data.strip() == b"[DONE]":
@@ -94,11 +111,15 @@ class Relay:
         document = _object(data)
         if document is None:
             return data
-        self._read(document)
-        return self._own(data, document)
+        return self._told(data, document)
 
-    def _own(self, data: bytes, document: dict[str, Any]) -> bytes:
-        return self._shape.own(data, document, self._record.id)
+    def _told(self, data: bytes, document: dict[str, Any]) -> bytes:
+        """Read one event's document, and return its JSON as it goes out."""
+        if (told := covered(document)) is not document:
+            # As many lines as it came in, because each is put back in its place.
+            data = msgspec.json.encode(told) + b"\n" * data.count(b"\n")
+        self._read(told)
+        return self._shape.own(data, told, self._record.id)
 
     def _read(self, document: dict[str, Any]) -> None:
         """Take in what the receipt wants to know; the client's answer never suffers for it."""
@@ -139,6 +160,11 @@ class Relay:
             model=self._record.request.model,
             message=message,
         )
+
+
+def _text(lines: list["re.Match[bytes]"]) -> bytes:
+    """Return the data of an event."""
+    return b"\n".join(line.group(2) for line in lines)
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -17,15 +17,18 @@ _PARAMETERS: Final = {
     "stop_sequences": "stop",
 }  # fmt: skip
 """A request's name for a parameter, and a receipt's: the convention's where there is one."""
+_MOST_BYTES: Final = 16 * 1024
+"""Of one parameter, as it was written: what is longer is no setting, and goes to the provider alone."""
 _IMAGES: Final = frozenset({"image_url", "input_image", "image"})
 
 
 def parameters_of(fields: Fields) -> dict[str, Any] | None:
     """Return the parameters worth telling, and how many tools were offered."""
     told: dict[str, Any] = {}
-    for name, value in ((name, plain(fields[name])) for name in _PARAMETERS if name in fields):
-        if value is not None:
-            told.setdefault(_PARAMETERS[name], value)
+    for name, told_as in _PARAMETERS.items():
+        raw = fields.get(name)
+        if raw is not None and len(raw) <= _MOST_BYTES and (value := plain(raw)) is not None:
+            told.setdefault(told_as, value)
     if tools := items(plain(fields.get("tools"))):
         told["tools_offered"] = len(tools)
     return told or None

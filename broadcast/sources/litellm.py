@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from broadcast import json_text, receipt_parser
 from broadcast.errors import ReceiptError
 from broadcast.receipt import Receipt
+from broadcast.receipt_size import fitted
 from broadcast.sources import litellm_call, loose
 from broadcast.sources import litellm_caller as caller
 from broadcast.sources import litellm_facts as facts
@@ -26,8 +28,6 @@ _THEIR_NAMES: Final = {
     "trace": "metadata",
     "parameters": "model_parameters",
     "cost": "response_cost",
-    "input": "messages",
-    "output": "response",
 }
 
 
@@ -91,17 +91,10 @@ def _joined(calls: list[Call]) -> list[list[Call]]:
 
 
 def _receipt(tries: list[Call], *, now_us: int, retention_us: int) -> Receipt:
-    """Return the receipt; content that cannot be kept is left out, and the receipt says so."""
-    wire = _wire(tries)
-    has_content = "input" in wire or "output" in wire
-    try:
-        return _parsed(wire, now_us=now_us, retention_us=retention_us)
-    except ReceiptError:
-        if not has_content:
-            raise
-    bare = {name: value for name, value in wire.items() if name not in {"input", "output"}}
-    bare["metadata"] = {**wire["metadata"], "content_left_out": True}
-    return _parsed(bare, now_us=now_us, retention_us=retention_us)
+    """Return the receipt; content that is too large to be kept is cut, and the receipt says so."""
+    payload = tries[-1].payload
+    receipt = _parsed(_wire(tries), now_us=now_us, retention_us=retention_us)
+    return fitted(structs.replace(receipt, input=facts.asked(payload), output=facts.output(payload)))
 
 
 def _parsed(wire: dict[str, Any], *, now_us: int, retention_us: int) -> Receipt:
@@ -116,7 +109,7 @@ def _parsed(wire: dict[str, Any], *, now_us: int, retention_us: int) -> Receipt:
 
 
 def _wire(tries: list[Call]) -> dict[str, Any]:
-    """Return the posted form of the receipt: the last try tells the facts, all of them the time."""
+    """Return the posted form without content: the last try tells the facts, all of them the time."""
     first, last = tries[0], tries[-1]
     payload = last.payload
     status = facts.status(payload, failed=last.failed)
@@ -151,8 +144,6 @@ def _wire(tries: list[Call]) -> dict[str, Any]:
                 ("api_key", caller.api_key(payload)),
                 ("app", caller.app(payload)),
                 ("user_agent", loose.text(payload.get("user_agent"))),
-                ("input", facts.asked(payload)),
-                ("output", facts.output(payload)),
             )
         ),
     }

@@ -145,3 +145,43 @@ def test_retry_after_passes(
     second.answerer = refuses(503, **({"Retry_After": last} if last else {}))
     answer = send(build())
     assert (answer.status, answer.headers["Retry-After"]) == (503, told)
+
+
+BEGINNING: list[tuple[Failure, str, bytes]] = [
+    ("server_error", "503", b'data: {"error": {"message": "Down.", "code": 503}}\n\n'),
+    ("rate_limit", "429", b'data: {"error": {"message": "Slowly.", "code": 429}}\n\n'),
+    ("bad_answer", "overloaded_error", b'event: error\ndata: {"error": {"type": "overloaded_error"}}\n\n'),
+]
+
+
+@pytest.mark.parametrize(("kind", "error_type", "begins"), BEGINNING)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_stream_that_begins_with_an_error_sends_the_request_on(
+    *,
+    build: Build,
+    provider: Provider,
+    second: Provider,
+    kind: str,
+    error_type: str,
+    begins: bytes,
+    size: int,
+) -> None:
+    pieces = [begins[at : at + size] for at in range(0, len(begins), size)]
+    provider.answerer = lambda _, handler: handler.stream(pieces)
+    second.answerer = lambda _, handler: handler.stream(STREAM)
+    answer = send(build(model=f"fallback_on: [{kind}]"), stream=True)
+    read(answer)
+    receipt = receipt_of(answer)
+    assert (receipt.status, receipt.provider) == ("succeeded", "second")
+    assert [attempt.error_type for attempt in receipt.attempts] == [error_type, None]
+
+
+@pytest.mark.parametrize(("kind", "error_type", "begins"), BEGINNING)
+def test_a_stream_whose_error_is_not_in_the_list_passes_as_it_came(
+    build: Build, provider: Provider, kind: str, error_type: str, begins: bytes
+) -> None:
+    provider.answerer = lambda _, handler: handler.stream([begins])
+    others = ", ".join(word for word in FAILURES if word != kind)
+    answer = send(build(model=f"fallback_on: [{others}]"), stream=True)
+    assert read(answer).startswith(begins)
+    assert (receipt_of(answer).status, served_by(answer)) == ("error", ["first"]), error_type

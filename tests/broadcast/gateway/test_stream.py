@@ -140,7 +140,7 @@ def test_an_event_without_end_is_cut_off(
     provider: Provider, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("broadcast.gateway.stream._EVENT_BYTES", 1000)
-    provider.answerer = lambda _, handler: handler.stream([b"data: " + b"x" * 2000] * 3)
+    provider.answerer = lambda _, handler: handler.stream([b"data: " + b"x" * 2000] * 12)
     answer = chat(stream=True)
     read(answer)
     receipt = receipt_of(answer)

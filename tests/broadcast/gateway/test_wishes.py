@@ -119,3 +119,9 @@ def test_an_image_among_the_parts_asks_for_vision(asked: Any) -> None:
 )
 def test_no_image_asks_for_none(asked: Any) -> None:
     assert capabilities(asked) == ()
+
+
+@pytest.mark.parametrize(("length", "kept"), [(16 * 1024 - 2, True), (16 * 1024 - 1, False)])
+def test_a_parameter_longer_than_16_kib_is_no_setting(length: int, kept: bool) -> None:
+    told = parameters(stop="x" * length, seed=7)
+    assert told == ({"stop": "x" * length, "seed": 7} if kept else {"seed": 7})

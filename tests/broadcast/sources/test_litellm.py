@@ -484,11 +484,12 @@ def test_the_answers_id_stands_in_for_that_of_the_call(missing: str | None) -> N
     assert made.id == "chatcmpl-f39da5af-28db-460e-bed0-f8be1fb8a108"
 
 
-def test_content_too_large_is_left_out_and_the_receipt_says_so() -> None:
+def test_content_too_large_is_cut_and_the_receipt_says_so() -> None:
     made = receipt(payload("answer", messages=[{"role": "user", "content": "x" * 2**20}]))
-    assert (made.input, made.output) == (None, None)
+    assert made.input[0]["content"] == "x" * 256 + f"[{2**20} characters, cut]"
+    assert made.output == receipt(payload("answer")).output
     assert made.metadata is not None
-    assert made.metadata["content_left_out"] is True
+    assert made.metadata["content_cut"] is True
     assert made.usage == Usage(input_tokens=10, output_tokens=20, total_tokens=30)
 
 
@@ -496,7 +497,9 @@ def test_content_nested_too_deeply_is_left_out() -> None:
     deep: Any = "x"
     for _ in range(100):
         deep = [deep]
-    assert receipt(payload("answer", messages=deep)).input is None
+    made = receipt(payload("answer", messages=deep))
+    assert made.input == "[content nested deeper than 64 levels left out]"
+    assert made.output == receipt(payload("answer")).output
 
 
 def test_metadata_nested_too_deeply_is_refused_by_name() -> None:
