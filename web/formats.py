@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 NONE: Final = "\u2013"
+SOURCES: Final = {"credits": "Credits", "byok": "BYOK", "mpp": "MPP"}
+"""What a request was paid with, in words."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000_000
 _MINUTE: Final = 60 * _SECOND
@@ -26,15 +29,24 @@ def instant(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 
+def local(at_us: int, zone: tzinfo) -> datetime:
+    """Return an instant in a zone; in UTC on the first and the last day there is, which a zone may lack."""
+    at = moment(at_us)
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
+
+
 def exact(at_us: int, zone: tzinfo = UTC) -> str:
     """Return an instant in full with its zone, as shown on hover and focus."""
-    at = moment(at_us).astimezone(zone)
+    at = local(at_us, zone)
     return f"{at.day} {at:%b %Y %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}"
 
 
 def clock(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
     """Return the time alone today, with the day this year, with the year before that."""
-    at, now = moment(at_us).astimezone(zone), moment(now_us).astimezone(zone)
+    at, now = local(at_us, zone), local(now_us, zone)
     if at.date() == now.date():
         return f"{at:%H:%M:%S}"
     if at.year == now.year:
@@ -44,7 +56,7 @@ def clock(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
 
 def since(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
     """Return since when, to the minute, and within a day how long ago."""
-    at, now = moment(at_us).astimezone(zone), moment(now_us).astimezone(zone)
+    at, now = local(at_us, zone), local(now_us, zone)
     if now_us - at_us >= _DAY:
         return f"since {clock(at_us, now_us, zone)}"
     begun = f"{at:%H:%M}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M}"
@@ -53,13 +65,13 @@ def since(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
 
 def day(at_us: int, zone: tzinfo = UTC) -> str:
     """Return a day with its year."""
-    at = moment(at_us).astimezone(zone)
+    at = local(at_us, zone)
     return f"{at.day} {at:%b %Y}"
 
 
 def minute(at_us: int, zone: tzinfo = UTC) -> str:
     """Return an instant as a form's field for date and time takes it."""
-    return f"{moment(at_us).astimezone(zone):%Y-%m-%dT%H:%M}"
+    return f"{local(at_us, zone):%Y-%m-%dT%H:%M}"
 
 
 def from_minute(text: str, zone: tzinfo = UTC) -> int:
@@ -161,6 +173,11 @@ def size(length_bytes: int | None) -> str:
     if length_bytes < 999_950:
         return f"{length_bytes / 1000:.1f} kB"
     return f"{length_bytes / 1_000_000:.1f} MB"
+
+
+def source(word: str | None) -> str:
+    """Return what a request was paid with; a word that is not known here stands as it came."""
+    return SOURCES.get(word or "", word or NONE)
 
 
 def percent(part: int, whole: int) -> str:

@@ -1,5 +1,8 @@
+from datetime import UTC, timedelta, timezone
+
 import pytest
 
+from broadcast.wanted import instant_us
 from web import formats
 
 NOW = 1_795_254_068_000_000  # 2026-11-21 09:41:08 UTC
@@ -105,3 +108,27 @@ def test_counts_sizes_shares_and_places() -> None:
     assert formats.sequence(148_217) == "#148,217"
     assert formats.rate(0.25) == "25%"
     assert formats.plural(1, "span") == "1 span"
+
+
+@pytest.mark.parametrize("hours", [-14, -1, 0, 1, 14])
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_every_instant_that_can_be_written_is_shown_in_every_zone(text: str, hours: int) -> None:
+    at_us = instant_us(text)
+    assert at_us is not None
+    zone = timezone(timedelta(hours=hours))
+
+    found = formats.local(at_us, zone)
+
+    assert found == formats.moment(at_us)
+    assert found.tzinfo in {zone, UTC}
+    assert str(found.year).zfill(4) == text[:4]
+    for words in (formats.clock(at_us, NOW, zone), formats.day(at_us, zone), formats.exact(at_us, zone)):
+        assert text[:4].lstrip("0") in words
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [("credits", "Credits"), ("byok", "BYOK"), ("mpp", "MPP"), ("voucher", "voucher"), (None, formats.NONE)],
+)
+def test_what_a_request_was_paid_with_is_said_in_words(word: str | None, shown: str) -> None:
+    assert formats.source(word) == shown

@@ -13,16 +13,21 @@ from flask.typing import ResponseReturnValue
 
 from broadcast import activity, overview, receipt_parser
 from broadcast.generation import request_view
+from broadcast.receipt import Receipt
+from broadcast.request_log import STATUSES
 from broadcast.store.activity import Only
-from web import activity_charts, security, zones
+from web import activity_charts, formats, security, zones
 from web.asked import GROUPS, LABELS, Asked, asked
 
 blueprint: Final = Blueprint("activity", __name__)
 _CSV_AT_MOST: Final = 100_000
 _SESSIONS: Final = 50
-_STATUSES: Final = ("succeeded", "error", "denied", "cancelled")
-_SOURCES: Final = {"credits": "Credits", "byok": "BYOK", "mpp": "MPP"}
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS: Final = tuple(
+    request_view("", Receipt(id="", model="", status="succeeded", created_at_us=0, duration_us=0))
+)
+"""The heads of the CSV: what a row of the list holds, whatever was requested."""
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @blueprint.get("/w/<slug>/activity")
@@ -70,7 +75,6 @@ def requests() -> str:
         more_rows=more_rows,
         choices=_choices(found, question),
         labels=LABELS,
-        sources=_SOURCES,
         older=None if shown.older is None else _mark(shown.older),
         before=before,
         head=head,
@@ -92,8 +96,8 @@ def _choices(found: overview.Overview, question: Asked) -> list[tuple[str, list[
         by_value = found.figures.by(GROUPS[name])
         values = sorted(by_value, key=lambda value: (-by_value[value].requests, value))[:30]
         choices.append((name, [_choice(question, name, value, value or "none") for value in values]))
-    choices.append(("status", [_choice(question, "status", word, word.capitalize()) for word in _STATUSES]))
-    choices.append(("source", [_choice(question, "source", *item) for item in _SOURCES.items()]))
+    choices.append(("status", [_choice(question, "status", word, word.capitalize()) for word in STATUSES]))
+    choices.append(("source", [_choice(question, "source", *item) for item in formats.SOURCES.items()]))
     return choices
 
 
@@ -160,17 +164,16 @@ def download() -> Response:
 
 
 def _csv(documents: Iterable[bytes]) -> Iterator[str]:
-    heads: list[str] | None = None
+    yield _line(_COLUMNS)
     for document in documents:
         receipt = receipt_parser.from_document(document)
-        row = request_view(receipt.id, receipt)
-        line = io.StringIO()
-        writer = csv.writer(line)
-        if heads is None:
-            heads = list(row)
-            writer.writerow(heads)
-        writer.writerow([_cell(row[name]) for name in heads])
-        yield line.getvalue()
+        yield _line(map(_cell, request_view(receipt.id, receipt).values()))
+
+
+def _line(cells: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue()
 
 
 def _cell(value: Any) -> Any:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from broadcast import activity, figures, rollup
+from broadcast.request_log import STATUSES
 from tests.web.pages.conftest import Pages
 from tests.web.pages.well_made import faults
 from web.asked import METRICS
-from web.formats import iso
+from web.formats import NONE, SOURCES, iso
+from web.zones import COOKIE
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -155,6 +157,37 @@ def test_what_does_not_exist_is_left_out(busy: Pages, question: str) -> None:
     assert card(busy.get(f"/activity?{question}"), "Requests") == "3"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize(
+    ("question", "count"),
+    [
+        ("from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59Z", "5"),
+        ("from=9999-12-31T23:59:59Z", "0"),
+        ("from=0001-01-01T00:00:00Z&to=0001-01-01T00:00:01Z", "0"),
+    ],
+)
+def test_the_ends_of_the_calendar_can_be_asked_for_in_every_zone(
+    busy: Pages, zone: str, question: str, count: str
+) -> None:
+    busy.client.set_cookie(COOKIE, zone)
+    assert str(len(rows(busy.get(f"/activity?{question}")))) == count
+
+
+@pytest.mark.parametrize(("word", "shown"), [*SOURCES.items(), ("voucher", "voucher"), (None, NONE)])
+def test_what_a_request_was_paid_with_is_said_in_the_same_words_everywhere(
+    pages: Pages, word: str | None, shown: str
+) -> None:
+    id_ = pages.send(funding_source=word)
+    assert f'<td class="ink2 opt">{shown}</td>' in pages.get("/activity")
+    assert f"<dt>Source</dt><dd>{shown}</dd>" in pages.get(f"/activity/{id_}")
+
+
+def test_every_status_and_every_source_is_offered_as_a_filter(busy: Pages) -> None:
+    page = busy.get("/activity")
+    for name, words in (("status", STATUSES), ("source", SOURCES)):
+        assert re.findall(rf'<a href="[^"]*\?{name}=(\w+)"', page) == list(words)
+
+
 def test_more_facts_are_shown_when_asked_for(busy: Pages) -> None:
     assert "first token 413 ms" in busy.get("/activity?more=1")
     assert "first token 413 ms" not in busy.get("/activity")
@@ -186,7 +219,7 @@ def test_without_sessions_the_page_says_how_to_name_one(pages: Pages) -> None:
 
 
 def table(pages: Pages, question: str = "") -> list[dict[str, Any]]:
-    return list(csv.DictReader(io.StringIO(pages.get(f"/requests.csv{question}"))))
+    return list(csv.DictReader(io.StringIO(pages.get(f"/requests.csv{question}"), newline="")))
 
 
 def test_csv_holds_the_requests_of_the_view(busy: Pages) -> None:
@@ -204,7 +237,13 @@ def test_csv_is_whole_however_much_is_read_at_once(
     assert len(everything) == 3
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_csv_of_no_requests_has_its_heads(busy: Pages) -> None:
+    (heads,) = csv.reader(io.StringIO(busy.get("/requests.csv?model=nobody")))
+    assert heads == list(table(busy)[0])
+    assert "model_id" in heads
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_spreadsheet_takes_a_cell_for_a_formula(pages: Pages, start: str) -> None:
     pages.send(user=f"{start}HYPERLINK(1)")
     assert table(pages)[0]["user"] == f"'{start}HYPERLINK(1)"
