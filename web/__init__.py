@@ -51,7 +51,7 @@ _log: Final = logging.getLogger(__name__)
 _YEAR_S: Final = 31_536_000
 _FORMATS: Final = (
     *("iso", "duration", "wait", "millis", "money", "request_money"),
-    *("count", "sequence", "size", "percent", "rate"),
+    *("count", "sequence", "size", "percent", "rate", "source"),
 )
 _STATUSES: Final[dict[type[errors.BroadcastError], int]] = {
     errors.NotFound: 404,
@@ -106,7 +106,7 @@ def _words(app: Flask, services: Services) -> None:
         ago=lambda at_us: formats.ago(at_us, now_us(), zones.zone()),
         day=lambda at_us: formats.day(at_us, zones.zone()),
         exact=lambda at_us: formats.exact(at_us, zones.zone()),
-        zoned=lambda at_us: f"{formats.moment(at_us).astimezone(zones.zone()):%Z}",
+        zoned=lambda at_us: f"{formats.local(at_us, zones.zone()):%Z}",
         **{name: getattr(formats, name) for name in _FORMATS},
     )
     app.jinja_env.globals.update(
