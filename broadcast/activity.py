@@ -1,4 +1,4 @@
-"""What the pages show of a workspace: its requests, one request with its spans, keys, members, attempts.
+"""What the pages show of a workspace: its requests, one request with its spans, members, attempts.
 
 Each function opens one read transaction and returns records; only a last visit is ever written.
 """
@@ -17,7 +17,6 @@ from broadcast.store import (
     attempts,
     cursors,
     destinations,
-    keys,
     receipts,
     users,
     workspaces,
@@ -26,7 +25,6 @@ from broadcast.store import activity as reads
 from broadcast.store.activity import Only, RequestRow
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.keys import ApiKey
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.users import User
 from broadcast.store.workspaces import Workspace
@@ -144,12 +142,6 @@ def request(store: Store, workspace: Workspace, receipt_id: str, *, namespace: s
     receipt = receipt_parser.from_document(stored.document)
     spans = genai.spans(receipt, namespace=namespace, content=None, options=_SPAN_OPTIONS)
     return Request(stored=stored, row=row, receipt=receipt, spans=spans)
-
-
-def keys_of(store: Store, workspace: Workspace) -> list[ApiKey]:
-    """Return a workspace's keys that were not revoked."""
-    with store.read() as conn:
-        return [key for key in keys.list_for(conn, workspace.id) if key.revoked_at_us is None]
 
 
 def members_of(store: Store, workspace: Workspace) -> list[tuple[User, str]]:

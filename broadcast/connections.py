@@ -27,6 +27,7 @@ from broadcast.store.workspaces import Workspace
 from broadcast.vault import Vault
 
 MAX_OF_A_TYPE: Final = 5
+UNREADABLE: Final = "The stored secret cannot be opened. Enter it again."
 
 
 class Connections(Shelf):
@@ -64,7 +65,7 @@ class Connections(Shelf):
         try:
             destination = self.opened(workspace, stored)
         except VaultError:
-            return fields_report({"config": "The stored secret cannot be opened. Enter it again."})
+            return fields_report({"config": UNREADABLE})
         spans = genai.sample_generation(now_us, self._namespace)
         found = self._gate.send(destination, spans, now_us=now_us, test=False)
         with self._store.write() as conn:

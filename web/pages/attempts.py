@@ -2,16 +2,16 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import request
 
 from broadcast.destination import Verdict
-from broadcast.errors import SettingsError
 from broadcast.store.destinations import StoredDestination
 from web import formats, security
 from web.pages.problem import spoken
+from web.pages.trail import trail
 
 PAGE: Final = 50
 TIMES: Final = (
@@ -19,7 +19,6 @@ TIMES: Final = (
     ("day", "Last 24 h", 86_400_000_000),
     ("week", "Last 7 days", 7 * 86_400_000_000),
 )
-_MAX_BACK: Final = 40
 VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 
 
@@ -30,18 +29,16 @@ class Filter:
     verdict: str | None = None
     last: str | None = None
     seq: int | None = None
-    before: str | None = None
-    back: tuple[str, ...] = ()
 
     @property
     def narrows(self) -> bool:
         """Whether anything is left out."""
         return bool(self.verdict or self.last or self.seq)
 
-    def address(self, **changes: Any) -> dict[str, Any]:
-        """Return the address's parameters, with some of them changed."""
+    def address(self) -> dict[str, Any]:
+        """Return the address's parameters."""
         values = {"verdict": self.verdict, "last": self.last, "seq": self.seq}
-        return {name: value for name, value in (values | changes).items() if value}
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +65,12 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """One page of the log; `newer` and `older` are what its links ask for."""
+    """One page of the log; `newer`, `older` and `here` are the parameters of its links and of itself."""
 
     lines: tuple[Line, ...]
     newer: dict[str, Any] | None
     older: dict[str, Any] | None
+    here: dict[str, Any]
 
 
 def wanted() -> Filter:
@@ -84,8 +82,6 @@ def wanted() -> Filter:
         verdict=verdict if verdict in VERDICTS else None,
         last=last if last in {word for word, _, _ in TIMES} else None,
         seq=seq if seq is not None and 0 < seq < 2**62 else None,
-        before=args.get("before") or None,
-        back=tuple(mark for mark in args.get("back", "").split(".")[-_MAX_BACK:] if mark),
     )
 
 
@@ -105,27 +101,14 @@ def log_of(stored: StoredDestination, asked: Filter, now_us: int) -> Log:
             seq=asked.seq,
         )
 
-    try:
-        found = read(asked.before)
-    except SettingsError:
-        asked = replace(asked, before=None, back=())
-        found = read(None)
+    found, place = trail().read(read)
+    newer, older = place.newer(), place.older(found["next_cursor"])
     return Log(
         lines=folded(found["data"]),
-        newer=None if asked.before is None else _newer(asked),
-        older=_older(asked, found["next_cursor"]) if found["next_cursor"] else None,
+        newer=None if newer is None else asked.address() | newer,
+        older=None if older is None else asked.address() | older,
+        here=asked.address() | place.here(),
     )
-
-
-def _older(asked: Filter, mark: str) -> dict[str, Any]:
-    back = (*asked.back, asked.before) if asked.before else asked.back
-    return asked.address(before=mark, back=".".join(back[-_MAX_BACK:]))
-
-
-def _newer(asked: Filter) -> dict[str, Any]:
-    if not asked.back:
-        return asked.address()
-    return asked.address(before=asked.back[-1], back=".".join(asked.back[:-1]))
 
 
 def folded(attempts: Iterable[Mapping[str, Any]]) -> tuple[Line, ...]:

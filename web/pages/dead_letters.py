@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import request
-
-from broadcast.errors import SettingsError
 from web import formats, security
 from web.pages.problem import spoken
+from web.pages.trail import trail
 
 PAGE: Final = 20
-_MAX_BACK: Final = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,36 +23,26 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True)
 class Letters:
-    """One page of them; `newer` and `older` are what its links ask for."""
+    """One page of them; `newer`, `older` and `here` are the parameters of its links and of itself."""
 
     rows: tuple[Letter, ...]
-    newer: dict[str, Any] | None
-    older: dict[str, Any] | None
+    newer: dict[str, str] | None
+    older: dict[str, str] | None
+    here: dict[str, str]
 
 
 def letters_of(uid: str) -> Letters:
     """Return the page that this request's address asks for; a mark that is not ours means the newest."""
-    mark = request.args.get("letters") or None
-    back = tuple(item for item in request.args.get("letters_back", "").split(".") if item)[-_MAX_BACK:]
     shelf, workspace = security.services().connections, security.viewer().workspace
-    try:
-        found = shelf.dead_letters(workspace, uid, limit=PAGE, cursor=mark)
-    except SettingsError:
-        mark, back = None, ()
-        found = shelf.dead_letters(workspace, uid, limit=PAGE)
-    older = None
-    if found["next_cursor"]:
-        older = _address(found["next_cursor"], (*back, mark) if mark else back)
+    found, place = trail("letters", "letters_back").read(
+        lambda mark: shelf.dead_letters(workspace, uid, limit=PAGE, cursor=mark)
+    )
     return Letters(
         rows=tuple(_letter(item) for item in found["data"]),
-        newer=None if mark is None else _address(back[-1] if back else None, back[:-1]),
-        older=older,
+        newer=place.newer(),
+        older=place.older(found["next_cursor"]),
+        here=place.here(),
     )
-
-
-def _address(mark: str | None, back: tuple[str, ...]) -> dict[str, Any]:
-    values = {"letters": mark, "letters_back": ".".join(back)}
-    return {name: value for name, value in values.items() if value}
 
 
 def _letter(item: dict[str, Any]) -> Letter:

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from broadcast import views
+from broadcast.connections import UNREADABLE
 from broadcast.errors import NotFound, SettingsError, TooManyRequests, VaultError
 from broadcast.report import Report
 from web import security
@@ -120,7 +121,7 @@ def preview(uid: Any) -> str:
     except SettingsError as error:
         found = {"problems": error.problems}
     except VaultError:
-        found = {"problems": {"config": "The stored secret cannot be opened. Enter it again."}}
+        found = {"problems": {"config": UNREADABLE}}
     return render_template(
         "preview.html", here="observability", viewer=viewer, stored=stored, preview=found, chosen=chosen
     )
@@ -141,6 +142,7 @@ def _render(uid: str, *, report: Report | None = None, wait: str | None = None, 
         raise NotFound("There is no such destination in this workspace.")
     ledger = services.connections.ledger(viewer.workspace, uid)
     asked = attempts.wanted()
+    log, letters = attempts.log_of(found.stored, asked, now_us), dead_letters.letters_of(uid)
     return render_template(
         "destination.html",
         here="observability",
@@ -150,12 +152,13 @@ def _render(uid: str, *, report: Report | None = None, wait: str | None = None, 
         terms=TERMS,
         parts=parts_of(ledger),
         off_by=abs(ledger["appended"] - sum(ledger[term] for term in TERMS)),
-        log=attempts.log_of(found.stored, asked, now_us),
+        log=log,
         filter=asked,
-        asked=request.args.to_dict(),
+        # What the page asks for again while it is open: its own parameters, whatever else the address holds.
+        asked=log.here | letters.here,
         verdicts=attempts.VERDICTS,
         times=attempts.TIMES,
-        letters=dead_letters.letters_of(uid),
+        letters=letters,
         replays=replay.listed(uid),
         report=report,
         wait=wait,

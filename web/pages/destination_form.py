@@ -6,9 +6,18 @@ from typing import Any, Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast import activity, draft
+from broadcast import draft
+from broadcast.connections import UNREADABLE
 from broadcast.destination import Destination
-from broadcast.errors import Conflict, GateClosed, NotFound, SecretRequired, SettingsError, TooManyRequests
+from broadcast.errors import (
+    Conflict,
+    GateClosed,
+    NotFound,
+    SecretRequired,
+    SettingsError,
+    TooManyRequests,
+    VaultError,
+)
 from broadcast.report import Report
 from broadcast.store.destinations import StoredDestination
 from web import filter_rules, proofs, security
@@ -105,7 +114,7 @@ def _changing(uid: str) -> Editing:
 
 
 def _form(editing: Editing, *, passed: bool = False) -> DestinationForm:
-    keys = activity.keys_of(security.services().store, security.viewer().workspace)
+    keys = security.services().accounts.keys_of(security.viewer().workspace.id)
     data = request.form if request.method == "POST" else None
     return destination_form(
         editing.type,
@@ -153,6 +162,8 @@ def _preview(editing: Editing) -> ResponseReturnValue:
         homeless = form.place(error.problems)
         words = homeless or ["Some values need a correction first."]
         found = {"problems": dict(enumerate(words))}
+    except VaultError:
+        found = {"problems": {"config": UNREADABLE}}
     if _by_script():
         return render_template("_preview.html", preview=found)
     return _render(editing, form, preview=found, chosen=chosen)

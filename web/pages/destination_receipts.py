@@ -7,9 +7,9 @@ from werkzeug.exceptions import NotFound
 
 from broadcast import fated
 from web import security
+from web.pages.trail import trail
 
 blueprint: Final = Blueprint("destination_receipts", __name__)
-_MAX_BACK: Final = 40
 
 
 @blueprint.get("/w/<slug>/settings/observability/<uuid:uid>/receipts")
@@ -21,12 +21,7 @@ def page(uid: Any) -> str:
     fate = request.args.get("fate") or None
     if fate is not None and fate not in fated.TERMS:
         raise NotFound
-    mark = request.args.get("before") or None
-    back = [item for item in request.args.get("back", "").split(".")[-_MAX_BACK:] if item]
-    found = fated.items(services.store, stored, fate, mark)
-    newer = None
-    if mark is not None:
-        newer = {"before": back[-1] if back else None, "back": ".".join(back[:-1]) or None}
+    found, here = trail().read(lambda mark: fated.items(services.store, stored, fate, mark))
     return render_template(
         "destination_receipts.html",
         here="observability",
@@ -36,6 +31,6 @@ def page(uid: Any) -> str:
         terms=fated.TERMS,
         ledger=services.connections.ledger(viewer.workspace, stored.uid),
         found=found,
-        newer=newer,
-        older={"before": found.older, "back": ".".join([*back, *([mark] if mark else [])]) or None},
+        newer=here.newer(),
+        older=here.older(found.older),
     )

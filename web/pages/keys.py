@@ -5,7 +5,6 @@ from typing import Any, Final
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast import activity
 from broadcast.errors import Forbidden, SettingsError
 from web import security
 
@@ -95,7 +94,7 @@ def _render(**facts: Any) -> str:
         "keys.html",
         here="keys",
         viewer=viewer,
-        keys=activity.keys_of(services.store, viewer.workspace),
+        keys=services.accounts.keys_of(viewer.workspace.id),
         lifetimes=LIFETIMES,
         given=request.form,
         now_us=services.clock(),

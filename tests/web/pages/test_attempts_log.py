@@ -1,4 +1,7 @@
+import re
 from typing import Any
+
+import pytest
 
 from broadcast.store import attempts, cursors
 from tests.receiver import Receiver
@@ -94,6 +97,31 @@ def test_a_mark_that_is_not_ours_shows_the_newest(pages: Pages) -> None:
     path, uid = destination(pages)
     add_attempts(pages, uid, 1)
     assert "#1<" in pages.get(f"{path}?before=%F0%9F%98%80&letters=x&last=never&verdict=odd&seq=-1")
+
+
+@pytest.mark.parametrize(
+    "name", ["slug", "uid", "endpoint", "_method", "_scheme", "_external", "_anchor", "values", "other"]
+)
+def test_of_an_address_the_page_keeps_its_own_parameters_alone(pages: Pages, name: str) -> None:
+    path, _ = destination(pages)
+
+    page = pages.get(f"{path}?verdict=refused&last=hour&seq=1&{name}=x")
+
+    found = re.search(r'data-live="([^"]*)"', page)
+    assert found
+    assert found[1].replace("&amp;", "&") == pages.at(f"{path}?verdict=refused&last=hour&seq=1")
+
+
+def test_a_page_asks_for_itself_again_while_it_is_open(pages: Pages) -> None:
+    path, uid = destination(pages)
+    add_attempts(pages, uid, 51)
+    older = _link(pages.get(path), "Older")
+    assert older
+
+    found = re.search(r'data-live="([^"]*)"', pages.client.get(older).text)
+
+    assert found
+    assert found[1] == older.removesuffix("#attempts")
 
 
 def _link(page: str, name: str) -> str | None:

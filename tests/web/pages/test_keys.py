@@ -2,8 +2,10 @@ import re
 
 import pytest
 
+from broadcast import wanted
 from tests.web.pages.conftest import Pages, member
 from tests.web.pages.test_pages import assert_well_made
+from web.zones import COOKIE
 
 KEYS = "/settings/keys"
 PLAIN = re.compile(r"sk-(?:mgmt-)?[\w-]{43}")
@@ -98,6 +100,20 @@ def test_what_is_wrong_is_named_and_what_was_typed_stays(
     assert pages.services.accounts.keys_of(pages.workspace.id) == []
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_a_key_may_end_with_the_calendar(pages: Pages, zone: str) -> None:
+    pages.services.accounts.make_key(
+        workspace_id=pages.workspace.id,
+        user_id=1,
+        kind="api",
+        name="laptop",
+        now_us=1,
+        expires_at_us=wanted.instant_us("9999-12-31T23:59:59Z"),
+    )
+    pages.client.set_cookie(COOKIE, zone)
+    assert "31 Dec 9999" in row(pages)
+
+
 def test_revoking_asks_for_the_name(pages: Pages) -> None:
     found = PLAIN.search(made(pages))
     assert found
@@ -107,7 +123,7 @@ def test_revoking_asks_for_the_name(pages: Pages) -> None:
     assert "It was never used." in asked
     wrong = pages.post(path, {"name": "another"})
     assert wrong.status_code == 422
-    assert "This is not its name." in wrong.text
+    assert "This is not the name." in wrong.text
     assert pages.services.accounts.authenticate(found.group()) is not None
 
     assert pages.post(path, {"name": "laptop"}).status_code == 303

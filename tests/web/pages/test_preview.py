@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from broadcast import privacy
+from broadcast.store import destinations
 from tests.receiver import Receiver
 from tests.web.pages.conftest import Pages, member
 from tests.web.pages.test_destination_form import (
@@ -179,6 +180,25 @@ def test_the_saved_settings_are_previewed_on_a_page_of_their_own(pages: Pages, r
     assert SECRET not in page
     assert id_ in pages.get(f"{path}?receipt_id={id_}")
     assert "no such receipt" in pages.get(f"{path}?receipt_id=gen-none")
+
+
+def test_secrets_that_cannot_be_opened_are_named_before_and_after_they_are_saved(
+    pages: Pages, receiver: Receiver
+) -> None:
+    found = saved(pages, with_header(values(receiver)))
+    routed(pages, receiver)
+    with pages.services.store.write() as conn:
+        destinations.reseal(conn, found.id, found.version, b"sealed with a key that is lost")
+
+    by_form = pages.post(f"{edit_path(found)}/preview", with_header(values(receiver), value=""))
+    by_script = pages.post(
+        f"{edit_path(found)}/preview", with_header(values(receiver), value=""), headers=FETCH
+    )
+    of_saved = pages.get(f"/settings/observability/{found.uid}/preview")
+
+    assert by_form.status_code == by_script.status_code == 200
+    for said in (words(by_form), words(by_script), of_saved):
+        assert "The stored secret cannot be opened. Enter it again." in said
 
 
 def test_only_who_manages_sees_a_preview(pages: Pages, receiver: Receiver) -> None:
