@@ -54,6 +54,15 @@ def read_patterns(value: Any) -> tuple[str, ...] | None:
     for number, pattern in enumerate(value, start=1):
         if not isinstance(pattern, str) or not pattern:
             raise ValueError(f"Pattern {number} is empty. Enter a regular expression, or leave it out.")
-        if problem := problem_of(pattern):
+        if problem := _written_badly(pattern) or problem_of(pattern):
             raise ValueError(f"Pattern {number}: {problem}")
     return tuple(dict.fromkeys(value))
+
+
+def _written_badly(pattern: str) -> str:
+    """Return why a pattern could not be shown and entered again as it is: one stands on a line of its own."""
+    if pattern.splitlines() != [pattern]:
+        return r"This has a line break: write \n."
+    if pattern != pattern.strip():
+        return r"This begins or ends with a blank: write \s."
+    return ""

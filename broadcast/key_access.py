@@ -94,7 +94,7 @@ class Keys:
         return self.key_of(workspace_id, key_hash)
 
     def revoke_key(self, *, workspace_id: int, user_id: int, key_hash: str, now_us: int) -> None:
-        """End a key: at once in this process, in every other one within two seconds."""
+        """End a key: within two seconds every process refuses it."""
         with self._store.write() as conn:
             key = keys.by_hash(conn, workspace_id, key_hash)
             if key is None or not keys.revoke(conn, workspace_id, key.id, now_us):

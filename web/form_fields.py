@@ -149,7 +149,7 @@ def _typed(text: str) -> Any:
     """Return a number, true or false, or a quoted text as JSON has it, else the text itself."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float | str) else text
 
@@ -157,9 +157,13 @@ def _typed(text: str) -> Any:
 def written(attributes: Mapping[str, Any]) -> str:
     """Return attributes as a person would write them, so that each is read as what it is."""
     return "\n".join(
-        f"{name}={value if isinstance(value, str) and _typed(value) == value else json.dumps(value)}"
+        f"{name}={value if _is_read_as_itself(value) else json.dumps(value)}"
         for name, value in attributes.items()
     )
+
+
+def _is_read_as_itself(value: Any) -> bool:
+    return isinstance(value, str) and value == value.strip() and _typed(value) == value
 
 
 def _speak(field: Any, check: Callable[[Any], Any]) -> None:

@@ -175,6 +175,37 @@ def test_lines_are_patterns_attributes_and_a_sampler_to_the_body() -> None:
     assert body["sampler"] == "parentbased_traceidratio"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["a", " a", "a ", "a b", "1", "1.5", "true", "null", '"a"', " 1", "[", "a=b", "=", "NaN"],
+        *("[" * 1024, 1, -(2**63), 0.1, 1e300, True, False),
+    ],
+)
+def test_an_attribute_that_is_stored_is_read_as_the_same(value: Any) -> None:
+    attributes = additions.read_attributes({"team": value})
+    body = destination_form(Everything, stored=replace(STORED, resource_attributes=attributes)).body(
+        "everything"
+    )
+    assert body["resource_attributes"] == {"team": value}
+    assert type(body["resource_attributes"]["team"]) is type(value)
+
+
+def test_what_is_too_deep_to_be_read_is_a_text() -> None:
+    form = posted(("resource_attributes", "team=" + "[" * 100_000))
+    assert not form.validate()
+    assert "team is a text of 1 to 1024 characters" in problem(form, "resource_attributes")
+
+
+@pytest.mark.parametrize("pattern", ["EMP-[0-9]+", "a b", r"\sfoo\s", r"a\nb", "#.*", "x" * 200])
+def test_a_pattern_that_is_stored_is_read_as_the_same(pattern: str) -> None:
+    patterns = additions.read_patterns([pattern, "other"])
+    body = destination_form(Everything, stored=replace(STORED, redaction_patterns=patterns)).body(
+        "everything"
+    )
+    assert body["redaction_patterns"] == [pattern, "other"]
+
+
 def test_what_is_stored_as_lines_is_read_as_the_same() -> None:
     stored = replace(
         STORED, resource_attributes=ATTRIBUTES, redaction_patterns=("a", "b"), sampler="traceidratio"
@@ -191,7 +222,9 @@ def test_a_switch_says_on_after_its_hidden_off() -> None:
 
 
 def test_regions_are_ticked_and_none_is_refused() -> None:
-    assert posted(("regions", ""), ("regions", "europe"), ("regions", "us")).body("everything")["regions"] == [
+    assert posted(("regions", ""), ("regions", "europe"), ("regions", "us")).body("everything")[
+        "regions"
+    ] == [
         "europe",
         "us",
     ]
