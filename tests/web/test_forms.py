@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from broadcast import draft, filters, privacy, sampling
+from broadcast import additions, draft, filters, privacy, sampling
 from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
 from broadcast.store.destinations import StoredDestination
