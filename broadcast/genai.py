@@ -7,11 +7,12 @@ import msgspec
 
 from broadcast import genai_attributes as facts
 from broadcast import genai_names as names
-from broadcast import messages, trace_metadata, truncation
+from broadcast import messages, truncation
+from broadcast.genai_measures import Measures, measures
 from broadcast.receipt import ProviderAttempt, Receipt, Routing
 from broadcast.receipt_parser import with_content
 from broadcast.span import CLIENT, FAILED, INTERNAL, OK, Attributes, Event, Repeated, ResourceSpans, Span
-from broadcast.trace_context import caller_text, ids_of, says, span_id
+from broadcast.trace_context import caller_text, says, span_id
 
 VERSION: Final = "1.0.0"
 
@@ -28,17 +29,6 @@ class SpanOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_OPTIONS: Final = SpanOptions()
-
-
-class _Frame(msgspec.Struct, frozen=True, gc=False):
-    """What every span of one receipt shares; `parent` is the caller's own span."""
-
-    trace_id: str
-    parent: str
-    start_ns: int
-    end_ns: int
-    error_type: str
-    own: names.Own
 
 
 def spans(
@@ -65,50 +55,109 @@ def whole_spans(
     """Return the spans of one receipt with texts of any length; `truncation.within` cuts them."""
     if content is not None and options.content:
         receipt = with_content(receipt, content)
-    trace_id, parent, generation_id = ids_of(receipt)
-    start_ns = receipt.created_at_us * 1000
-    end_ns = start_ns + receipt.duration_us * 1000
-    frame = _Frame(trace_id, parent, start_ns, end_ns, error_type_of(receipt), names.own(namespace))
+    kind, measured, own = facts.kind_of(receipt), measures(receipt), names.own(namespace)
     roots: tuple[Span, ...] = ()
     name = ""
     if says(receipt.trace):
-        roots = _roots(receipt, frame)
+        roots = _roots(receipt, measured)
         name = caller_text(receipt.trace, "generation_name")
-        parent = roots[-1].span_id if roots else parent
-    repeated = facts.repeated(receipt, frame.own)
-    generation = _span(
-        receipt,
-        frame,
-        generation_id,
-        parent,
-        name or f"{facts.operation(receipt)} {receipt.model}",
-        kind=CLIENT,
-        attributes=_generation(receipt, frame, options, repeated.attributes),
-        # What a destination adds may have replaced some of these.
-        repeated=repeated if options.extra.keys().isdisjoint(repeated.attributes) else None,
+    generation = _generation(
+        kind,
+        measured,
+        own,
+        options,
+        name=name,
+        parent=roots[-1].span_id if roots else measured.parent or "",
+        receipt=receipt,
     )
-    below = _below(receipt, frame, generation_id) if receipt.attempts or receipt.routing else ()
-    resource: Attributes = {
-        names.SERVICE_NAME: namespace,
-        names.SERVICE_VERSION: version,
-        frame.own.trace_id: receipt.id,
-    }
-    return ResourceSpans(resource=resource, scope=namespace, spans=(*roots, generation, *below))
+    below = _below(receipt, measured, own) if receipt.attempts or receipt.routing else ()
+    return _tree((*roots, generation, *below), measured, own, namespace, version)
 
 
-def error_type_of(receipt: Receipt) -> str:
-    """Return what kind of failure it was; an empty text when the request succeeded."""
-    if receipt.status == "succeeded":
-        return ""
-    return receipt.error.type if receipt.error is not None and receipt.error.type else receipt.status
+def is_plain(receipt: Receipt) -> bool:
+    """Whether `plain_spans` says all there is to say of a receipt."""
+    return (
+        receipt.status == "succeeded"
+        and receipt.input is None
+        and receipt.output is None
+        and not receipt.attempts
+        and receipt.routing is None
+        and not says(receipt.trace)
+    )
+
+
+def plain_spans(
+    kind: facts.Kind,
+    measured: Measures,
+    *,
+    namespace: str,
+    version: str = VERSION,
+    options: SpanOptions = DEFAULT_OPTIONS,
+) -> ResourceSpans:
+    """Return the one span of a request that succeeded at once; no value of `measured` is looked into."""
+    own = names.own(namespace)
+    span = _generation(kind, measured, own, options, parent=measured.parent or "")
+    return _tree((span,), measured, own, namespace, version)
 
 
 # -- the tree ----------------------------------------------------------------------------------------
 
 
+def _tree(
+    spans: tuple[Span, ...], measured: Measures, own: names.Own, namespace: str, version: str
+) -> ResourceSpans:
+    resource: Attributes = {
+        names.SERVICE_NAME: namespace,
+        names.SERVICE_VERSION: version,
+        own.trace_id: measured.receipt_id,
+    }
+    return ResourceSpans(resource=resource, scope=namespace, spans=spans)
+
+
+def _generation(
+    kind: facts.Kind,
+    measured: Measures,
+    own: names.Own,
+    options: SpanOptions,
+    *,
+    name: str = "",
+    parent: str,
+    receipt: Receipt | None = None,
+) -> Span:
+    """Return the span of the request itself; only a whole receipt has content or a failure to tell of."""
+    repeated = facts.repeated(kind, own)
+    found = repeated.attributes.copy()
+    found.update(measured.metadata)
+    found[names.RESPONSE_ID] = measured.response_id
+    facts.add_usage(found, measured)
+    facts.add_cost(found, measured, own, total=options.total_cost_attributes)
+    facts.add_timing(found, measured, own)
+    if measured.attempts is not None:
+        found[own.attempt_count] = measured.attempts
+    found.update(measured.parameters)
+    facts.add_who(found, measured)
+    if options.extra:
+        found.update(options.extra)
+    if receipt is not None and options.content:
+        messages.add_content(
+            found, receipt, prompt_attributes=options.prompt_attributes, own=options.own_content
+        )
+    return _span(
+        receipt,
+        measured,
+        measured.span_id,
+        parent,
+        name or f"{facts.operation(kind)} {kind.model}",
+        kind=CLIENT,
+        attributes=found,
+        # What a destination adds may have replaced some of these.
+        repeated=repeated if options.extra.keys().isdisjoint(repeated.attributes) else None,
+    )
+
+
 def _span(
-    receipt: Receipt,
-    frame: _Frame,
+    receipt: Receipt | None,
+    measured: Measures,
     own_id: str,
     parent: str,
     name: str,
@@ -120,132 +169,99 @@ def _span(
     """Return a span as long as the request, with its status."""
     message = ""
     events: tuple[Event, ...] = ()
-    if frame.error_type:
-        message = (receipt.error.message if receipt.error is not None else "") or frame.error_type
-        said = {names.EXCEPTION_TYPE: frame.error_type, names.EXCEPTION_MESSAGE: message}
-        events = (Event(name=names.EXCEPTION, time_ns=frame.end_ns, attributes=said),)
+    failure = measured.error_type
+    if failure is not None:
+        message = (
+            receipt.error.message if receipt is not None and receipt.error is not None else ""
+        ) or failure
+        said = {names.EXCEPTION_TYPE: failure, names.EXCEPTION_MESSAGE: message}
+        events = (Event(name=names.EXCEPTION, time_ns=measured.end_ns, attributes=said),)
     return Span(
-        trace_id=frame.trace_id,
+        trace_id=measured.trace_id,
         span_id=own_id,
         parent_span_id=parent,
         name=name,
         kind=kind,
-        start_ns=frame.start_ns,
-        end_ns=frame.end_ns,
+        start_ns=measured.start_ns,
+        end_ns=measured.end_ns,
         attributes=attributes,
         events=events,
-        status_code=FAILED if frame.error_type else OK,
+        status_code=OK if failure is None else FAILED,
         status_message=message,
         repeated=repeated,
     )
 
 
-def _roots(receipt: Receipt, frame: _Frame) -> tuple[Span, ...]:
+def _roots(receipt: Receipt, measured: Measures) -> tuple[Span, ...]:
     """Return the spans that the caller named, one inside the other."""
     made: tuple[Span, ...] = ()
     for key, part in (("trace_name", "trace"), ("span_name", "span")):
         name = caller_text(receipt.trace, key)
         if name:
-            parent = made[-1].span_id if made else frame.parent
+            parent = made[-1].span_id if made else measured.parent or ""
             own_id = span_id(receipt.id, part)
             who: Attributes = {}
-            _add_who(who, receipt, frame)
-            made = (*made, _span(receipt, frame, own_id, parent, name, kind=INTERNAL, attributes=who))
+            facts.add_who(who, measured)
+            made = (*made, _span(receipt, measured, own_id, parent, name, kind=INTERNAL, attributes=who))
     return made
 
 
-def _below(receipt: Receipt, frame: _Frame, parent: str) -> list[Span]:
+def _below(receipt: Receipt, measured: Measures, own: names.Own) -> list[Span]:
     """Return the router's own steps: how it chose, and its tries."""
-    made = [] if receipt.routing is None else [_route(receipt, receipt.routing, frame, parent)]
-    made += (_attempt(receipt, frame, parent, index, one) for index, one in enumerate(receipt.attempts))
+    made = [] if receipt.routing is None else [_route(receipt, receipt.routing, measured, own)]
+    made += (_attempt(receipt, measured, own, index, one) for index, one in enumerate(receipt.attempts))
     return made
 
 
-def _add_who(found: Attributes, receipt: Receipt, frame: _Frame) -> None:
-    if receipt.user is not None:
-        found[names.USER_ID] = receipt.user
-    if receipt.session_id is not None:
-        found[names.SESSION_ID] = receipt.session_id
-    if receipt.trace and "trace_name" in receipt.trace:
-        trace_name = caller_text(receipt.trace, "trace_name")
-        if trace_name:
-            found[names.TRACE_NAME] = trace_name
-    if frame.error_type:
-        found[names.ERROR_TYPE] = frame.error_type
-
-
-def _route(receipt: Receipt, routing: Routing, frame: _Frame, parent: str) -> Span:
+def _route(receipt: Receipt, routing: Routing, measured: Measures, own: names.Own) -> Span:
     duration_ms = routing.duration_ms
     if duration_ms is None and receipt.timing is not None:
         duration_ms = receipt.timing.router_ms
     return Span(
-        trace_id=frame.trace_id,
+        trace_id=measured.trace_id,
         span_id=span_id(receipt.id, "route"),
-        parent_span_id=parent,
+        parent_span_id=measured.span_id,
         name="route",
         kind=INTERNAL,
-        start_ns=frame.start_ns,
-        end_ns=_inside(frame, duration_ms or 0),
-        attributes={frame.own.routing_profile: routing.profile} if routing.profile else {},
+        start_ns=measured.start_ns,
+        end_ns=_inside(measured, duration_ms or 0),
+        attributes={own.routing_profile: routing.profile} if routing.profile else {},
     )
 
 
-def _attempt(receipt: Receipt, frame: _Frame, parent: str, index: int, attempt: ProviderAttempt) -> Span:
+def _attempt(
+    receipt: Receipt, measured: Measures, own: names.Own, index: int, attempt: ProviderAttempt
+) -> Span:
     """A failed try of a request that succeeded has no status: `status = error` finds failed requests only."""
     failed = attempt.error_type is not None or (attempt.status_code or 0) >= 400
-    failed_for_good = failed and bool(frame.error_type)
+    failed_for_good = failed and measured.error_type is not None
     said: Attributes = {
-        frame.own.provider_name: attempt.provider,
-        frame.own.duration_ms: round(attempt.duration_ms),
+        own.provider_name: attempt.provider,
+        own.duration_ms: round(attempt.duration_ms),
     }
     if attempt.provider_slug is not None:
-        said[frame.own.provider_slug] = attempt.provider_slug
+        said[own.provider_slug] = attempt.provider_slug
     if attempt.status_code is not None:
         said[names.HTTP_STATUS] = attempt.status_code
     if failed:
         said[names.ERROR_TYPE] = attempt.error_type or str(attempt.status_code)
     return Span(
-        trace_id=frame.trace_id,
+        trace_id=measured.trace_id,
         span_id=span_id(receipt.id, f"attempt-{index}"),
-        parent_span_id=parent,
+        parent_span_id=measured.span_id,
         name=f"provider attempt {index + 1}: {attempt.provider}",
         kind=CLIENT,
-        start_ns=_inside(frame, attempt.start_ms),
-        end_ns=_inside(frame, attempt.start_ms + attempt.duration_ms),
+        start_ns=_inside(measured, attempt.start_ms),
+        end_ns=_inside(measured, attempt.start_ms + attempt.duration_ms),
         attributes=said,
         status_code=FAILED if failed_for_good else 0,
         status_message=(attempt.error_message or said[names.ERROR_TYPE]) if failed_for_good else "",
     )
 
 
-def _inside(frame: _Frame, offset_ms: float) -> int:
+def _inside(measured: Measures, offset_ms: float) -> int:
     """Return the instant, moved inside the generation: no child ends after its parent."""
-    return min(frame.start_ns + round(offset_ms * 1000) * 1000, frame.end_ns)
-
-
-def _generation(receipt: Receipt, frame: _Frame, options: SpanOptions, repeated: Attributes) -> Attributes:
-    own = frame.own
-    found = repeated.copy()
-    if receipt.trace:
-        found.update(trace_metadata.attributes(receipt.trace))
-    found[names.RESPONSE_ID] = (receipt.attempts[-1].id if receipt.attempts else None) or receipt.id
-    if receipt.usage is not None:
-        facts.add_usage(found, receipt.usage)
-    if receipt.cost is not None:
-        facts.add_cost(found, receipt.cost, own, total=options.total_cost_attributes)
-    facts.add_timing(found, receipt, own)
-    if receipt.attempts:
-        found[own.attempt_count] = len(receipt.attempts)
-    if receipt.parameters:
-        facts.add_parameters(found, receipt.parameters)
-    _add_who(found, receipt, frame)
-    if options.extra:
-        found.update(options.extra)
-    if options.content:
-        messages.add_content(
-            found, receipt, prompt_attributes=options.prompt_attributes, own=options.own_content
-        )
-    return found
+    return min(measured.start_ns + round(offset_ms * 1000) * 1000, measured.end_ns)
 
 
 # -- spans without a receipt -------------------------------------------------------------------------

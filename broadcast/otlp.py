@@ -7,6 +7,7 @@ attributes. What is the same in all of a shape is written once, as a template; a
 values, and nothing is copied until all is joined.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any, Final
 
@@ -29,38 +30,78 @@ _AROUND: Final[dict[type, tuple[bytes, bytes]]] = {
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Template(msgspec.Struct, frozen=True, gc=False):
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Stands for a value that is not known yet: which one it will be, and of what type."""
+
+    index: int
+    type: type
+
+
+class Template(msgspec.Struct, frozen=True, gc=False):
     """A shape as pieces of JSON; every second piece is a value to fill in."""
 
     pieces: list[bytes]
     floats: tuple[int, ...]
     arrays: tuple[int, ...]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether it is worth a place in a cache: there may be any number of shapes, of any length."""
+        return sum(map(len, self.pieces)) <= _MAX_TEMPLATE_BYTES
 
-_templates: Final[dict[tuple[object, ...], _Template]] = {}
+    def filled(self, values: Sequence[Any]) -> bytes | None:
+        """Return the JSON with these values, None where one of them is a number that OTLP/JSON lacks."""
+        pieces = self.pieces.copy()
+        pieces[1::2] = map(_encode, values)
+        for index in self.floats:
+            if pieces[index] == b"null":
+                return None
+        for index in self.arrays:
+            pieces[index] = b",".join(map(_element, values[index // 2]))
+        return b"".join(pieces)
+
+
+_templates: Final[dict[tuple[object, ...], Template]] = {}
 
 
 def encode(spans: ResourceSpans) -> bytes:
     """Return one `resourceSpans` element; `destination.envelope` joins several into a request."""
+    values, shape = _gathered(spans)
+    key = (*shape, *map(type, values))
+    template = _templates.get(key) or _template(spans, values, key)
+    written = None if template is None else template.filled(values)
+    return encode(_sendable(spans)) if written is None else written
+
+
+def cast(spans: ResourceSpans) -> tuple[Template, tuple[int, ...]] | None:
+    """Return a tree's text but for its places, and what goes there; None with a value that OTLP lacks."""
+    values, _ = _gathered(spans)
+    shape = _template(spans, values)
+    if shape is None:
+        return None
+    pieces = [shape.pieces[0]]
+    wanted: list[Place] = []
+    for value, after in zip(values, shape.pieces[2::2], strict=True):
+        if type(value) is Place:
+            wanted.append(value)
+            pieces += (b"", after)
+        else:
+            known = b",".join(map(_element, value)) if type(value) is tuple else _encode(value)
+            pieces[-1] += known + after
+    kinds = [place.type for place in wanted]
+    template = Template(pieces, _places(kinds, float), _places(kinds, tuple))
+    return template, tuple(place.index for place in wanted)
+
+
+# -- what a tree fills in, in the order in which `_Writer` leaves places ---------------------------------
+
+
+def _gathered(spans: ResourceSpans) -> tuple[list[Any], list[object]]:
     values: list[Any] = [*spans.resource.values(), spans.scope]
     shape: list[object] = [*spans.resource]
     for span in spans.spans:
         _gather(values, shape, span)
-    key = (*shape, *map(type, values))
-    template = _templates.get(key) or _template(spans, values, key)
-    if template is None:
-        return encode(_sendable(spans))
-    pieces = template.pieces.copy()
-    pieces[1::2] = map(_encode, values)
-    for index in template.floats:
-        if pieces[index] == b"null":
-            return encode(_sendable(spans))
-    for index in template.arrays:
-        pieces[index] = b",".join(map(_element, values[index // 2]))
-    return b"".join(pieces)
-
-
-# -- what a tree fills in, in the order in which `_Writer` leaves places ---------------------------------
+    return values, shape
 
 
 def _gather(values: list[Any], shape: list[object], span: Span) -> None:
@@ -133,20 +174,26 @@ def _sendable_alone(attributes: Attributes) -> Attributes:
 # -- templates -------------------------------------------------------------------------------------------
 
 
-def _template(spans: ResourceSpans, values: list[Any], key: tuple[object, ...]) -> _Template | None:
+def _template(
+    spans: ResourceSpans, values: list[Any], key: tuple[object, ...] | None = None
+) -> Template | None:
     """Return the template of a shape, None when it has a kind that OTLP lacks; keep it unless it is long."""
-    kinds = [type(value) for value in values]
+    kinds = [_type_of(value) for value in values]
     if not {*_AROUND, Raw} >= set(kinds):
         return None
     writer = _Writer()
     writer.tree(spans)
-    template = _Template(writer.pieces, _places(kinds, float), _places(kinds, tuple))
+    template = Template(writer.pieces, _places(kinds, float), _places(kinds, tuple))
     # Callers name some attributes themselves, so there may be any number of shapes, of any length.
-    if sum(map(len, writer.pieces)) <= _MAX_TEMPLATE_BYTES:
+    if key is not None and template.is_short:
         if len(_templates) >= _MAX_TEMPLATES:
             _templates.clear()
         _templates[key] = template
     return template
+
+
+def _type_of(value: object) -> type:
+    return value.type if type(value) is Place else type(value)
 
 
 def _places(kinds: list[type], wanted: type) -> tuple[int, ...]:
@@ -175,7 +222,7 @@ class _Writer:
         """Write a list of attributes without its brackets, after `skip` that are written already."""
         comma = b"," if skip else b""
         for key, value in list(attributes.items())[skip:]:
-            before, after = _AROUND[type(value)]
+            before, after = _AROUND[_type_of(value)]
             self._place(b'%b{"key":%b,"value":%b' % (comma, _encode(key), before), after + b"}")
             comma = b","
 

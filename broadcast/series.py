@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from broadcast.genai import error_type_of
 from broadcast.genai_attributes import operation
+from broadcast.genai_measures import error_type_of
 from broadcast.receipt import Receipt
 from broadcast.tally import FAILED
 

@@ -29,12 +29,20 @@ def within(
 ) -> bytes:
     """Return the encoding with every text within its limit and the whole within `max_bytes`."""
     encoded = encode(made)
-    # No text is longer than the whole, nor as JSON longer than six times that: most need no closer look.
-    if len(encoded) * 6 > max_attribute_bytes:
-        cut = cut_attributes(made, limit=max_attribute_bytes)
-        if cut is not made:
-            made, encoded = cut, encode(cut)
+    if is_within(encoded, max_attribute_bytes=max_attribute_bytes, max_bytes=max_bytes):
+        return encoded
+    cut = cut_attributes(made, limit=max_attribute_bytes)
+    if cut is not made:
+        made, encoded = cut, encode(cut)
     return encoded if len(encoded) <= max_bytes else fit(made, encode=encode, max_bytes=max_bytes)
+
+
+def is_within(encoded: bytes, *, max_attribute_bytes: int, max_bytes: int) -> bool:
+    """Return whether an encoding is surely within both limits, as most are, without a look at its texts.
+
+    No text is longer than the whole, nor as JSON longer than six times that.
+    """
+    return len(encoded) * 6 <= max_attribute_bytes and len(encoded) <= max_bytes
 
 
 def cut_attributes(made: ResourceSpans, *, limit: int) -> ResourceSpans:

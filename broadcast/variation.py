@@ -1,20 +1,25 @@
 """A variation: what destinations have in common when they get the same bytes for a receipt."""
 
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from msgspec import structs
 
 from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
+from broadcast.genai_attributes import Kind
+from broadcast.genai_measures import Measures
 from broadcast.genai_names import SERVICE_NAME, SERVICE_VERSION
 from broadcast.generation_groups import Groups
+from broadcast.moulds import Moulds
 from broadcast.privacy import Privacy
 from broadcast.pseudonyms import Digest
 from broadcast.receipt import Receipt
 from broadcast.span import Attributes, ResourceSpans
 from broadcast.store.destinations import StoredDestination
 
+_Items = tuple[tuple[str, Any], ...]
 _OF_SERVICE: Final = (SERVICE_NAME, SERVICE_VERSION)
 _SHARED: Final = ("encode", "join", "content_attributes", "resource_attributes")
 """What destinations of a kind do alike as long as their type does not say otherwise."""
@@ -69,6 +74,8 @@ class Variation:
         )
         self._namespace = namespace
         self._own = destination.extra_attributes if own else None
+        plain = shared and destination.encoding == "json" and not self._groups.any
+        self._moulds = self._shared_moulds(destination) if plain else None
         self._encode: Callable[[ResourceSpans], bytes] = destination.encode
         self._options = genai.SpanOptions(
             content=self.sends_content,
@@ -83,7 +90,12 @@ class Variation:
 
         Raise `ReceiptError` when not even ids, cost and tokens fit.
         """
-        made = self._spans(receipt, content, had_content=had_content)
+        allowed = self.privacy.receipt(receipt)
+        if content is None and not (had_content and self.sends_content):
+            body = self._written(allowed)
+            if body is not None:
+                return body, 1
+        made = self._spans(allowed, content, had_content=had_content)
         body = truncation.within(
             made,
             encode=self._encode,
@@ -92,9 +104,23 @@ class Variation:
         )
         return body, len(made.spans)
 
-    def _spans(self, receipt: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
-        """Privacy comes first: a type's own attributes are made from what may leave."""
-        allowed = self.privacy.receipt(receipt)
+    def _written(self, allowed: Receipt) -> bytes | None:
+        """Return the text of a plain receipt, None where spans have to be made or looked at one by one."""
+        if self._moulds is None or not genai.is_plain(allowed):
+            return None
+        body = self._moulds.text(allowed)
+        if body is None or not truncation.is_within(
+            body, max_attribute_bytes=self._max_attribute_bytes, max_bytes=self._max_bytes
+        ):
+            return None
+        return body
+
+    def _shared_moulds(self, destination: Destination) -> Moulds:
+        resource, service = tuple(self._resource.items()), tuple(self._service.items())
+        return _moulds(self._namespace, destination.total_cost_attributes, resource, service)
+
+    def _spans(self, allowed: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
+        """Privacy came first: a type's own attributes are made from what may leave."""
         extra: Attributes = dict(self._own(allowed)) if self._own else {}
         if self._groups.any:
             extra |= generation_groups.attributes(allowed, self._groups)
@@ -105,10 +131,25 @@ class Variation:
             namespace=self._namespace,
             options=structs.replace(self._options, extra=extra) if extra else self._options,
         )
-        # Ours come last: what somebody adds to a resource never takes the place of what we say there.
-        if not self._resource:
-            return made
-        return structs.replace(made, resource={**self._resource, **made.resource, **self._service})
+        return _with_resource(made, self._resource, self._service)
+
+
+@lru_cache(maxsize=256)
+def _moulds(namespace: str, total_cost: bool, resource: _Items, service: _Items) -> Moulds:
+    options = genai.SpanOptions(total_cost_attributes=total_cost)
+
+    def spans(kind: Kind, measured: Measures) -> ResourceSpans:
+        made = genai.plain_spans(kind, measured, namespace=namespace, options=options)
+        return _with_resource(made, dict(resource), dict(service))
+
+    return Moulds(spans)
+
+
+def _with_resource(made: ResourceSpans, resource: Attributes, service: Attributes) -> ResourceSpans:
+    """Ours come last: what somebody adds to a resource never takes the place of what we say there."""
+    if not resource:
+        return made
+    return structs.replace(made, resource={**resource, **made.resource, **service})
 
 
 def service_of(stored: StoredDestination) -> Attributes:

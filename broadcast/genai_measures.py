@@ -1,0 +1,134 @@
+"""What differs from request to request, worked out: `genai` and `genai_attributes` only give it names."""
+
+from typing import Any, Final, NamedTuple
+
+from broadcast import genai_names as names
+from broadcast import trace_metadata
+from broadcast.json_text import INT64_MAX, INT64_MIN
+from broadcast.receipt import Receipt
+from broadcast.span import Attributes
+from broadcast.trace_context import caller_text, ids_of
+
+_NANO: Final = 1_000_000_000
+
+
+class Measures(NamedTuple):
+    """One request's own values; None is not said. The last two are attributes by name."""
+
+    receipt_id: str
+    trace_id: str
+    span_id: str
+    parent: str | None
+    start_ns: int
+    end_ns: int
+    response_id: str
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost: float | None
+    input_cost: float | None
+    output_cost: float | None
+    upstream_cost: float | None
+    duration_ms: int
+    first_token_ms: int | None
+    time_to_first_chunk: float | None
+    tokens_per_second: float | None
+    attempts: int | None
+    user: str | None
+    session_id: str | None
+    trace_name: str | None
+    error_type: str | None
+    metadata: Attributes
+    parameters: Attributes
+
+
+def measures(receipt: Receipt) -> Measures:
+    """Return a receipt's own values; milliseconds are whole: Tempo takes quantiles of whole numbers only."""
+    trace_id, parent, span_id = ids_of(receipt)
+    start_ns, duration_us = receipt.created_at_us * 1000, receipt.duration_us
+    asked = written = total = cached = kept = thought = None
+    if (usage := receipt.usage) is not None:
+        asked, written, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
+        cached, kept, thought = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
+        if total is None and asked is not None and written is not None:
+            total = asked + written
+    cost = input_cost = output_cost = upstream_cost = None
+    if (money := receipt.cost) is not None:
+        if money.total_nano_usd is not None:
+            cost = money.total_nano_usd / _NANO
+        if money.input_nano_usd is not None:
+            input_cost = money.input_nano_usd / _NANO
+        if money.output_nano_usd is not None:
+            output_cost = money.output_nano_usd / _NANO
+        if money.upstream_nano_usd is not None:
+            upstream_cost = money.upstream_nano_usd / _NANO
+    first_ms = receipt.timing.first_token_ms if receipt.timing is not None else None
+    trace, attempts = receipt.trace, receipt.attempts
+    # Positional: named one by one they cost half as much again.
+    return Measures._make(
+        (
+            receipt.id,
+            trace_id,
+            span_id,
+            parent or None,
+            start_ns,
+            start_ns + duration_us * 1000,
+            (attempts[-1].id if attempts else None) or receipt.id,
+            asked,
+            written,
+            total,
+            cached,
+            kept,
+            thought,
+            cost,
+            input_cost,
+            output_cost,
+            upstream_cost,
+            round(duration_us / 1000),
+            None if first_ms is None else round(first_ms),
+            None if first_ms is None else first_ms / 1000,
+            _tokens_per_second(written, duration_us, first_ms) if written else None,
+            len(attempts) or None,
+            receipt.user,
+            receipt.session_id,
+            (caller_text(trace, "trace_name") or None) if trace and "trace_name" in trace else None,
+            None if receipt.status == "succeeded" else error_type_of(receipt),
+            trace_metadata.attributes(trace) if trace else {},
+            parameters(receipt.parameters) if receipt.parameters else {},
+        )
+    )
+
+
+def error_type_of(receipt: Receipt) -> str:
+    """Return what kind of failure it was; an empty text when the request succeeded."""
+    if receipt.status == "succeeded":
+        return ""
+    return receipt.error.type if receipt.error is not None and receipt.error.type else receipt.status
+
+
+def _tokens_per_second(tokens: int, duration_us: int, first_token_ms: float | None) -> float | None:
+    """Return how fast the answer was written, once it had begun."""
+    writing_s = duration_us / 1_000_000
+    if first_token_ms is not None and first_token_ms * 1000 < duration_us:
+        writing_s -= first_token_ms / 1000
+    return round(tokens / writing_s, 3) if writing_s > 0 else None
+
+
+def parameters(given: dict[str, Any]) -> Attributes:
+    """Return parameters of the convention's types: an attribute keeps its type for ever."""
+    found: Attributes = {}
+    for key, value in given.items():
+        kind = type(value)
+        if kind is int or kind is float:
+            if key in names.NUMBER_PARAMETERS:
+                found[names.NUMBER_PARAMETERS[key]] = float(value)
+            elif key in names.WHOLE_PARAMETERS and value == value // 1 and INT64_MIN <= value <= INT64_MAX:
+                found[names.WHOLE_PARAMETERS[key]] = int(value)
+        elif key == "stop":
+            stops = (value,) if kind is str else tuple(value) if kind in {list, tuple} else ()
+            if stops and all(type(stop) is str for stop in stops):
+                found[names.STOP_SEQUENCES] = stops
+    return found
