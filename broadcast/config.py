@@ -112,6 +112,11 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     )
 
 
+def preset(name: str, value: str) -> None:
+    """Give a library's own variable a value, unless the operator has."""
+    os.environ.setdefault(name, value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """What whoever types a command has set: a remote instance and the key there, and their variables."""

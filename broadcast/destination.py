@@ -12,13 +12,22 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Final, Literal, Self, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import structs
 
 from broadcast import otlp, otlp_protobuf
-from broadcast.answers import Outcome, Remedy, Response, Verdict, is_web_page, judge_api, judge_otlp, judge_status
+from broadcast.answers import (
+    Outcome,
+    Remedy,
+    Response,
+    Verdict,
+    is_web_page,
+    judge_api,
+    judge_otlp,
+    judge_status,
+)
 from broadcast.errors import SettingsError
 from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, metrics_every_s, specs, under
 from broadcast.messages import Message
@@ -33,8 +42,13 @@ __all__ = [
 ]  # fmt: skip
 
 Headers = Mapping[str, str]
-Encoding = Literal["json", "protobuf"]
-CONTENT_TYPES: Mapping[Encoding, str] = {"json": "application/json", "protobuf": "application/x-protobuf"}
+Encoding = Literal["json", "protobuf", "grpc"]
+GRPC: Final = "application/grpc"
+CONTENT_TYPES: Mapping[Encoding, str] = {
+    "json": "application/json",
+    "protobuf": "application/x-protobuf",
+    "grpc": GRPC,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,8 @@ class Batch:
 class Request:
     """One HTTP request, ready to send; `body` is plain, `packed` its gzip where that was made already.
 
-    Header names are lower-case.
+    Header names are lower-case. One whose content type is gRPC's is a call: its path is the method, its body
+    the message, its headers the metadata.
     """
 
     method: str
@@ -65,6 +80,16 @@ class Request:
     body: bytes = dataclasses.field(repr=False)
     compress: bool = False
     packed: bytes | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it travels over gRPC."""
+        return self.headers.get("content-type") == GRPC
+
+    @property
+    def packs(self) -> bool:
+        """Whether its body goes out as gzip; the message of a call is compressed by what frames it."""
+        return self.compress and not self.is_call
 
 
 @dataclass(frozen=True, kw_only=True)

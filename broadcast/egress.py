@@ -17,7 +17,7 @@ from broadcast.errors import AddressRefused, ConfigError
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-PUBLIC_PORTS: Final = frozenset({443, 4318, 8443})
+PUBLIC_PORTS: Final = frozenset({443, 4317, 4318, 8443})
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _DENIED_V4: Final = tuple(

@@ -218,7 +218,7 @@ class Courier:
             joined=None if chunk is None else chunk.body.plain,
         )
         request = made.destination.request(batch)
-        if chunk is not None and request.compress and request.body is chunk.body.plain:
+        if chunk is not None and request.packs and request.body is chunk.body.plain:
             request = replace(request, packed=chunk.body.packed())
         started = asyncio.get_running_loop().time()
         failpoints.reached("before_send")

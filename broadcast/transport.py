@@ -13,17 +13,21 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import aiodns
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from broadcast import config, send_faults
 from broadcast.compression import gunzip_bounded, gzip_fast
 from broadcast.destination import Request, Response
 from broadcast.egress import Policy, Target, address_of
 from broadcast.errors import AddressRefused, SendFailed
+
+if TYPE_CHECKING:
+    from broadcast.grpc_transport import GrpcTransport
 
 USER_AGENT: Final = "Broadcast/1.0.0 OTel-OTLP-Exporter-Python/1.0.0"
 DEADLINE_S: Final = 15.0
@@ -36,27 +40,14 @@ _OURS: Final = re.compile(
     r"host|content-length|content-encoding|accept-encoding|transfer-encoding|te|trailer|connection|keep-alive"
     r"|upgrade|expect|cookie|user-agent|proxy-.*"
 )
-_CERTIFICATE_FAULTS: Final = {
-    10: ("certificate_expired", "The server's certificate has expired."),
-    18: ("certificate_self_signed", "The server's certificate is self-signed."),
-    19: ("certificate_untrusted", "The server's certificate was issued by an authority that is not trusted."),
-    20: ("certificate_untrusted", "The server's certificate was issued by an authority that is not trusted."),
-    62: ("certificate_name", "The server's certificate is for another host name."),
-    64: ("certificate_name", "The server's certificate is for another address."),
-}
-_FAULTS: Final[tuple[tuple[type[Exception], str, str, str], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "dns", "name_not_found", "The host name could not be found."),
-    (aiohttp.ClientSSLError, "tls", "tls_failed", "The server does not speak TLS properly on this port."),
-    (aiohttp.ClientConnectorError, "connect", "unreachable", "The server could not be reached."),
-    (aiohttp.ClientResponseError, "data", "bad_answer", "The answer is not HTTP."),
-    (
-        aiohttp.ClientConnectionError,
-        "data",
-        "connection_lost",
-        "The connection was lost before the answer was complete.",
-    ),
-    (aiohttp.ClientPayloadError, "data", "connection_lost", "The answer broke off."),
-    (OSError, "data", "connection_lost", "The connection was lost before the answer was complete."),
+_FAULTS: Final[tuple[tuple[type[Exception], tuple[str, str, str]], ...]] = (
+    (aiohttp.ClientConnectorDNSError, send_faults.NAME_NOT_FOUND),
+    (aiohttp.ClientSSLError, send_faults.TLS_FAILED),
+    (aiohttp.ClientConnectorError, send_faults.UNREACHABLE),
+    (aiohttp.ClientResponseError, ("data", "bad_answer", "The answer is not HTTP.")),
+    (aiohttp.ClientConnectionError, send_faults.LOST),
+    (aiohttp.ClientPayloadError, ("data", "connection_lost", "The answer broke off.")),
+    (OSError, send_faults.LOST),
 )
 _KNOWN: Final = 16_384
 _T = TypeVar("_T")
@@ -121,6 +112,20 @@ class _JudgingResolver(AbstractResolver):
             _judge(self._policy, course, answer["host"], port)
         course.stage = "connect"
         return answers
+
+    async def hosts(self, course: _Course) -> list[str]:
+        """Return what a call dials, judged here: there is no socket of ours to judge."""
+        target = course.target
+        try:
+            found = [] if target.address else await self.resolve(target.host, target.port)
+        except OSError:
+            if course.refused:
+                raise
+            raise SendFailed(*send_faults.NAME_NOT_FOUND) from None
+        hosts = [answer["host"] for answer in found] or [str(target.address)]
+        for host in hosts:
+            _judge(self._policy, course, host, target.port)
+        return hosts
 
     async def close(self) -> None:
         """End every look-up still open while the loop runs: the resolver's thread reports to the loop."""
@@ -191,14 +196,16 @@ class Transport:
         self._tls = tls
         self._nameservers = nameservers
         self._session: aiohttp.ClientSession | None = None
+        self._calls: GrpcTransport | None = None
         self._known: dict[str, tuple[Target, URL]] = {}
 
     async def __aenter__(self) -> Self:
+        self._resolver = _JudgingResolver(self._policy, self._nameservers)
         self._session = aiohttp.ClientSession(
             connector=_Connector(
                 # aiohttp has one context that verifies: another would read every authority again.
                 ssl=self._tls or True,
-                resolver=_JudgingResolver(self._policy, self._nameservers),
+                resolver=self._resolver,
                 socket_factory=self._socket,
                 use_dns_cache=False,
                 limit=0,
@@ -212,6 +219,8 @@ class Transport:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._calls:
+            await self._calls.close()
         if self._session:
             await self._session.close()
 
@@ -233,6 +242,8 @@ class Transport:
         token = _course.set(course)
         try:
             async with asyncio.timeout(deadline_s):
+                if request.is_call:
+                    return await self._call(request, headers, course, deadline_s)
                 try:
                     return await self._once(request, url, headers, body)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -241,10 +252,33 @@ class Transport:
                     if not course.reused or request.method != "POST":
                         raise
                     return await self._once(request, url, headers, body)
+        except SendFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - a foreign server must not be able to raise anything else
             raise _fault(error, course, deadline_s) from None
         finally:
             _course.reset(token)
+
+    async def _call(
+        self, request: Request, headers: Mapping[str, str], course: _Course, deadline_s: float
+    ) -> Response:
+        """Send over gRPC: what its channel is to dial is looked up and judged before."""
+        target, calls = course.target, self._grpc()
+        if not calls.knows(target):
+            calls.add(target, await self._resolver.hosts(course))
+        return await calls.call(request, headers, target, deadline_s=deadline_s, on_waiting=course.connected)
+
+    def _grpc(self) -> "GrpcTransport":
+        """Return what holds the channels, made for the first call: most processes make none."""
+        if self._calls is None:
+            # Its own log goes past ours, and tells nothing that a status does not.
+            config.preset("GRPC_VERBOSITY", "NONE")
+            from broadcast.grpc_transport import GrpcTransport  # noqa: PLC0415 - 15 MB that most never need
+
+            self._calls = GrpcTransport(
+                self._tls, user_agent=USER_AGENT, connect_s=_CONNECT_S, max_answer_bytes=MAX_ANSWER_BYTES
+            )
+        return self._calls
 
     def _read(self, text: str) -> tuple[Target, URL]:
         """Return where an address leads; it reads the same every time, and is judged when it is dialled."""
@@ -299,9 +333,9 @@ def _outgoing(request: Request) -> tuple[dict[str, str], bytes]:
     """The destination's headers were checked when they were saved; here nothing unchecked can slip out."""
     for name, value in request.headers.items():
         if not _HEADER_NAME.fullmatch(name) or _OURS.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise SendFailed("credential", "bad_header", "A header holds characters that cannot be sent.")
+            raise SendFailed(*send_faults.BAD_HEADER)
     ours = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
-    if not request.compress:
+    if not request.packs:
         return {**request.headers, **ours}, request.body
     return {**request.headers, **ours, "content-encoding": "gzip"}, request.packed or gzip_fast(request.body)
 
@@ -337,34 +371,16 @@ def _fault(error: Exception, course: _Course, deadline_s: float) -> SendFailed |
     if course.refused:
         return AddressRefused()
     if isinstance(error, TimeoutError):
-        return _too_late(course, deadline_s)
+        return send_faults.too_late(course.stage, deadline_s)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return _certificate_fault(error)
+        cause = getattr(error, "certificate_error", error)
+        return send_faults.certificate(getattr(cause, "verify_code", None))
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
-        return SendFailed("connect", "connection_refused", "The server refused the connection.")
-    for kind, stage, reason, sentence in _FAULTS:
+        return SendFailed(*send_faults.REFUSED)
+    for kind, fault in _FAULTS:
         if isinstance(error, kind):
-            return SendFailed(stage, reason, sentence)
+            return SendFailed(*fault)
     return SendFailed("data", "unexpected", f"The request failed unexpectedly ({type(error).__name__}).")
-
-
-def _too_late(course: _Course, deadline_s: float) -> SendFailed:
-    sentences = {
-        "dns": "The host name was not found in time.",
-        "connect": "The server did not accept a connection in time.",
-        "tls": "The server accepted the connection but did not complete TLS in time.",
-        "data": f"No complete answer came within {deadline_s:g} seconds.",
-    }
-    return SendFailed(course.stage, "timeout", sentences[course.stage])
-
-
-def _certificate_fault(error: Exception) -> SendFailed:
-    cause = getattr(error, "certificate_error", error)
-    code = getattr(cause, "verify_code", None)
-    reason, sentence = _CERTIFICATE_FAULTS.get(
-        code or 0, ("certificate_invalid", "The server's certificate could not be verified.")
-    )
-    return SendFailed("tls", reason, sentence)
 
 
 def send_once(
