@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from broadcast import receipt_parser
-from broadcast.errors import ReceiptError, Unavailable
-from broadcast.ingest_writer import GROUP, Job, Prepared, Writer
+from broadcast.errors import ReceiptError
+from broadcast.ingest_writer import GROUP, Job, Prepared, WorkspaceGone, Writer
 from broadcast.meters import Meters
 from broadcast.receipt import KeyRef, Receipt
 from broadcast.store import Store, workspaces
@@ -20,6 +20,7 @@ from broadcast.vault import ContentCipher, Vault
 
 _log: Final = logging.getLogger(__name__)
 _AHEAD: Final = 2
+_CIPHERS_US: Final = 600_000_000
 _CONTENT_TTL_US: Final = 72 * 3_600_000_000
 
 
@@ -80,6 +81,7 @@ class Ingest:
         self._retention_us = retention_us
         self._writer = Writer(store, self.meters, content_ttl_us=content_ttl_us)
         self._ciphers: dict[int, ContentCipher] = {}
+        self._ciphers_since_us = clock()
 
     def start(self) -> None:
         """Start the writer."""
@@ -122,7 +124,14 @@ class Ingest:
                 Job(workspace_id=workspace_id, cipher=cipher, items=prepared, size=size, waits=False)
             )
         except Exception as error:  # noqa: BLE001 - logged by name; the answer has gone out already
-            _log.exception("action=receipt_lost receipt=%s error=%s", receipt.id, type(error).__name__)
+            self.lose(receipt.id, error)
+
+    def lose(self, receipt_id: str, error: Exception) -> None:
+        """Count and name a receipt that cannot be stored: its request will not come again."""
+        self.meters.receipts("lost")
+        _log.error(
+            "action=receipt_lost receipt=%s error=%s", receipt_id, type(error).__name__, exc_info=error
+        )
 
     def _store_all(
         self,
@@ -172,12 +181,16 @@ class Ingest:
 
     def _cipher(self, workspace_id: int) -> ContentCipher:
         """Return the workspace's cipher; the key inside never changes, only what it is wrapped with."""
+        now_us = self._clock()
+        if now_us - self._ciphers_since_us > _CIPHERS_US:
+            # The key of a workspace that is deleted is not to be kept for longer.
+            self._ciphers, self._ciphers_since_us = {}, now_us
         cipher = self._ciphers.get(workspace_id)
         if cipher is None:
             with self._store.read() as conn:
                 workspace = workspaces.by_id(conn, workspace_id)
             if workspace is None:
-                raise Unavailable("The workspace is not to be had.")
+                raise WorkspaceGone
             cipher = self._ciphers[workspace_id] = self._vault.content_cipher(workspace.content_key)
         return cipher
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,7 @@ from msgspec import structs
 
 from broadcast import failpoints
 from broadcast.content import associated_data
-from broadcast.errors import BroadcastError, Unavailable
+from broadcast.errors import BroadcastError, NotFound, Unavailable
 from broadcast.meters import Meters
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
 from broadcast.store.receipts import Appending, NewReceipt
@@ -28,6 +29,13 @@ _MAX_WAITING_BYTES: Final = 96 * 2**20
 _PATIENCE_S: Final = 30.0
 _OFFER_TRIES: Final = 5
 _OFFER_PAUSE_S: Final = 0.5
+
+
+class WorkspaceGone(NotFound):
+    """The workspace was deleted after its key had been looked at."""
+
+    def __init__(self) -> None:
+        super().__init__("The workspace of this key was deleted: send with the key of another one.")
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,11 +102,12 @@ class Writer:
             thread.join()
 
     def put(self, job: Job) -> None:
-        """Queue a job; raise `Unavailable` when too much waits already."""
+        """Queue a job; raise `Unavailable` when too much waits already: whoever offered it counts it lost."""
         try:
             self._queue(job)
         except Unavailable:
-            self._meters.receipts(_lost(job), len(job.items))
+            if job.waits:
+                self._meters.receipts("not_stored", len(job.items))
             raise
 
     def _queue(self, job: Job) -> None:
@@ -137,7 +146,7 @@ class Writer:
     def _write(self, group: list[Job]) -> None:
         """Commit a group; one job's mistake is found by writing each alone, so that it is nobody else's."""
         try:
-            self._commit(group)
+            there = self._commit(group)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             if isinstance(error, Unavailable) or len(group) == 1:
                 self._fail(group, error)
@@ -146,10 +155,13 @@ class Writer:
                 self._write([job])
             return
         for job in group:
-            self._settle(job, None)
+            self._settle(job, None if job.workspace_id in there else WorkspaceGone())
 
-    def _commit(self, group: list[Job]) -> None:
-        """One durable transaction: lock the heads in id order, drop what is known, number, insert, wake."""
+    def _commit(self, group: list[Job]) -> Collection[int]:
+        """One durable transaction: lock the heads in id order, drop what is known, number, insert, wake.
+
+        Return the workspaces that are there: one may have been deleted since its key was looked at.
+        """
         with self._store.write() as conn:
             heads = workspaces.lock_heads(conn, {job.workspace_id for job in group})
             wanting = destinations.any_wants_content(conn, heads.keys())
@@ -167,6 +179,7 @@ class Writer:
                 self._store.notify(conn, (batch.workspace_id for batch in batches))
             failpoints.reached("ingest_before_commit")
         failpoints.reached("ingest_after_commit")
+        return heads.keys()
 
     def _with_content(self, item: Prepared, cipher: ContentCipher) -> NewReceipt:
         if item.content is None:

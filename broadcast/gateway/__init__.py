@@ -44,8 +44,12 @@ class Key(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes to the client; send the body, close it if it has `close`, then take the receipt."""
+    """What goes to the client; send the body, close it if it has `close`, then take the receipt.
 
+    `id` is the receipt's, whatever becomes of it.
+    """
+
+    id: str
     status: int
     body: bytes | Watched
     headers: dict[str, str] = field(default_factory=dict)
@@ -187,19 +191,21 @@ def _refused(record: Record, refusal: Refusal) -> Answer:
     record.finish(refusal.ends, refusal.error)
     body = refusal.body(record.request.shape, attempts=len(record.attempts), generation_id=record.id)
     headers = {**refusal.headers, "X-Trace-Id": record.trace_id}
-    return Answer(status=refusal.status, body=body, headers=headers, receipt=record.receipt)
+    return Answer(id=record.id, status=refusal.status, body=body, headers=headers, receipt=record.receipt)
 
 
 def _passed_on(record: Record, found: Whole) -> Answer:
     headers = {"Content-Type": found.content_type, "X-Trace-Id": record.trace_id}
     if found.status != 200:
         record.finish("error", error_of(found.document, f"The provider answered {found.status}."))
-        return Answer(status=found.status, body=found.body, headers=headers, receipt=record.receipt)
+        return Answer(
+            id=record.id, status=found.status, body=found.body, headers=headers, receipt=record.receipt
+        )
     error = record.reading.error
     record.finish("error" if error else "succeeded", error)
     nameless = error is not None and "id" not in found.document
     body = found.body if nameless else with_id(found.body, record.id)
-    return Answer(status=200, body=body, headers=headers, receipt=record.receipt)
+    return Answer(id=record.id, status=200, body=body, headers=headers, receipt=record.receipt)
 
 
 def _relay(record: Record, found: Streaming) -> Relay:
@@ -220,4 +226,4 @@ def _streamed(record: Record, found: Streaming, body: Watched) -> Answer:
         "X-Accel-Buffering": "no",
         "X-Trace-Id": record.trace_id,
     }
-    return Answer(status=200, body=body, headers=headers, receipt=record.receipt)
+    return Answer(id=record.id, status=200, body=body, headers=headers, receipt=record.receipt)

@@ -82,9 +82,11 @@ class Watched:
         if self._ended:
             return
         self._ended = True
-        self._stream.close(*why)
-        for callback in self._thens:
-            callback()
+        try:
+            self._stream.close(*why)
+        finally:
+            for callback in self._thens:
+                callback()
 
 
 class Watch:

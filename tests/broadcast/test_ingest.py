@@ -9,10 +9,10 @@ from msgspec import structs
 
 from broadcast import receipt_parser
 from broadcast.content import associated_data
-from broadcast.errors import ReceiptError, Unavailable
+from broadcast.errors import NotFound, ReceiptError, Unavailable
 from broadcast.ingest import Ingest
 from broadcast.ingest_writer import GROUP
-from broadcast.store import Store, destinations, receipts, workspaces
+from broadcast.store import Store, departures, destinations, receipts, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import KeyRing, Vault, new_key
@@ -33,6 +33,20 @@ class World:
         return self.ingest.accept_body(
             self.workspace.id, self.key, json.dumps(items).encode(), "application/json"
         )
+
+    def offer(self, id_: str) -> None:
+        receipt = receipt_parser.parse(json.dumps(item(id_)).encode(), now_us=NOW, retention_us=DAY)
+        self.ingest.offer(self.workspace.id, receipt, self.key)
+
+    def counted(self, result: str) -> float | None:
+        """Return how many receipts became of that kind, as Prometheus hears it."""
+        return self.ingest.meters.registry.get_sample_value("broadcast_receipts_total", {"result": result})
+
+    def delete_workspace(self) -> None:
+        with self.store.write() as conn:
+            departures.depart(conn, self.workspace.id, now_us=NOW)
+            while departures.departed_before(conn, NOW + 1) is not None:
+                departures.forget(conn, self.workspace.id, 1000)
 
     def rows(self) -> list[receipts.ReceiptRow]:
         with self.store.read() as conn:
@@ -183,8 +197,7 @@ def test_the_same_receipt_from_many_senders_at_once_is_stored_once(world: World)
 
 
 def test_what_was_offered_is_stored_before_the_writer_ends(world: World) -> None:
-    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
-    world.ingest.offer(world.workspace.id, receipt, world.key)
+    world.offer("a")
     world.ingest.stop()
     assert [row.id for row in world.rows()] == ["a"]
 
@@ -198,11 +211,58 @@ def test_what_no_database_takes_is_mended_in_an_offer(world: World) -> None:
     assert stored.trace == {"note": "a\ufffdb\ufffdc", "wide": str(2**70)}
 
 
-def test_an_offer_never_raises(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
+def test_an_offer_that_is_not_taken_is_lost_once_and_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     world.ingest.stop()
-    world.ingest.offer(world.workspace.id, receipt, world.key)
-    assert "receipt_lost" in caplog.text
+    world.offer("a")
+    assert caplog.text.count("action=receipt_lost receipt=a") == 1
+    assert (world.counted("lost"), world.counted("not_stored")) == (1, 0)
+
+
+def test_an_offer_whose_workspace_cannot_be_opened_is_lost_once_and_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world.store.write() as conn:
+        workspaces.reseal(conn, world.workspace.id, b"nonsense")
+    world.offer("a")
+    assert caplog.text.count("action=receipt_lost receipt=a") == 1
+    assert world.counted("lost") == 1
+
+
+def test_an_offer_to_a_workspace_that_was_deleted_is_lost_once_and_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.post(item("before"))
+    world.delete_workspace()
+    world.offer("a")
+    world.ingest.stop()
+    assert caplog.text.count("action=receipt_lost receipt=a") == 1
+    assert world.counted("lost") == 1
+
+
+@pytest.mark.parametrize("before", [(), (item("before"),)], ids=["not yet opened", "opened"])
+def test_a_workspace_that_was_deleted_takes_nothing_and_says_so(
+    world: World, before: tuple[dict[str, Any], ...]
+) -> None:
+    world.post(*before)
+    world.delete_workspace()
+    with pytest.raises(NotFound, match="was deleted"):
+        world.post(item("a"))
+
+
+def test_the_cipher_of_a_workspace_that_was_deleted_is_forgotten_in_ten_minutes(world: World) -> None:
+    clock = [NOW]
+    ingest = Ingest(world.store, VAULT, lambda: clock[0], 30 * DAY)
+    ingest.start()
+    receipt = receipt_parser.parse(json.dumps(item("a")).encode(), now_us=NOW, retention_us=DAY)
+    ingest.accept(world.workspace.id, [receipt], world.key)
+    clock[0] += 600_000_001
+    with world.store.write() as conn:
+        departures.depart(conn, world.workspace.id, now_us=NOW)
+    with pytest.raises(NotFound, match="was deleted"):
+        ingest.accept(world.workspace.id, [receipt], world.key)
+    ingest.stop()
 
 
 def test_a_stopped_writer_takes_nothing(world: World) -> None:

@@ -1,6 +1,5 @@
 """The gateway: chat, messages, responses, embeddings and models, as the official SDKs ask for them."""
 
-import logging
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ from broadcast.store.keys import ApiKey
 from web.api.access import bearer_of, number_of
 from web.responses import explain_errors
 
-_log: Final = logging.getLogger(__name__)
 _BODY_BYTES: Final = 32 * 2**20
 _MODELS: Final = 500
 _NO_KEY: Final = Refusal(
@@ -137,9 +135,11 @@ def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Response:
 
     def offer() -> None:
         try:
-            services.ingest.offer(key.workspace_id, answer.receipt(), key)
-        except Exception:  # noqa: BLE001 - the request has been answered and must not fail for its receipt
-            _log.exception("action=receipt_lost")
+            receipt = answer.receipt()
+        except Exception as error:  # noqa: BLE001 - the request has been answered and must not fail for its receipt
+            services.ingest.lose(answer.id, error)
+        else:
+            services.ingest.offer(key.workspace_id, receipt, key)
 
     response = Response(answer.body, answer.status, answer.headers)
     if isinstance(answer.body, bytes):

@@ -2,6 +2,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import pytest
+
 from broadcast.gateway.watch import Watch
 
 LIMIT_S = 0.1
@@ -88,3 +90,16 @@ def test_one_stream_that_cannot_be_ended_leaves_the_others_watched() -> None:
     time.sleep(2 * LIMIT_S)
     watch.over(Stream(), nothing).then(ended.set)
     assert ended.wait(WITHIN_S)
+
+
+def test_what_is_to_follow_is_done_even_when_the_provider_cannot_be_let_go() -> None:
+    class Stuck(Stream):
+        def close(self, why: str = "read to its end") -> None:
+            raise OSError(why)
+
+    done: list[str] = []
+    watched = Watch().over(Stuck(), lambda: done.append("released"))
+    watched.then(lambda: done.append("receipt"))
+    with pytest.raises(OSError, match="read to its end"):
+        watched.close()
+    assert done == ["receipt", "released"]

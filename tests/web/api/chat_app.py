@@ -56,12 +56,13 @@ class Accounts:
 @dataclass
 class Ingest:
     offered: list[tuple[int, Receipt]] = field(default_factory=list)
-    broken: bool = False
+    lost: list[str] = field(default_factory=list)
 
     def offer(self, workspace_id: int, receipt: Receipt, key: Any) -> None:
-        if self.broken:
-            raise RuntimeError("The writer is gone.")
         self.offered.append((workspace_id, receipt))
+
+    def lose(self, receipt_id: str, _error: Exception) -> None:
+        self.lost.append(receipt_id)
 
 
 def make(ingest: Ingest, gateway: Gateway | None = None) -> Flask:

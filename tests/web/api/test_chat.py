@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from broadcast.gateway import PATHS
+from broadcast.gateway.record import Record
 from broadcast.receipt import Receipt
 from broadcast.trace_context import trace_id_of
 from tests.web.api.chat_app import Ingest, make
@@ -309,6 +310,14 @@ def test_the_receipt_is_offered_only_after_the_last_byte(client: FlaskClient, in
     assert [receipt.status for _, receipt in ingest.offered] == ["succeeded"]
 
 
-def test_a_receipt_that_cannot_be_kept_fails_no_request(client: FlaskClient, ingest: Ingest) -> None:
-    ingest.broken = True
-    assert client.post(CHAT, json=BODY, headers=KEY).status_code == 200
+def test_a_receipt_that_cannot_be_made_fails_no_request_and_is_lost(
+    client: FlaskClient, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Record) -> Receipt:
+        raise RuntimeError("nobody expects this")
+
+    monkeypatch.setattr(Record, "receipt", broken)
+    answer = client.post(CHAT, json=BODY, headers=KEY)
+    answer.close()
+    assert (answer.status_code, ingest.offered) == (200, [])
+    assert ingest.lost == [answer.get_json()["id"]]
