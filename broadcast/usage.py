@@ -1,11 +1,13 @@
 """What was used: the usage of a span of time, and OpenRouter's activity by day, model and provider."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from broadcast import tally
 from broadcast.figures import Reader, Window
-from broadcast.store import Store, keys, usage
+from broadcast.store import Store, keys, rollups, spending, usage
 from broadcast.store.usage import Day
 from broadcast.store.workspaces import Workspace
 from broadcast.tally import DAY_US, Tally
@@ -44,6 +46,46 @@ def _sums(found: Tally) -> dict[str, int]:
         "completion_tokens": found.output_tokens,
         "request_count": found.requests,
         "unpriced_request_count": found.unpriced,
+    }
+
+
+def of_keys(
+    store: Store, workspace: Workspace, hashes: Collection[str], now_us: int
+) -> dict[str, dict[str, float]]:
+    """Return by hash what keys have spent, by OpenRouter's names: ever, and this day, week and month of UTC.
+
+    It is the cost of their requests where that is known, whoever paid the provider.
+    """
+    since_us = _beginnings(now_us)
+    tomorrow_us = since_us["usage_daily"] + DAY_US
+    with store.read() as conn:
+        rolled_seq = rollups.place(conn, workspace.id)
+        found = {key_hash: [0] * len(since_us) for key_hash in hashes}
+        found |= spending.by_key(conn, workspace.id, hashes, tuple(since_us.values()), tomorrow_us)
+        fresh = rollups.documents_after(conn, workspace.id, rolled_seq)
+        for facts in tally.facts_of(document for _, document in fresh):
+            key_hash, at_us = tally.group_of(facts).api_key_hash, facts.created_at_us
+            if key_hash in found and at_us < tomorrow_us:
+                nano_usd = tally.sums_of(facts).spend_nano_usd
+                found[key_hash] = [
+                    already + (nano_usd if at_us >= begin_us else 0)
+                    for already, begin_us in zip(found[key_hash], since_us.values(), strict=True)
+                ]
+    return {
+        key_hash: dict(zip(since_us, (nano_usd / _NANO for nano_usd in sums), strict=True))
+        for key_hash, sums in found.items()
+    }
+
+
+def _beginnings(now_us: int) -> dict[str, int]:
+    """Return where the time of each sum of a key begins; a week begins on Monday."""
+    today_us = now_us - now_us % DAY_US
+    today = datetime.fromtimestamp(today_us // 1_000_000, UTC)
+    return {
+        "usage": 0,
+        "usage_daily": today_us,
+        "usage_weekly": today_us - today.weekday() * DAY_US,
+        "usage_monthly": today_us - (today.day - 1) * DAY_US,
     }
 
 

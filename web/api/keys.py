@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response
 
+from broadcast import usage
 from broadcast.errors import SettingsError
 from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
@@ -16,11 +17,9 @@ from web.api.queries import body_of, check_query, flag, require_neutral
 from web.responses import answer, explain_errors
 
 _PATH: Final = "/api/v1/keys"
-_NO_USAGE: Final = {
-    f"{name}{period}": 0.0
-    for name in ("usage", "byok_usage")
-    for period in ("", "_daily", "_weekly", "_monthly")
-}
+_NO_BYOK: Final = {f"byok_usage{period}": 0.0 for period in ("", "_daily", "_weekly", "_monthly")}
+"""Whoever paid the provider, a request's cost stands in `usage`: what was spent is counted once."""
+
 _NO_LIMIT: Final = {
     "limit": None,
     "limit_remaining": None,
@@ -50,7 +49,9 @@ def _read(routes: Blueprint, services: Services) -> None:
     @routes.get("/api/v1/key")
     def get_own_key() -> Response:
         key = asking(services)
-        return answer({"data": _own(key, accounts.workspace_of(key), accounts.uid_of(key.user_id))})
+        workspace, maker = accounts.workspace_of(key), accounts.uid_of(key.user_id)
+        spent = usage.of_keys(services.store, workspace, (key.hash,), services.clock())
+        return answer({"data": spent[key.hash] | _own(key, workspace, maker)})
 
     @routes.get(_PATH)
     def list_keys() -> Response:
@@ -131,7 +132,7 @@ def _change(routes: Blueprint, services: Services) -> None:
 def _own(key: ApiKey, workspace: Workspace, maker: str | None) -> dict[str, Any]:
     manages = key.kind == "management"
     return {
-        **_NO_USAGE,
+        **_NO_BYOK,
         **_NO_LIMIT,
         "label": key.label,
         "name": key.name,
@@ -159,9 +160,11 @@ def _shown(services: Services, key: ApiKey, workspace: Workspace) -> Response:
 
 def _views(services: Services, found: list[ApiKey], workspace: Workspace) -> list[dict[str, Any]]:
     makers = services.accounts.makers_of(found)
+    spent = usage.of_keys(services.store, workspace, {key.hash for key in found}, services.clock())
     return [
         {
-            **_NO_USAGE,
+            **spent[key.hash],
+            **_NO_BYOK,
             **_NO_LIMIT,
             "hash": key.hash,
             "name": key.name,

@@ -59,6 +59,21 @@ def test_a_key_is_renamed_and_switched_off_and_on(http: Api) -> None:
     assert opens(http, plain)
 
 
+def test_a_key_says_what_its_requests_cost(http: Api) -> None:
+    plain, data = made(http)
+    now = rfc3339(http.services.clock())
+    receipt = {"id": "gen-1", "created_at": now, "duration_ms": 5, "model": "m/x", "status": "succeeded"}
+    http.call("POST", "/api/v1/receipts", key=plain, body=[{**receipt, "cost": {"total_usd": "0.25"}}])
+
+    own = http.call("GET", "/api/v1/key", key=plain).json["data"]
+    listed = {key["name"]: key for key in call(http, "GET").json["data"]}
+
+    for shown in (own, listed["CI"], call(http, "GET", f"/{data['hash']}").json["data"]):
+        assert [shown[f"usage{of}"] for of in ("", "_daily", "_weekly", "_monthly")] == [0.25] * 4
+        assert shown["byok_usage"] == 0.0
+    assert (data["usage"], listed["First key"]["usage"]) == (0.0, 0.0)
+
+
 def test_a_key_gets_an_end_and_loses_it(http: Api) -> None:
     _, data = made(http)
     end = rfc3339(http.services.clock() + HOUR_US)

@@ -19,10 +19,18 @@ from web.api.description.words import (
     word,
 )
 
+_TIMES: Final = {
+    "": "ever",
+    "_daily": "this day of UTC",
+    "_weekly": "this week of UTC, from Monday on",
+    "_monthly": "this month of UTC",
+}
 _SPENT: Final = {
-    f"{name}{period}": NUMBER
-    for name in ("usage", "byok_usage")
-    for period in ("", "_daily", "_weekly", "_monthly")
+    f"usage{time}": NUMBER | {"description": f"USD that its requests cost {words}, of the known costs."}
+    for time, words in _TIMES.items()
+} | {
+    f"byok_usage{time}": NUMBER | {"description": "0: whoever paid the provider, `usage` has the cost."}
+    for time in _TIMES
 }
 _LIMITS: Final = {
     "limit": maybe(NUMBER),
