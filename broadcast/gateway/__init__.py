@@ -92,6 +92,13 @@ class Gateway:
             self._upstreams.models.values(), owner=self._namespace, created_s=self._created_s
         )
 
+    def model(self, name: str) -> dict[str, Any] | Refusal:
+        """Return one model as the list has it, or that it is not known."""
+        found = self._upstreams.find(name)
+        if found is None:
+            return _unknown(name)
+        return listing.entry(found, owner=self._namespace, created_s=self._created_s)
+
     def serve(
         self,
         api: Api,
@@ -169,11 +176,7 @@ class Gateway:
             return Refusal(
                 status=fault.status, reason="invalid_request", message=fault.message, field=fault.field
             )
-        return self._upstreams.find(request.model) or Refusal(
-            status=404,
-            reason="model_not_found",
-            message=f"The model {request.model} is not known. GET /api/v1/models lists what is.",
-        )
+        return self._upstreams.find(request.model) or _unknown(request.model)
 
     def _routed(self, record: Record, model: Model, give_back: Callable[[], None]) -> Answer:
         found = answer(record, model, self._measures)
@@ -185,6 +188,14 @@ class Gateway:
             case Streaming():
                 relay = _relay(record, found)
                 return _streamed(record, found, self._watch.over(relay, give_back))
+
+
+def _unknown(model: str) -> Refusal:
+    return Refusal(
+        status=404,
+        reason="model_not_found",
+        message=f"The model {model} is not known. GET /api/v1/models lists what is.",
+    )
 
 
 def _refused(record: Record, refusal: Refusal) -> Answer:

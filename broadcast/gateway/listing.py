@@ -26,11 +26,12 @@ _PRICES: Final = {
 
 def listing(models: Iterable[Model], *, owner: str, created_s: int) -> dict[str, Any]:
     """Return `{object, data, ...}`; OpenAI's SDK reads `owned_by`, OpenRouter's the rest."""
-    data = [_entry(model, owner, created_s) for model in models]
+    data = [entry(model, owner=owner, created_s=created_s) for model in models]
     return {"object": "list", "data": data, "total_count": len(data), "links": {"next": None}}
 
 
-def _entry(model: Model, owner: str, created_s: int) -> dict[str, Any]:
+def entry(model: Model, *, owner: str, created_s: int) -> dict[str, Any]:
+    """Return one model of the list."""
     prices = model.routes[0].prices
     # What has a price for its input alone generates nothing.
     makes = "embeddings" if prices and prices.output is None else "text"
@@ -55,7 +56,7 @@ def _entry(model: Model, owner: str, created_s: int) -> dict[str, Any]:
         "supported_parameters": list(_PARAMETERS),
         "default_parameters": None,
         "supported_voices": None,
-        "links": {"details": f"/api/v1/models/{model.id}"},
+        "links": {"details": f"/api/v1/model/{model.id}"},
     }
 
 

@@ -1,5 +1,6 @@
 """The gateway: chat, messages, responses, embeddings and models, as the official SDKs ask for them."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -54,13 +55,28 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/api/v1/models")
     def models() -> Response | dict[str, Any]:
-        try:
-            _, refusal = _asking(services)
-        except Unavailable as error:
-            refusal = _unavailable(error)
-        return _models(services) if refusal is None else _refused("chat", refusal)
+        return _told(services, lambda: _models(services))
+
+    @routes.get("/api/v1/model/<path:model>")
+    def model(model: str) -> Response | dict[str, Any]:
+        return _told(services, lambda: _model(services, model))
 
     return routes
+
+
+def _told(services: Services, tell: Callable[[], dict[str, Any] | Refusal]) -> Response | dict[str, Any]:
+    """Return what is told to whoever may ask models, or why it is not."""
+    try:
+        _, refusal = _asking(services)
+    except Unavailable as error:
+        refusal = _unavailable(error)
+    found = refusal or tell()
+    return _refused("chat", found) if isinstance(found, Refusal) else found
+
+
+def _model(services: Services, name: str) -> dict[str, Any] | Refusal:
+    found = services.gateway.model(name)
+    return found if isinstance(found, Refusal) else {"data": found}
 
 
 def _models(services: Services) -> dict[str, Any]:

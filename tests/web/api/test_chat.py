@@ -201,12 +201,27 @@ def test_models_have_the_fields_openrouter_requires(client: FlaskClient) -> None
     assert (pricing["prompt"], pricing["completion"]) == ("0.00000015", "0.0000006")
 
 
+def test_the_list_leads_to_each_of_its_models(client: FlaskClient) -> None:
+    listed = client.get("/api/v1/models", headers=KEY).get_json()["data"]
+    read = [client.get(model["links"]["details"], headers=KEY).get_json()["data"] for model in listed]
+    assert read == listed
+
+
+def test_a_model_that_is_not_known_is_404(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/model/demo/none", headers=KEY)
+    assert (answer.status_code, error_of(answer)["metadata"]["reason"]) == (404, "model_not_found")
+
+
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer sk-none"}, {"Authorization": "Basic sk-chat"}]
 )
 @pytest.mark.parametrize(
     ("method", "path"),
-    [*(("POST", f"/api/v1{path}") for path in PATHS.values()), ("GET", "/api/v1/models")],
+    [
+        *(("POST", f"/api/v1{path}") for path in PATHS.values()),
+        ("GET", "/api/v1/models"),
+        ("GET", "/api/v1/model/demo/echo"),
+    ],
 )
 def test_without_a_known_key_nothing_is_served(
     client: FlaskClient, headers: dict[str, str], method: str, path: str

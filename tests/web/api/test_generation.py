@@ -201,6 +201,11 @@ def test_the_openrouter_sdk_lists_models(client: OpenRouter) -> None:
     assert [model.id for model in page.result.data] == ["demo/echo", "demo/flaky", "demo/fail", "demo/slow"]
 
 
+@pytest.mark.parametrize("slug", ["echo", "echo:floor"])
+def test_the_openrouter_sdk_reads_one_model(client: OpenRouter, slug: str) -> None:
+    assert client.models.get(author="demo", slug=slug).data.id == "demo/echo"
+
+
 def test_the_openai_sdk_speaks_responses(gpt: openai.OpenAI, client: OpenRouter) -> None:
     answer = gpt.responses.create(model="demo/echo", input="Hello", extra_body=OURS)
     assert answer.output_text == "You said: Hello"

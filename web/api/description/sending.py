@@ -77,6 +77,16 @@ _GATEWAY: Final = (
     ),
     Operation(
         method="get",
+        path="/api/v1/model/{model}",
+        title="Read one model",
+        tag="gateway",
+        key="chat",
+        about="As the list has it; the name with its slash, as requests name it.",
+        answers={200: data(OBJECT)},
+        refusals=(404,),
+    ),
+    Operation(
+        method="get",
         path="/api/v1/generation",
         title="Read one request in OpenRouter's form",
         tag="gateway",
