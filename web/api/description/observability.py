@@ -32,9 +32,14 @@ TO: Final = Query(name="to", schema=INSTANT, about="The first instant that is le
 
 
 def managed(**given: Any) -> Operation:
-    """Return an operation of management keys: each takes the workspace it is about."""
-    query = (_WORKSPACE, *given.pop("query", ()))
-    return Operation(**{"tag": _TAG, **given, "key": "management", "query": query})
+    """Return an operation of management keys: each takes the workspace it is about, which may not exist."""
+    return Operation(
+        tag=given.pop("tag", _TAG),
+        key="management",
+        query=(_WORKSPACE, *given.pop("query", ())),
+        refusals=(404, 422, *given.pop("refusals", ())),
+        **given,
+    )
 
 
 _DESTINATIONS: Final = (
@@ -44,7 +49,6 @@ _DESTINATIONS: Final = (
         title="List the destinations",
         query=(OFFSET, LIMIT),
         answers={200: whole({"data": rows(ref("Destination")), "total_count": {"type": "integer"}})},
-        refusals=(404, 422),
     ),
     managed(
         method="post",
@@ -53,7 +57,7 @@ _DESTINATIONS: Final = (
         about="A live test runs inside the call; nothing is saved unless it passes.",
         body=ref("DestinationDraft"),
         answers={201: whole({"data": ref("Destination")}, optional={"backfill": OBJECT})},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="post",
@@ -61,7 +65,7 @@ _DESTINATIONS: Final = (
         title="Test a destination that is not saved",
         body=ref("DestinationDraft"),
         answers={200: ref("Report")},
-        refusals=(404, 429),
+        refusals=(429,),
     ),
     managed(
         method="post",
@@ -78,28 +82,25 @@ _DESTINATIONS: Final = (
             },
         ),
         answers={200: data(ref("Applied"))},
-        refusals=(404, 409, 429),
+        refusals=(409, 429),
     ),
     managed(
         method="get",
         path="/api/v1/observability/status",
         title="Read what every destination is doing, how far behind it is, and what went wrong last",
         answers={200: data(rows(ref("DestinationStatus")))},
-        refusals=(404, 422),
     ),
     managed(
         method="get",
         path="/api/v1/observability/destination-types",
         title="List the destination types and their settings",
         answers={200: data(rows(ref("DestinationType")))},
-        refusals=(404, 422),
     ),
     managed(
         method="get",
         path=_ONE,
         title="Read a destination",
         answers={200: data(ref("Destination"))},
-        refusals=(404, 422),
     ),
     managed(
         method="patch",
@@ -108,14 +109,14 @@ _DESTINATIONS: Final = (
         about="A new `config`, or switching on, needs a passed test. A masked secret keeps the stored one.",
         body=ref("DestinationChange"),
         answers={200: data(ref("Destination"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="delete",
         path=_ONE,
         title="Delete a destination",
         answers={200: whole({"deleted": FLAG})},
-        refusals=(404, 409, 422),
+        refusals=(409,),
     ),
 )
 
@@ -128,7 +129,7 @@ def _action(name: str, title: str, answer: str) -> Operation:
         title=title,
         body=_NOTHING,
         answers={200: ref(answer) if answer == "Report" else data(ref(answer))},
-        refusals=(404, 409, 429),
+        refusals=(409, 429),
     )
 
 
@@ -142,7 +143,7 @@ _ACTIONS: Final = (
         title="Test a saved destination, with changes or without",
         body=ref("DestinationChange"),
         answers={200: ref("Report")},
-        refusals=(404, 429),
+        refusals=(429,),
     ),
 )
 
@@ -160,7 +161,6 @@ _HISTORY: Final = (
             Query(name="receipt_id", schema=TEXT, about="Only those about this receipt."),
         ),
         answers={200: page(ref("Attempt"))},
-        refusals=(404, 422),
     ),
     managed(
         method="get",
@@ -168,7 +168,6 @@ _HISTORY: Final = (
         title="List the receipts that were refused for themselves",
         query=(LIMIT, CURSOR),
         answers={200: page(ref("DeadLetter"))},
-        refusals=(404, 422),
     ),
     managed(
         method="get",
@@ -176,14 +175,13 @@ _HISTORY: Final = (
         title="Read exactly what would be sent for a receipt",
         query=(Query(name="receipt_id", schema=TEXT, about="The receipt.", required=True),),
         answers={200: data(ref("Preview"))},
-        refusals=(404, 409, 422),
+        refusals=(409,),
     ),
     managed(
         method="get",
         path=f"{_ONE}/ledger",
         title="Read the ledger: what became of every receipt",
         answers={200: ref("Ledger")},
-        refusals=(404, 422),
     ),
 )
 
@@ -195,7 +193,7 @@ _REPLAYS: Final = (
         tag="replays",
         body=ref("ReplayDraft"),
         answers={200: data(ref("ReplayPreview")), 201: data(ref("Replay"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="get",
@@ -204,7 +202,6 @@ _REPLAYS: Final = (
         tag="replays",
         query=(LIMIT, CURSOR),
         answers={200: page(ref("Replay"))},
-        refusals=(404, 422),
     ),
     managed(
         method="get",
@@ -212,7 +209,6 @@ _REPLAYS: Final = (
         title="Read a replay",
         tag="replays",
         answers={200: data(ref("Replay"))},
-        refusals=(404, 422),
     ),
     managed(
         method="post",
@@ -221,7 +217,7 @@ _REPLAYS: Final = (
         tag="replays",
         body=_NOTHING,
         answers={200: data(ref("Replay"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
 )
 
@@ -234,7 +230,6 @@ _WORKSPACE_SETTINGS: Final = (
         title="Read the workspace's Broadcast switch",
         tag="workspaces",
         answers={200: data(_SWITCH)},
-        refusals=(404, 422),
     ),
     managed(
         method="patch",
@@ -243,7 +238,7 @@ _WORKSPACE_SETTINGS: Final = (
         tag="workspaces",
         body=whole({"enabled": FLAG}, optional={"workspace_id": UUID}),
         answers={200: data(_SWITCH)},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="get",
@@ -251,7 +246,6 @@ _WORKSPACE_SETTINGS: Final = (
         title="Read how the workspace is told of trouble",
         tag="workspaces",
         answers={200: data(_NOTICES)},
-        refusals=(404, 422),
     ),
     managed(
         method="patch",
@@ -260,7 +254,7 @@ _WORKSPACE_SETTINGS: Final = (
         tag="workspaces",
         body=whole({}, optional={"email_enabled": FLAG, "webhook_url": maybe(TEXT), "workspace_id": UUID}),
         answers={200: data(_NOTICES)},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="post",
@@ -268,7 +262,7 @@ _WORKSPACE_SETTINGS: Final = (
         title="Post a marked notice to the workspace's webhook",
         tag="workspaces",
         answers={200: whole({"ok": FLAG, "message": TEXT, "hint": maybe(TEXT)})},
-        refusals=(404, 409, 422, 429),
+        refusals=(409, 429),
     ),
 )
 

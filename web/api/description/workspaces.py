@@ -1,6 +1,6 @@
 """Keys, workspaces, what was used, and the process itself."""
 
-from typing import Final
+from typing import Any, Final
 
 from web.api.description.observability import FROM, TO, managed
 from web.api.description.words import (
@@ -50,7 +50,6 @@ _KEYS: Final = (
             _flag("include_expired", "Those whose time is over, too."),
         ),
         answers={200: whole({"data": rows(ref("Key")), "total_count": COUNT})},
-        refusals=(404, 422),
     ),
     managed(
         method="post",
@@ -59,7 +58,7 @@ _KEYS: Final = (
         tag="keys",
         body=ref("KeyDraft"),
         answers={201: whole({"data": ref("Key"), "key": TEXT})},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="get",
@@ -67,7 +66,6 @@ _KEYS: Final = (
         title="Read an API key",
         tag="keys",
         answers={200: data(ref("Key"))},
-        refusals=(404, 422),
     ),
     managed(
         method="patch",
@@ -76,7 +74,7 @@ _KEYS: Final = (
         tag="keys",
         body=ref("KeyChange"),
         answers={200: data(ref("Key"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="delete",
@@ -84,7 +82,6 @@ _KEYS: Final = (
         title="Revoke an API key",
         tag="keys",
         answers={200: whole({"deleted": FLAG})},
-        refusals=(404, 422),
     ),
 )
 
@@ -96,7 +93,6 @@ _WORKSPACES: Final = (
         tag="workspaces",
         query=(OFFSET, LIMIT),
         answers={200: whole({"data": rows(ref("Workspace")), "total_count": COUNT})},
-        refusals=(404, 422),
     ),
     managed(
         method="post",
@@ -105,7 +101,7 @@ _WORKSPACES: Final = (
         tag="workspaces",
         body=ref("WorkspaceDraft"),
         answers={201: data(ref("Workspace"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="get",
@@ -113,7 +109,6 @@ _WORKSPACES: Final = (
         title="Read a workspace, by id or slug",
         tag="workspaces",
         answers={200: data(ref("Workspace"))},
-        refusals=(404, 422),
     ),
     managed(
         method="patch",
@@ -122,7 +117,7 @@ _WORKSPACES: Final = (
         tag="workspaces",
         body=ref("WorkspaceChange"),
         answers={200: data(ref("Workspace"))},
-        refusals=(404, 409),
+        refusals=(409,),
     ),
     managed(
         method="delete",
@@ -131,27 +126,34 @@ _WORKSPACES: Final = (
         tag="workspaces",
         query=(_flag("confirm_default_workspace_deletion", "Needed for the workspace of the key itself."),),
         answers={200: whole({"deleted": FLAG})},
-        refusals=(404, 409, 422),
+        refusals=(409,),
     ),
 )
 
-_USAGE: Final = (
-    Operation(
+
+def _used(**given: Any) -> Operation:
+    """Return a look at what was used, in the workspace of the key or one that a management key names."""
+    workspace = Query(name="workspace_id", schema=UUID, about="For management keys.")
+    return Operation(
         method="get",
+        tag="usage",
+        key="usage:read",
+        query=(*given.pop("query", ()), workspace),
+        refusals=(404, 422),
+        **given,
+    )
+
+
+_USAGE: Final = (
+    _used(
         path="/api/v1/usage",
         title="What the requests of a time came to",
-        tag="usage",
-        key="usage:read",
-        query=(FROM, TO, Query(name="workspace_id", schema=UUID, about="For management keys.")),
+        query=(FROM, TO),
         answers={200: ref("Usage")},
-        refusals=(404, 422),
     ),
-    Operation(
-        method="get",
+    _used(
         path="/api/v1/requests",
         title="List the requests, newest first, or as they arrive",
-        tag="usage",
-        key="usage:read",
         query=(
             CURSOR,
             LIMIT,
@@ -173,18 +175,12 @@ _USAGE: Final = (
                 )
             ),
             _flag("streamed", "Only those streamed, or only those not."),
-            Query(name="workspace_id", schema=UUID, about="For management keys."),
         ),
         answers={200: page(ref("Request"))},
-        refusals=(404, 422),
     ),
-    Operation(
-        method="get",
+    _used(
         path="/api/v1/requests/{receipt_id}",
         title="Read one request, and where its receipt went",
-        tag="usage",
-        key="usage:read",
-        query=(Query(name="workspace_id", schema=UUID, about="For management keys."),),
         answers={
             200: {
                 "allOf": [
@@ -197,7 +193,6 @@ _USAGE: Final = (
                 ]
             }
         },
-        refusals=(404, 422),
     ),
     managed(
         method="get",
@@ -213,7 +208,6 @@ _USAGE: Final = (
             Query(name="group_by", schema=word("workspace"), about="Every workspace the key manages, apart."),
         ),
         answers={200: data(rows(ref("ActivityItem")))},
-        refusals=(404, 422),
     ),
 )
 
