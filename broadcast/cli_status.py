@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from broadcast import metric_status
 from broadcast.cli_client import JSON, Client, with_client
 from broadcast.cli_output import clean, columns, count, example, moment, print_destinations, words
 
@@ -59,5 +60,16 @@ def _notes(item: Mapping[str, Any]) -> Iterator[str]:
         yield f"what waits is kept until {moment(item['held_until'])} UTC"
     if item["rejected"] or item["expired"]:
         yield f"given up: {count(item['rejected'])} rejected, {count(item['expired'])} expired"
+    if item["metrics"] is not None:
+        yield from _metrics(item["metrics"])
     if replay is not None:
         yield f"replay {count(replay['position'])} of {count(replay['total'])}"
+
+
+def _metrics(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how metrics are doing, and what went wrong after they were last sent."""
+    sent, error = found["last_sent_at"], found["last_error"]
+    last = f"last sent {moment(sent)} UTC" if sent else "not sent yet"
+    yield f"metrics every {found['every_s']} s, {last}: {metric_status.cardinality(found)}"
+    if error is not None and error["at"] > (sent or ""):
+        yield f"metrics not taken {moment(error['at'])} UTC: {error['reason']}"

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from broadcast import draft, history, ledger, specimen
+from broadcast import draft, history, ledger, metric_status, specimen
 from broadcast.destination import Destination
 from broadcast.errors import NotFound, SettingsError, VaultError
 from broadcast.fate_words import fate_view
+from broadcast.fields import metrics_every_s
 from broadcast.gate import opened
 from broadcast.ledger import Owed, State
+from broadcast.metric_status import MetricStatus
 from broadcast.privacy import Privacy
 from broadcast.receipt_parser import from_document
 from broadcast.shared_log import Pages, SharedLog
@@ -25,11 +27,12 @@ from broadcast.vault import Vault
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A destination with its cursor and what it is doing."""
+    """A destination with its cursor and what it is doing, its metrics included."""
 
     stored: StoredDestination
     cursor: Cursor | None
     state: State
+    metrics: MetricStatus | None = None
 
 
 class Shelf:
@@ -68,6 +71,7 @@ class Shelf:
             cursor_of = {item.destination_id: item for item in cursors.list_for(conn, workspace.id)}
             listed = destinations.list_for(conn, workspace.id)
             owed = {item.id: self._owed(conn, item, cursor_of.get(item.id), head) for item in listed}
+            measured = {item.id: metric_status.of(conn, item) for item in listed}
         on = fresh is not None and fresh.broadcast_enabled
         found = []
         for stored in listed:
@@ -75,7 +79,7 @@ class Shelf:
             state = ledger.state(
                 stored, cursor, head, now, broadcast=stored.follows(on), owed=owed[stored.id]
             )
-            found.append(Listed(stored=stored, cursor=cursor, state=state))
+            found.append(Listed(stored=stored, cursor=cursor, state=state, metrics=measured[stored.id]))
         return sorted(found, key=lambda item: (item.stored.name.casefold(), item.stored.id))
 
     def state_of(self, workspace: Workspace, stored: StoredDestination) -> State:
@@ -235,6 +239,7 @@ class Shelf:
             "sampler": stored.sampler,
             "resource_attributes": stored.resource_attributes,
             "redaction_patterns": _listed(stored.redaction_patterns),
+            "metrics": self._metrics(stored),
             "origin": stored.origin,
             "paused_by": stored.paused_by,
             "pause_reason": stored.pause_reason,
@@ -248,6 +253,13 @@ class Shelf:
         return cls.parse({**stored.config, **self._secrets(workspace, stored)})
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _metrics(self, stored: StoredDestination) -> dict[str, Any] | None:
+        if metrics_every_s(stored.config) is None:
+            return None
+        with self._store.read() as conn:
+            found = metric_status.of(conn, stored)
+        return None if found is None else found.view()
 
     def _type(self, body: Mapping[str, Any]) -> type[Destination]:
         name = body.get("type")

@@ -60,6 +60,7 @@ class DestinationStatus:
     rejected: int
     expired: int
     replay: RunningReplay | None
+    metrics: dict[str, Any] | None
 
     def view(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -107,6 +108,7 @@ def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> Destinat
         rejected=cursor.rejected if cursor else 0,
         expired=cursor.expired if cursor else 0,
         replay=_running(conn, cursor.replay_id if cursor else None),
+        metrics=None if listed.metrics is None else listed.metrics.view(),
     )
 
 

@@ -2,29 +2,29 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from broadcast import metric_counting
 from broadcast.destination import Request, Response
-from broadcast.metric_export import HOLD_US, MetricExport
+from broadcast.metric_export import HOLD_US
 from broadcast.receipt import Cost, Error, KeyRef, Usage
 from broadcast.sending import Sender
 from broadcast.series import LIMIT
-from broadcast.store import Conn, Store, metrics
+from broadcast.store import Store, metrics
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.metrics import MetricPlace
 from broadcast.transport import Transport
 from destinations import TYPES
+from tests.broadcast.measuring import export_due
 from tests.broadcast.sending import POLICY, World, clock
 from tests.receiver import Receiver, SeenPoint
 
-T = TypeVar("T")
 MINUTE_US = 60_000_000
 TOKENS, DURATION = "gen_ai.client.token.usage", "gen_ai.client.operation.duration"
 
@@ -71,26 +71,17 @@ class Measured:
 
     async def _work(self, dies: str) -> None:
         async with Transport(POLICY) as transport:
-            sender = {"before": Killer(None), "after": Killer(transport)}.get(dies, transport)
-            worker = MetricExport(
+            senders: dict[str, Sender] = {"before": Killer(None), "after": Killer(transport)}
+            await export_due(
                 self.world.store,
                 self.world.vault,
                 self.types,
-                sender,
+                senders.get(dies, transport),
                 namespace=self.world.config.service_name,
                 now_us=lambda conn: self.world.store.now_us(conn) + self.passed_us,
                 at_once=self.at_once,
                 series_limit=self.series_limit,
             )
-            await worker.start_due(self._write)
-            await asyncio.gather(*worker._flying, return_exceptions=True)
-
-    async def _write(self, change: Callable[[Conn], T]) -> T:
-        def commit() -> T:
-            with self.world.store.write() as conn:
-                return change(conn)
-
-        return await asyncio.to_thread(commit)
 
     def place(self, stored: StoredDestination) -> MetricPlace:
         with self.world.store.read() as conn:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from broadcast import activity
 from broadcast.destination import Destination
+from broadcast.metric_status import MetricStatus
 from broadcast.shelf import Listed
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
@@ -55,6 +56,7 @@ class Row:
     level: str
     gets: str
     problem: Problem | None
+    metrics: MetricStatus | None
 
 
 @blueprint.get("/w/<slug>/settings/observability")
@@ -135,6 +137,7 @@ def row_of(found: Listed, now_us: int) -> Row:
             content_ttl_us=services.config.content_ttl_us,
             now_us=now_us,
         ),
+        metrics=found.metrics,
     )
 
 

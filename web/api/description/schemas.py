@@ -73,6 +73,18 @@ _SETTABLE: Final[dict[str, Schema]] = {
     "broadcast_generation_request_context": FLAG,
 }
 
+_METRICS: Final = maybe(
+    whole(
+        {
+            **dict.fromkeys(("every_s", "counted_to", "series", "series_limit", "other_requests"), COUNT),
+            "since": INSTANT,
+            "next_at": INSTANT,
+            "last_sent_at": maybe(INSTANT),
+            "last_error": maybe(whole({"at": INSTANT, "status_code": maybe(WHOLE), "reason": TEXT})),
+        }
+    )
+)
+
 _DESTINATION: Final = whole(
     {
         **_SETTABLE,
@@ -91,6 +103,7 @@ _DESTINATION: Final = whole(
         "behind_s": NUMBER,
         "last_reason": maybe(TEXT),
         "held_until": maybe(INSTANT),
+        "metrics": _METRICS,
     }
 )
 
@@ -145,6 +158,7 @@ _STATUS: Final = whole(
         "in_flight": FLAG,
         **dict.fromkeys(("delivered", "sampled_out", "filtered", "rejected", "expired"), COUNT),
         "replay": maybe(whole({"id": UUID, "source": TEXT, "position": COUNT, "total": COUNT})),
+        "metrics": _METRICS,
     }
 )
 
