@@ -37,8 +37,8 @@ from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [
     "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
-    "Remedy", "Request", "ResourceSpans", "Response", "Verdict", "View", "basic_auth", "envelope",
-    "judge_api", "judge_otlp", "judge_status", "normalised",
+    "Remedy", "Request", "ResourceSpans", "Response", "SettingsError", "Verdict", "View", "basic_auth",
+    "envelope", "judge_api", "judge_otlp", "judge_status", "normalised",
 ]  # fmt: skip
 
 Headers = Mapping[str, str]

@@ -4,7 +4,7 @@ The file is named by BROADCAST_OTEL_CONFIG (YAML); a variable beats what the fil
 names are those of BitRouter's `otel` block, so that one can be moved here as it is:
 
 endpoint: https://otlp.example.com      # `/v1/traces` is appended, unless it ends so already
-protocol: http/protobuf                 # or http/json
+protocol: http/protobuf                 # or http/json, or grpc: then the endpoint is https://host:4317
 headers:
   Authorization: Basic ${OTLP_TOKEN}    # from the environment; never written into the database in plain text
 bearer_token: ${OTLP_TOKEN}             # the same as a header `Authorization: Bearer`, where there is none
@@ -33,12 +33,20 @@ SETTING: Final = "BROADCAST_OTEL_CONFIG"
 CONTENT_MAX_BYTES: Final = 131_072
 
 _Scalar = str | bool | int | float
-_Encoding = Literal["json", "protobuf"]
+_Encoding = Literal["json", "protobuf", "grpc"]
+_ENCODINGS: Final[Mapping[str, _Encoding]] = {
+    "http/json": "json",
+    "http/protobuf": "protobuf",
+    "grpc": "grpc",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """What the operator wants of every workspace; `endpoint` is the full address of the traces."""
+    """What the operator wants of every workspace; `endpoint` is the full address of the traces.
+
+    Over gRPC it is that of the server.
+    """
 
     endpoint: str
     encoding: _Encoding
@@ -87,14 +95,15 @@ def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
     """Return what is declared, None where nothing is; raise `ConfigError` naming what is wrong."""
     of_file = _of_file(path, variables) if path else {}
     said = _named(of_file) | _named(otel_variables.read(variables))
-    if not said.get("wanted", True) or not said.get("endpoint"):
+    endpoint = otel_variables.traces_address(said)
+    if not said.get("wanted", True) or not endpoint:
         return None
     attributes = dict(said.get("resource_attributes", {}))
     if "service_name" in said:
         attributes[SERVICE_NAME] = said["service_name"]
     return Declaration(
-        endpoint=said["endpoint"],
-        encoding="json" if said.get("protocol") == "http/json" else "protobuf",
+        endpoint=endpoint,
+        encoding=_ENCODINGS[said.get("protocol", "http/protobuf")],
         headers=said.get("headers", {}),
         resource_attributes=attributes,
         sampler=said.get("sampler", "parentbased_always_on"),
@@ -134,7 +143,7 @@ def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         raise declared_file.wrong(SETTING, "metrics are not exported by this version. Remove this part.")
     batch = form.traces.batch
     found = {
-        "endpoint": otel_variables.traces_address(endpoint) if endpoint else None,
+        "base": endpoint,
         "protocol": otel_variables.protocol_of(protocol, f"{SETTING}: protocol") if protocol else None,
         "headers": headers,
         "service_name": filled(form.service_name, "service_name"),

@@ -14,7 +14,7 @@ from broadcast import variables
 from broadcast.errors import ConfigError
 from broadcast.sampling import SAMPLERS
 
-PROTOCOLS: Final = ("http/protobuf", "http/json")
+PROTOCOLS: Final = ("http/protobuf", "http/json", "grpc")
 
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 _TLS: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
@@ -36,8 +36,10 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
             )
     found = {
         "wanted": env.wanted(),
-        "endpoint": env.endpoint(),
+        "endpoint": env.text(f"{_OTLP}TRACES_ENDPOINT"),
+        "base": env.text(f"{_OTLP}ENDPOINT"),
         "protocol": env.protocol(),
+        "insecure": env.insecure(),
         "headers": env.headers(),
         "service_name": env.text("OTEL_SERVICE_NAME"),
         "resource_attributes": env.pairs("OTEL_RESOURCE_ATTRIBUTES"),
@@ -51,18 +53,27 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def protocol_of(text: str, place: str) -> str:
-    """Return a protocol that is spoken here; raise `ConfigError` for gRPC and what does not exist."""
-    if text in PROTOCOLS:
-        return text
-    if text == "grpc":
-        raise ConfigError(
-            f"{place}: OTLP over gRPC is not sent by this version. Set http/protobuf, and the receiver's "
-            "address for HTTP, usually on port 4318 instead of 4317."
-        )
-    raise ConfigError(f"{place} must be one of {', '.join(PROTOCOLS)}.")
+    """Return a protocol of OTLP; raise `ConfigError` for what does not exist."""
+    if text not in PROTOCOLS:
+        raise ConfigError(f"{place} must be one of {', '.join(PROTOCOLS)}.")
+    return text
 
 
-def traces_address(base: str) -> str:
+def traces_address(said: Mapping[str, Any]) -> str | None:
+    """Return where traces go by what was said: to an address of their own, else below that of all signals.
+
+    Over gRPC both are a server, which may be given without a scheme: then with TLS, unless told otherwise.
+    """
+    own, base = said.get("endpoint"), said.get("base")
+    if said.get("protocol") != "grpc":
+        return own or (base and _below(base))
+    server: str | None = own or base
+    if server is None or "://" in server:
+        return server
+    return f"{'http' if said.get('insecure') else 'https'}://{server}"
+
+
+def _below(base: str) -> str:
     """Return the address of traces below a receiver's address; one that ends there already stays."""
     address, mark, query = base.partition("?")
     whole = address.rstrip("/")
@@ -97,17 +108,13 @@ class _Variables:
             raise ConfigError("OTEL_TRACES_EXPORTER must be otlp or none: nothing else is exported here.")
         return True
 
-    def endpoint(self) -> str | None:
-        """Traces have an address of their own, as it is, or one below that of all signals."""
-        own = self.text(f"{_OTLP}TRACES_ENDPOINT")
-        if own is not None:
-            return own
-        base = self.text(f"{_OTLP}ENDPOINT")
-        return None if base is None else traces_address(base)
-
     def protocol(self) -> str | None:
         given = self.otlp("PROTOCOL")
         return None if given is None else protocol_of(given[1].lower(), given[0])
+
+    def insecure(self) -> bool | None:
+        given = self.otlp("INSECURE")
+        return None if given is None else given[1].lower() == "true"
 
     def headers(self) -> dict[str, str] | None:
         given = self.otlp("HEADERS")

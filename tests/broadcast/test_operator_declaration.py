@@ -80,6 +80,19 @@ def test_the_file_says_everything(path: Path) -> None:
     )
 
 
+def test_over_grpc_nothing_is_appended(path: Path) -> None:
+    found = declared(path, "endpoint: http://collector:4317\nprotocol: grpc")
+    assert (found.endpoint, found.encoding) == ("http://collector:4317", "grpc")
+
+
+def test_address_and_protocol_may_come_from_either(path: Path) -> None:
+    text = "endpoint: https://a.example:4317"
+    found = declared(path, text, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert (found.endpoint, found.encoding) == ("https://a.example:4317", "grpc")
+    found = declared(path, "protocol: grpc", OTEL_EXPORTER_OTLP_ENDPOINT="https://b.example:4317")
+    assert (found.endpoint, found.encoding) == ("https://b.example:4317", "grpc")
+
+
 def test_a_variable_beats_the_file_and_leaves_the_rest_of_it(path: Path) -> None:
     found = declared(
         path,
@@ -147,7 +160,7 @@ def test_content_is_captured_as_said(path: Path, word: str, content: bool) -> No
         ("sampler_arg: 2", ("sampler_arg",)),
         ("content_capture: on", ("content_capture", "off or full")),
         ("content_attr_max_bytes: 3", ("content_attr_max_bytes", "256")),
-        ("protocol: grpc", ("protocol", "gRPC", "4318")),
+        ("protocol: thrift", ("protocol", "http/protobuf", "grpc")),
         ("headers: {Authorization: '${NOT_SET}'}", ("headers.Authorization", "NOT_SET", "Set it")),
         ("headers: [a]", ("headers",)),
         ("metrics: {export_interval_ms: 60000}", ("metrics", "Remove")),

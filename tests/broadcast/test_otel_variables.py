@@ -27,12 +27,43 @@ from broadcast.sampling import SAMPLERS
 def test_the_address_of_traces_is_their_own_or_below_that_of_all_signals(
     variables: dict[str, str], endpoint: str
 ) -> None:
-    assert read(variables)["endpoint"] == endpoint
+    assert traces_address(read(variables)) == endpoint
 
 
 def test_an_address_that_ends_in_traces_stays_and_a_query_stays_behind_it() -> None:
-    assert traces_address("https://a.example/v1/traces") == "https://a.example/v1/traces"
-    assert traces_address("https://a.example/x?team=1") == "https://a.example/x/v1/traces?team=1"
+    assert traces_address({"base": "https://a.example/v1/traces"}) == "https://a.example/v1/traces"
+    assert traces_address({"base": "https://a.example/x?team=1"}) == "https://a.example/x/v1/traces?team=1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "server"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://otel.example.com:4317"}, "https://otel.example.com:4317"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}, "http://collector:4317"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4317"}, "http://traces:4317"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "https://collector:4317"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+            "http://collector:4317",
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317",
+                "OTEL_EXPORTER_OTLP_INSECURE": "true",
+                "OTEL_EXPORTER_OTLP_TRACES_INSECURE": "false",
+            },
+            "https://collector:4317",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+            "https://collector:4317",
+        ),
+    ],
+)
+def test_over_grpc_an_address_is_a_server_whose_scheme_says_whether_it_has_tls(
+    variables: dict[str, str], server: str
+) -> None:
+    assert traces_address(read({**variables, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})) == server
 
 
 @pytest.mark.parametrize(
@@ -41,6 +72,8 @@ def test_an_address_that_ends_in_traces_stays_and_a_query_stays_behind_it() -> N
         ("OTEL_SERVICE_NAME", "router", "service_name", "router"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/json"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "protocol", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "protocol", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "GRPC", "protocol", "grpc"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25", "sampler_arg", 0.25),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64", "max_spans", 64),
         ("OTEL_BSP_SCHEDULE_DELAY", "5000", "every_ms", 5000),
@@ -97,12 +130,8 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
     ("variables", "words"),
     [
         (
-            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC", "http/protobuf", "4318"),
-        ),
-        (
             {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "smoke"},
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "grpc"),
         ),
         ({"OTEL_TRACES_SAMPLER": "xray"}, ("OTEL_TRACES_SAMPLER", *SAMPLERS)),
         ({"OTEL_TRACES_SAMPLER_ARG": "1.5"}, ("OTEL_TRACES_SAMPLER_ARG", "0 to 1")),

@@ -8,6 +8,7 @@ from broadcast.errors import SettingsError
 from broadcast.span import ResourceSpans, Span
 from broadcast.transport import send_once
 from destinations.otel_collector import OtelCollector
+from tests.grpc_receiver import GrpcReceiver, reject
 from tests.receiver import Receiver
 
 SPANS = ResourceSpans(
@@ -40,6 +41,56 @@ def test_protobuf_is_one_setting_away() -> None:
         assert send(receiver, encoding="protobuf") is Verdict.DELIVERED
         assert receiver.requests[0].headers["content-type"] == "application/x-protobuf"
         assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
+
+
+def called(receiver: GrpcReceiver, **config: Any) -> Verdict:
+    destination = OtelCollector.parse({"endpoint": receiver.url, "encoding": "grpc", **config})
+    request = destination.request(Batch(id="b", at_us=1, pieces=(destination.encode(SPANS),)))
+    policy = Policy.parse([f"127.0.0.1:{receiver.port}"])
+    return destination.judge(send_once(policy, lambda transport: transport.send(request))).verdict
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_grpc_is_one_setting_away(compression: str) -> None:
+    with GrpcReceiver() as receiver:
+        headers = {"Authorization": "Bearer t"}
+        assert called(receiver, headers=headers, compression=compression) is Verdict.DELIVERED
+        assert receiver.seen[0].metadata["authorization"] == "Bearer t"
+        assert [span.trace_id for span in receiver.spans()] == ["ab" * 16]
+
+
+def test_spans_rejected_over_grpc_are_read() -> None:
+    with GrpcReceiver() as receiver:
+        receiver.script(reject(1))
+        assert called(receiver) is Verdict.PARTLY_DELIVERED
+
+
+def test_over_grpc_the_services_of_each_signal_are_called() -> None:
+    made = OtelCollector.parse({"endpoint": "https://a.example:4317", "encoding": "grpc"})
+    assert made.endpoint() == (
+        "https://a.example:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+    )
+    assert made.metrics_endpoint() == (
+        "https://a.example:4317/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    )
+    assert made.warnings() == {}
+
+
+def test_another_protocol_is_another_address_so_that_secrets_are_asked_for() -> None:
+    http = OtelCollector.parse({"endpoint": "https://a.example"})
+    assert (
+        http.address() != OtelCollector.parse({"endpoint": "https://a.example", "encoding": "grpc"}).address()
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/otlp", "/?x=1"])
+@pytest.mark.parametrize("field", ["endpoint", "metricsEndpoint"])
+def test_over_grpc_an_address_has_no_path(field: str, path: str) -> None:
+    given = {"endpoint": "https://a.example:4317", field: f"https://a.example:4317{path}"}
+    with pytest.raises(SettingsError) as caught:
+        OtelCollector.parse({"encoding": "grpc", **given})
+    assert caught.value.problems.keys() == {field}
+    assert "no path" in caught.value.problems[field]
 
 
 def test_a_receiver_that_takes_nothing_compressed_is_sent_plain_bytes() -> None:
