@@ -96,18 +96,27 @@ class Ingest:
     ) -> tuple[int, dict[str, Any]]:
         """Store the receipts of one request; raise `ReceiptError` when the body is not JSON at all."""
         now_us = self._clock()
-        rejected: list[Rejection] = []
-        parsed: list[tuple[int, Receipt]] = []
-        for index, item in enumerate(receipt_parser.split(body, content_type)):
-            try:
-                receipt = receipt_parser.parse(item, now_us=now_us, retention_us=self._retention_us)
-            except ReceiptError as error:
-                rejected.append(Rejection(index=index, id=error.id, field=error.field, message=error.message))
-            else:
-                parsed.append((index, receipt))
+        parsed, rejected = self._parsed(body, content_type, now_us)
         result = self._store_all(workspace_id, parsed, key, rejected, now_us)
         self.meters.receipts("rejected", len(result.rejected))
         return result.status, result.view()
+
+    def _parsed(
+        self, body: bytes, content_type: str | None, now_us: int
+    ) -> tuple[list[tuple[int, Receipt]], list[Rejection]]:
+        """Return the receipts of a body with their places in it, and why others are refused."""
+        retention_us = self._retention_us
+        together = receipt_parser.parse_lines(body, content_type, now_us=now_us, retention_us=retention_us)
+        if together is not None:
+            return list(enumerate(together)), []
+        parsed: list[tuple[int, Receipt]] = []
+        rejected: list[Rejection] = []
+        for index, item in enumerate(receipt_parser.split(body, content_type)):
+            try:
+                parsed.append((index, receipt_parser.parse(item, now_us=now_us, retention_us=retention_us)))
+            except ReceiptError as error:
+                rejected.append(Rejection(index=index, id=error.id, field=error.field, message=error.message))
+        return parsed, rejected
 
     def accept(self, workspace_id: int, receipts: Sequence[Receipt], key: ApiKey | None) -> Accepted:
         """Store receipts and return after the durable commit; raise `Unavailable` when that cannot be."""
@@ -202,37 +211,37 @@ def _prepared(
     document = receipt_parser.document(receipt)
     content = receipt_parser.content(receipt)
     fingerprint = cipher.fingerprint(document if content is None else document + b"\n" + content)
-    by = receipt.api_key
+    by: KeyRef | ApiKey | None = receipt.api_key
     if by is None and key is not None:
         # The document is a JSON object that is never empty: one member more costs no second encoding.
-        document = document[:-1] + key_suffix
+        by, document = key, document[:-1] + key_suffix
     usage, cost, timing = receipt.usage, receipt.cost, receipt.timing
     row = NewReceipt(
-        id=receipt.id,
-        fingerprint=fingerprint,
-        created_at_us=receipt.created_at_us,
-        received_at_us=now_us,
-        status=receipt.status,
-        model=receipt.model,
-        provider=receipt.provider,
-        provider_slug=receipt.provider_slug,
-        streamed=receipt.streamed,
-        input_tokens=usage.input_tokens if usage else None,
-        output_tokens=usage.output_tokens if usage else None,
-        cost_nano_usd=cost.total_nano_usd if cost else None,
-        duration_us=receipt.duration_us,
-        funding_source=receipt.funding_source,
-        session_id=receipt.session_id,
-        user=receipt.user,
-        api_key_name=by.name if by is not None else key.name if key is not None else None,
-        api_key_hash=by.hash if by is not None else key.hash if key is not None else None,
-        first_token_ms=timing.first_token_ms if timing else None,
-        attempts=len(receipt.attempts),
-        trace_id=ids_of(receipt)[0],
-        request_id=receipt.request_id,
-        cached_tokens=usage.cache_read_tokens if usage else None,
-        reasoning_tokens=usage.reasoning_tokens if usage else None,
-        document=document,
+        receipt.id,
+        fingerprint,
+        receipt.created_at_us,
+        now_us,
+        receipt.status,
+        receipt.model,
+        receipt.duration_us,
+        ids_of(receipt)[0],
+        document,
+        receipt.provider,
+        receipt.provider_slug,
+        receipt.streamed,
+        usage.input_tokens if usage else None,
+        usage.output_tokens if usage else None,
+        usage.cache_read_tokens if usage else None,
+        usage.reasoning_tokens if usage else None,
+        cost.total_nano_usd if cost else None,
+        timing.first_token_ms if timing else None,
+        len(receipt.attempts),
+        receipt.funding_source,
+        receipt.user,
+        receipt.session_id,
+        receipt.request_id,
+        by.hash if by is not None else None,
+        by.name if by is not None else None,
     )
     return Prepared(row=row, content=content)
 

@@ -77,8 +77,7 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
     body = body.removeprefix(_BOM).strip(_BLANK)
     if not body:
         raise ReceiptError("The body is empty: send a JSON object, an array of objects, or NDJSON.")
-    kind = (content_type or "").lower()
-    if "ndjson" in kind or "jsonl" in kind:
+    if _is_lines(content_type):
         if body.count(b"\n") >= MAX_ITEMS:
             raise TooManyReceipts(MAX_ITEMS)
         return [item for line in body.split(b"\n") if (item := line.strip(_BLANK))]
@@ -86,6 +85,11 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
     if items is None:
         raise ReceiptError("The body is not JSON: send a JSON object, an array of objects, or NDJSON.")
     return items
+
+
+def _is_lines(content_type: str | None) -> bool:
+    kind = (content_type or "").lower()
+    return "ndjson" in kind or "jsonl" in kind
 
 
 def _split_array(body: bytes) -> list[bytes] | None:
@@ -106,6 +110,26 @@ def _split_values(body: bytes) -> list[bytes] | None:
         return [bytes(_RAW.decode(body))]
     except (msgspec.DecodeError, ValueError, RecursionError):
         return json_text.split_values(body, most=MAX_ITEMS) if body.startswith(b"{") else None
+
+
+def parse_lines(
+    body: bytes, content_type: str | None, *, now_us: int, retention_us: int
+) -> list[Receipt] | None:
+    """Return the receipts of NDJSON that is all good; None for anything else, to be parsed item by item.
+
+    Reading all lines at once costs a third less than one after the other.
+    """
+    # No line of a body within the limit of one item is beyond that limit.
+    if not _is_lines(content_type) or len(body) > MAX_ITEM_BYTES or b"\\u0000" in body:
+        return None
+    body = body.strip(_BLANK)
+    try:
+        posted = _WIRE.decode_lines(body)
+        if len(posted) != body.count(b"\n") + 1:
+            return None
+        return [_receipt(wire, now_us=now_us, retention_us=retention_us) for wire in posted]
+    except (msgspec.DecodeError, ValueError, RecursionError, ReceiptError):
+        return None
 
 
 def parse(item: bytes, *, now_us: int, retention_us: int) -> Receipt:

@@ -252,7 +252,7 @@ class ContentCipher:
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(derive(key, "content"))
-        self._fingerprint_key = derive(key, "fingerprint")
+        self._fingerprint = hmac.new(derive(key, "fingerprint"), digestmod="sha256")
         self._pseudonym_key = derive(key, "pseudonyms")
 
     def seal(self, plain: bytes, *, aad: bytes) -> bytes:
@@ -268,7 +268,10 @@ class ContentCipher:
 
     def fingerprint(self, document: bytes) -> bytes:
         """Return 16 bytes that only this workspace's key could have made of this document."""
-        return hmac.digest(self._fingerprint_key, document, "sha256")[:16]
+        # A key that was taken in already: with a short document that is a third of the cost.
+        made = self._fingerprint.copy()
+        made.update(document)
+        return made.digest()[:16]
 
     def pseudonym(self, value: bytes) -> bytes:
         """Return 32 bytes that stand for a value: the same for equal ones, and of no use without this key."""

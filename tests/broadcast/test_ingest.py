@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from sqlalchemy import select
 
 from broadcast import receipt_parser
 from broadcast.content import associated_data
 from broadcast.errors import NotFound, ReceiptError, Unavailable
 from broadcast.ingest import Ingest
 from broadcast.ingest_writer import GROUP
-from broadcast.store import Store, departures, destinations, receipts, workspaces
+from broadcast.store import Store, departures, destinations, receipts, tables, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import KeyRing, Vault, new_key
+from tests import factories
 
 NOW = 1_795_254_068_000_000
 DAY = 86_400_000_000
@@ -300,3 +302,44 @@ def test_what_no_database_takes_is_replaced(world: World, text: str) -> None:
     assert (
         receipt_parser.from_document(world.rows()[0].document).user == f"\N{REPLACEMENT CHARACTER}{text[6:]}"
     )
+
+
+def test_every_column_of_the_log_says_what_the_receipt_says(world: World) -> None:
+    sent = factories.receipt_document(
+        created_at=factories.at(NOW), api_key=None, request_id="req-1", trace={"trace_id": "a" * 32}
+    )
+    assert world.post(sent)[0] == 202
+    with world.store.read() as conn:
+        row = conn.execute(select(tables.receipts)).one()._asdict()
+    assert len(row.pop("fingerprint")) == 16
+    document = json.loads(row.pop("document"))
+    assert document["api_key"] == {"hash": world.key.hash, "name": world.key.name}
+    assert row == {
+        "workspace_id": world.workspace.id,
+        "seq": 1,
+        "block": 0,
+        "has_content": False,
+        "id": sent["id"],
+        "created_at_us": NOW,
+        "received_at_us": NOW,
+        "status": "succeeded",
+        "model": "openai/gpt-4o-mini",
+        "provider": "OpenAI",
+        "provider_slug": "openai",
+        "streamed": True,
+        "input_tokens": 1200,
+        "output_tokens": 345,
+        "cached_tokens": 1000,
+        "reasoning_tokens": 64,
+        "cost_nano_usd": 387_000,
+        "duration_us": 1_234_567,
+        "funding_source": "credits",
+        "session_id": "session-42",
+        "user": "user-7",
+        "api_key_name": world.key.name,
+        "api_key_hash": world.key.hash,
+        "first_token_ms": 412.5,
+        "attempts": 1,
+        "trace_id": "a" * 32,
+        "request_id": "req-1",
+    }

@@ -259,6 +259,44 @@ def test_a_body_is_split_into_items(body: bytes, content_type: str | None, expec
     assert split(body, content_type) == expected
 
 
+GOOD = json.dumps(document()).encode()
+
+
+def together(body: bytes, content_type: str | None = "application/x-ndjson") -> list[Receipt] | None:
+    return receipt_parser.parse_lines(
+        body, content_type, now_us=factories.AT_US, retention_us=factories.RETENTION_US
+    )
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n"])
+def test_good_lines_read_together_as_they_read_alone(end: bytes) -> None:
+    lines = [json.dumps(document(id=f"gen-{number}", user=None)).encode() for number in range(3)]
+    assert together(end.join([*lines, b""])) == [parse(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [GOOD, b"{}"],
+        [GOOD, b"{"],
+        [GOOD, b"\xff"],
+        [GOOD + GOOD],
+        [GOOD, b"", GOOD],
+        [GOOD, b'{"a":' * 5000 + b"1" + b"}" * 5000],
+        [GOOD, json.dumps(document(user="a\x00")).encode()],
+        [GOOD, json.dumps(document(user="\ud800")).encode()],
+        [GOOD, json.dumps(document(created_at="2019-01-01T00:00:00Z")).encode()],
+        [GOOD] * (MAX_ITEM_BYTES // len(GOOD) + 2),
+    ],
+)
+def test_lines_that_need_a_closer_look_are_left_to_be_read_alone(lines: list[bytes]) -> None:
+    assert together(b"\n".join([b"", *lines, b""])) is None
+
+
+def test_only_lines_are_read_together() -> None:
+    assert together(GOOD, "application/json") is None
+
+
 def test_a_deep_item_does_not_stop_its_neighbours() -> None:
     deep = b"[" * 5000 + b"]" * 5000
     assert split(b'[{"a":' + deep + b'},{"b":1}]') == [b'{"a":' + deep + b"}", b'{"b":1}']
