@@ -48,7 +48,7 @@ def test_a_new_user_connects_a_collector_and_sees_a_request_arrive(page: Page, p
     save = page.get_by_role("button", name="Save and start delivering")
     expect(save).to_be_disabled()
     page.get_by_label("Name", exact=True).fill("Our collector")
-    page.get_by_label("Endpoint").fill(place.collector.url("/status/404/v1/trace"))
+    page.get_by_label("Endpoint", exact=True).fill(place.collector.url("/status/404/v1/trace"))
     press_test(page)
     expect(page.locator("#test-title")).to_have_text("Test failed")
     assert facts(page)[0] == "yes"
@@ -57,7 +57,7 @@ def test_a_new_user_connects_a_collector_and_sees_a_request_arrive(page: Page, p
     expect(save).to_be_disabled()
 
     # The right one passes; changing it afterwards would ask for another test.
-    page.get_by_label("Endpoint").fill(place.collector.url("/v1/traces"))
+    page.get_by_label("Endpoint", exact=True).fill(place.collector.url("/v1/traces"))
     place.collector.clear()
     press_test(page)
     expect(page.locator("#test-title")).to_have_text("Test passed")
@@ -85,7 +85,7 @@ def test_a_wrong_token_is_named_and_never_shown(page: Page, place: Place) -> Non
     log_in(page, place.served)
     page.goto(ADD_COLLECTOR)
     page.get_by_label("Name", exact=True).fill("Strict collector")
-    page.get_by_label("Endpoint").fill(place.collector.url("/status/401/v1/traces"))
+    page.get_by_label("Endpoint", exact=True).fill(place.collector.url("/status/401/v1/traces"))
     page.get_by_role("button", name="Add a header").click()
     page.get_by_label("Header 1 name").fill("Authorization")
     page.get_by_label("Header 1 value").fill(TOKEN)
@@ -105,7 +105,7 @@ def test_rows_come_and_go_and_the_first_wrong_field_has_the_focus(page: Page, pl
     log_in(page, place.served)
     page.goto(ADD_COLLECTOR)
     page.get_by_label("Name", exact=True).fill("Filtered collector")
-    page.get_by_label("Endpoint").fill(place.collector.url("/v1/traces"))
+    page.get_by_label("Endpoint", exact=True).fill(place.collector.url("/v1/traces"))
 
     # Headers: two are added, one goes again.
     page.get_by_role("button", name="Add a header").click()

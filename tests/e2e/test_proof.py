@@ -87,7 +87,7 @@ def state(page: Page) -> Locator:
 def add_collector(page: Page, place: Place) -> None:
     page.goto(ADD_COLLECTOR)
     page.get_by_label("Name", exact=True).fill(NAME)
-    page.get_by_label("Endpoint").fill(place.collector.url("/v1/traces"))
+    page.get_by_label("Endpoint", exact=True).fill(place.collector.url("/v1/traces"))
     page.get_by_role("button", name="Add a header").click()
     page.get_by_label("Header 1 name").fill("Authorization")
     page.get_by_label("Header 1 value").fill(FIRST)

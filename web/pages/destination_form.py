@@ -160,7 +160,9 @@ def _preview(editing: Editing) -> ResponseReturnValue:
         )
     except SettingsError as error:
         homeless = form.place(error.problems)
-        words = homeless or ["Some values need a correction first."]
+        # A script gets the preview alone: what is wrong is named there, and not beside its field.
+        named = list(error.problems.values()) if _by_script() else homeless
+        words = named or ["Some values need a correction first."]
         found = {"problems": dict(enumerate(words))}
     except VaultError:
         found = {"problems": {"config": UNREADABLE}}
