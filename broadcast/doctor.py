@@ -10,7 +10,7 @@ from typing import Any, Final
 from broadcast import reloading, sums_proof
 from broadcast.config import Config
 from broadcast.destination import Destination
-from broadcast.errors import BroadcastError
+from broadcast.errors import BroadcastError, SignInRefused
 from broadcast.proof import prove
 from broadcast.rotation import verify
 from broadcast.runtime import Services, build
@@ -43,7 +43,7 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
         return [*findings, Finding(subject="start", ok=False, message=str(error))]
     if (wrong := services.store.schema_fault()) is not None:
         return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
-    for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export):
+    for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export, _sign_in):
         findings.extend(_guarded(look, services))
     services.store.close()
     return findings
@@ -135,6 +135,20 @@ def _operator_export(services: Services) -> Iterator[Finding]:
         told = "None is declared."
     fix = "" if ok else "Give every process and command the same ones, then run: broadcast reload"
     yield Finding(subject="operator's export", ok=ok, message=told, fix=fix)
+
+
+def _sign_in(services: Services) -> Iterator[Finding]:
+    if services.sign_ins is None:
+        return
+    name = services.sign_ins.name
+    try:
+        services.sign_ins.check()
+    except SignInRefused as refused:
+        fix = "Compare BROADCAST_OIDC_ISSUER with what the provider publishes, and let this machine reach it."
+        yield Finding(subject="sign-in", ok=False, message=f"{name}: {refused.detail}.", fix=fix)
+    else:
+        message = f"{name} answers. It has to send people back to {services.sign_ins.redirect_uri}"
+        yield Finding(subject="sign-in", ok=True, message=message)
 
 
 def _egress(services: Services) -> Iterator[Finding]:

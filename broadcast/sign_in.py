@@ -55,6 +55,11 @@ class SignIns:
         self._invitations = invitations
         self._clock = clock
         self.name = provider.name
+        self.redirect_uri = provider.redirect_uri
+
+    def check(self) -> None:
+        """Ask the provider what it publishes; raise `SignInRefused` where that does not do."""
+        self._provider.check(self._clock())
 
     def begin(self, *, browser: str, address: str, next_: str, invite_token: str | None = None) -> str:
         """Return where a browser goes to sign in; `browser` is a secret that it keeps, and brings back."""
@@ -224,7 +229,7 @@ class SignIns:
         return SignInRefused(
             "not_connected",
             f"{email} has an account here that {self.name} does not open yet. {first} with its password "
-            f"once, and start again: from then on {self.name} is enough.",
+            f"once and connect {self.name}: from then on it is enough.",
         )
 
     def _note(self, refused: SignInRefused, identity: "Identity | None", address: str, now_us: int) -> None:

@@ -54,6 +54,7 @@ class IdentityProvider:
     """The provider, and whoever signs in there; `now_s` is its clock."""
 
     now_s: Callable[[], int]
+    client_secret: str = CLIENT_SECRET
     person: Claims = field(default_factory=lambda: {"sub": "1001", "email": "ada@example.com"})
     verified: Any = True
     changes: Claims = field(default_factory=dict)
@@ -102,7 +103,7 @@ class IdentityProvider:
 
     def with_the_secret(self, claims: Claims) -> str:
         """Return a token that is signed by what both sides know."""
-        return self.signed(claims, OctKey.import_key(CLIENT_SECRET))
+        return self.signed(claims, OctKey.import_key(self.client_secret))
 
     def paths(self) -> list[str]:
         """Return what was asked for, in order."""
@@ -138,9 +139,9 @@ class IdentityProvider:
         return f"{asked['redirect_uri']}?{urlencode(back | {'code': code})}"
 
     def token(self, form: dict[str, str], authorization: str) -> tuple[int, Claims]:
-        basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
+        basic = base64.b64encode(f"{CLIENT_ID}:{self.client_secret}".encode()).decode()
         given = (form.get("client_id"), form.get("client_secret"))
-        if authorization != f"Basic {basic}" and given != (CLIENT_ID, CLIENT_SECRET):
+        if authorization != f"Basic {basic}" and given != (CLIENT_ID, self.client_secret):
             return 401, {"error": "invalid_client"}
         away = self._codes.pop(form.get("code", ""), None)
         if away is None or form.get("redirect_uri") != away.redirect_uri:

@@ -12,7 +12,7 @@ from web import security
 from web.client_address import client_address
 
 blueprint: Final = Blueprint("login", __name__)
-_OURS: Final = ("/w/", "/join/", "/workspaces/", "/login/oidc")
+_OURS: Final = ("/w/", "/join/", "/workspaces/", "/login/oidc/connect")
 _WRONG: Final = "Email or password is wrong."
 
 

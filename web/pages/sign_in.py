@@ -60,6 +60,19 @@ def callback() -> ResponseReturnValue:
     return security.flash(answer, "connected") if done.connected else answer
 
 
+@blueprint.get("/login/oidc/connect")
+@security.signed_in
+def connect() -> ResponseReturnValue:
+    """Offer to connect one's own account, after a login with its password.
+
+    A page between the two, since a form's answer may not lead to another server: the content policy says so.
+    """
+    user = security.session().user
+    if _sign_ins().connected_at_us(user) is not None:
+        return redirect("/", 303)
+    return render_template("sign_in_connect.html", user=user)
+
+
 @blueprint.post("/w/<slug>/settings/account/disconnect")
 @security.page()
 def disconnect() -> ResponseReturnValue:
