@@ -1,5 +1,6 @@
 """/observability/destinations, /observability/destination-types and /broadcast, for management keys."""
 
+from collections.abc import Callable
 from typing import Final
 
 from flask import Blueprint, Response, request
@@ -9,10 +10,11 @@ from broadcast.errors import NotFound, SecretRequired, SettingsError
 from broadcast.report import fields_report
 from broadcast.runtime import Services
 from broadcast.status import statuses
+from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 from web.api.access import managed, number_of
 from web.api.destination_types import describe
-from web.api.queries import body_of, check_query, cursor, draft, instant
+from web.api.queries import body_of, check_query, cursor, draft, instant, part
 from web.api.replays import backfilled
 from web.responses import ApiError, answer, explain_errors
 
@@ -38,9 +40,8 @@ def _collection(routes: Blueprint, services: Services) -> None:
     def list_destinations() -> Response:
         _, workspace = managed(services)
         check_query("offset", "limit")
-        offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 50, low=1, high=100)
-        found = connections.listed(workspace)
-        return answer({"data": found[offset : offset + limit], "total_count": len(found)})
+        asked, found = part(50), connections.listed(workspace)
+        return answer({"data": found[asked], "total_count": len(found)})
 
     @routes.post(_BASE)
     def create_destination() -> Response:
@@ -125,19 +126,11 @@ def _actions(routes: Blueprint, services: Services) -> None:
 
     @routes.post(f"{_BASE}/<uid>/pause")
     def pause(uid: str) -> Response:
-        key, workspace = managed(services)
-        check_query()
-        body_of()
-        stored = connections.pause(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": connections.shown(workspace, stored)})
+        return _turned(services, uid, connections.pause)
 
     @routes.post(f"{_BASE}/<uid>/resume")
     def resume(uid: str) -> Response:
-        key, workspace = managed(services)
-        check_query()
-        body_of()
-        stored = connections.resume(workspace, key.user_id, uid, now_us=services.clock())
-        return answer({"data": connections.shown(workspace, stored)})
+        return _turned(services, uid, connections.resume)
 
     @routes.post(f"{_BASE}/<uid>/send-trace")
     def send_trace(uid: str) -> Response:
@@ -206,6 +199,15 @@ def _switch(routes: Blueprint, services: Services) -> None:
             raise ApiError(422, "enabled is true or false.", reason="invalid", field="enabled")
         services.connections.set_broadcast(workspace, key.user_id, enabled, now_us=services.clock())
         return answer({"data": {"enabled": enabled}})
+
+
+def _turned(services: Services, uid: str, turn: Callable[..., StoredDestination]) -> Response:
+    """Pause or resume a destination, and return it."""
+    key, workspace = managed(services)
+    check_query()
+    body_of()
+    stored = turn(workspace, key.user_id, uid, now_us=services.clock())
+    return answer({"data": services.connections.shown(workspace, stored)})
 
 
 def _tested(services: Services, workspace: Workspace, uid: str | None) -> Response:

@@ -12,8 +12,8 @@ from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339, rfc3339_or_none
 from broadcast.wanted import instant_us
-from web.api.access import asking, managed, number_of
-from web.api.queries import body_of, check_query, flag, require_neutral
+from web.api.access import asking, managed
+from web.api.queries import body_of, check_query, flag, part, require_neutral
 from web.responses import answer, explain_errors
 
 _PATH: Final = "/api/v1/keys"
@@ -57,14 +57,14 @@ def _read(routes: Blueprint, services: Services) -> None:
     def list_keys() -> Response:
         _, workspace = managed(services)
         check_query("offset", "limit", "include_disabled", "include_expired")
-        offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 100, low=1, high=100)
-        disabled, expired, now_us = flag("include_disabled"), flag("include_expired"), services.clock()
+        asked, disabled, expired = part(100), flag("include_disabled"), flag("include_expired")
+        now_us = services.clock()
         found = [
             key
             for key in accounts.keys_of(workspace.id)
             if key.kind == "api" and (disabled or not key.disabled) and (expired or not key.expired(now_us))
         ]
-        shown = _views(services, found[offset : offset + limit], workspace)
+        shown = _views(services, found[asked], workspace)
         return answer({"data": shown, "total_count": len(found)})
 
     @routes.get(f"{_PATH}/<key_hash>")

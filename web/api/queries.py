@@ -7,7 +7,7 @@ from flask import request
 
 from broadcast import paging, query_text
 from broadcast.errors import SettingsError
-from web.api.access import body_object
+from web.api.access import body_object, number_of
 
 
 def check_query(*names: str) -> None:
@@ -25,6 +25,12 @@ def body_of(*names: str) -> dict[str, Any]:
 def draft() -> dict[str, Any]:
     """Return the body without `workspace_id`, which has chosen the workspace already."""
     return {name: value for name, value in body_object().items() if name != "workspace_id"}
+
+
+def part(limit: int) -> slice:
+    """Return which part of a list the query asks for: `offset` left out, then at most `limit`."""
+    offset = number_of("offset", 0, low=0, high=10**6)
+    return slice(offset, offset + number_of("limit", limit, low=1, high=100))
 
 
 def instant(name: str) -> int | None:

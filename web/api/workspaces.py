@@ -11,8 +11,8 @@ from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339, rfc3339_or_none
-from web.api.access import managed, management_key, number_of
-from web.api.queries import body_of, check_query, flag, require_neutral
+from web.api.access import managed, management_key
+from web.api.queries import body_of, check_query, flag, part, require_neutral
 from web.responses import answer, explain_errors
 
 _PATH: Final = "/api/v1/workspaces"
@@ -50,10 +50,8 @@ def _collection(routes: Blueprint, services: Services) -> None:
     def list_workspaces() -> Response:
         key, _ = managed(services)
         check_query("offset", "limit")
-        offset, limit = number_of("offset", 0, low=0, high=10**6), number_of("limit", 50, low=1, high=100)
-        found = accounts.managed_by(key.user_id)
-        shown = [_view(workspace) for workspace in found[offset : offset + limit]]
-        return answer({"data": shown, "total_count": len(found)})
+        asked, found = part(50), accounts.managed_by(key.user_id)
+        return answer({"data": [_view(workspace) for workspace in found[asked]], "total_count": len(found)})
 
     @routes.post(_PATH)
     def create_workspace() -> Response:
