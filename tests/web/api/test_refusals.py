@@ -11,7 +11,7 @@ from tests.web.api.conftest import Api
 BASE: Final = "/api/v1/"
 SENDING: Final = re.compile(
     r"/api/v1/(chat/completions|messages.*|responses|embeddings|models.*|generation.*|receipts.*|otlp/.*"
-    r"|key|usage|requests.*)"
+    r"|model/.*|key|usage|requests.*)"
 )
 """What a key that sends may ask for; everything else manages."""
 
