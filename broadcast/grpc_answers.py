@@ -26,7 +26,7 @@ _DETAILS: Final = "grpc-status-details-bin"
 
 # CANCELLED, ABORTED, OUT_OF_RANGE, DATA_LOSS and DEADLINE_EXCEEDED may be tried again, as UNAVAILABLE;
 # UNKNOWN and INTERNAL may mean the server or one receipt, as HTTP's 500; the others never change by waiting.
-_CODES: Final[Mapping[grpc.StatusCode, int]] = {
+HTTP_STATUSES: Final[Mapping[grpc.StatusCode, int]] = {
     grpc.StatusCode.OK: 200,
     grpc.StatusCode.CANCELLED: 503,
     grpc.StatusCode.UNKNOWN: 500,
@@ -105,7 +105,7 @@ def failure(error: aio.AioRpcError, *, connected: bool) -> Answer:
     wait = _retry_after(error.trailing_metadata())
     too_big = wait is None and code in _MAY_BE_SIZE and _SIZE_WORDS.search(words)
     return Answer(
-        status=_TOO_BIG if too_big else _CODES[code],
+        status=_TOO_BIG if too_big else HTTP_STATUSES[code],
         reason=f"gRPC {code.name}",
         body=words.encode(),
         headers={} if wait is None else {"retry-after": wait},

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from broadcast import genai_names, messages, retry
+from broadcast import genai_names, grpc_answers, messages, retry
 from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict, judge_otlp
 from broadcast.span import Attributes
 from tests import cli_page, package_map
@@ -134,7 +134,7 @@ def answers() -> str:
         ("2xx", _judged(200)),
         ("2xx, some spans rejected (`partialSuccess`)", partly),
         ("2xx, every span rejected", rejected),
-        ("2xx with a web page", _judged(200, {"content-type": "text/html"})),
+        ("2xx with a web page", _judged(200, {"content-type": "text/html"}, b"<html>")),
         *_by_status(),
         ("503 with `Retry-After`", _judged(503, {"retry-after": "5"})),
         ("no answer within 15 s, no connection, TLS or DNS fails", _failed(Verdict.NO_ANSWER)),
@@ -157,13 +157,27 @@ def _by_status() -> Iterable[tuple[str, Outcome]]:
     return [(", ".join(map(str, statuses)), _judged(statuses[0])) for statuses in alike.values()]
 
 
-def _judged(status: int, headers: Mapping[str, str] | None = None) -> Outcome:
+def calls() -> str:
+    """Return the table of what comes back over gRPC, each status judged by the code that judges it."""
+    alike: dict[int, list[str]] = {}
+    for code, status in grpc_answers.HTTP_STATUSES.items():
+        alike.setdefault(status, []).append(f"`{code.name}`")
+    read = [(status, codes, _judged(status)) for status, codes in sorted(alike.items())]
+    rows = [
+        f"| {', '.join(codes)} | {status} | `{outcome.verdict}` | {_DONE[outcome.remedy]} |"
+        for status, codes, outcome in read
+    ]
+    head = ["| gRPC | read as | attempt | what Broadcast does |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _judged(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Outcome:
     return judge_otlp(
         Response(
             status=status,
             reason="",
             headers=headers or {},
-            body=b"",
+            body=body,
             duration_ms=0.0,
             sent_bytes=0,
             host="",
@@ -192,7 +206,9 @@ def written(readme: str, types: Mapping[str, type[Destination]]) -> str:
 
 def delivery_written(text: str) -> str:
     """Return docs/delivery.md with today's answers and waits in their places."""
-    return _between("waits", _between("answers", text, answers()), waits())
+    for name, new in (("answers", answers()), ("calls", calls()), ("waits", waits())):
+        text = _between(name, text, new)
+    return text
 
 
 def vocabulary_written(text: str, types: Mapping[str, type[Destination]]) -> str:
