@@ -8,6 +8,7 @@ BroadcastError
 ├── NotFound               404: does not exist, or belongs to a workspace out of reach
 ├── Forbidden              403: known, but not allowed
 ├── Conflict               409: the name, or the number of destinations, is taken
+├── Unstorable             422: a value that no column takes, such as a text with NUL
 ├── Unavailable            503 with Retry-After: the database, the writer or a slot is not to be had
 ├── TooManyRequests        429 with Retry-After: a rate limit
 ├── GateClosed             422: the live test failed, nothing was saved; holds the report
@@ -70,6 +71,13 @@ class Conflict(BroadcastError):  # noqa: N818
         super().__init__(message)
         self.field = field
         self.reason = reason
+
+
+class Unstorable(BroadcastError):  # noqa: N818
+    """One of the values is none that the database keeps; which one, it does not say."""
+
+    def __init__(self) -> None:
+        super().__init__("A text holds a character that cannot be kept, or a number is too large: change it.")
 
 
 class Unavailable(BroadcastError):  # noqa: N818

@@ -13,6 +13,7 @@ _REASONS: Final[dict[type[errors.BroadcastError], tuple[int, str]]] = {
     errors.NotFound: (404, "not_found"),
     errors.Forbidden: (403, "forbidden"),
     errors.Conflict: (409, "conflict"),
+    errors.Unstorable: (422, "invalid"),
     errors.Unavailable: (503, "unavailable"),
     errors.TooManyRequests: (429, "too_many_requests"),
     errors.GateClosed: (422, "test_failed"),

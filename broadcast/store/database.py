@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
 from sqlalchemy import Connection, Engine, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from broadcast.errors import Unavailable
+from broadcast.errors import Unavailable, Unstorable
 from broadcast.store import clock, liveness, schema, wake
 from broadcast.store.engines import open_engines
 from broadcast.store.spent import Spent
@@ -115,13 +115,15 @@ _NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Raise `Unavailable` for what is the database's state and not our mistake."""
+    """Raise `Unavailable` for the database's state, `Unstorable` for a value that came from outside."""
     try:
         yield
     except PoolTimeoutError as error:
         raise Unavailable("The database is busy.") from error
     except (OperationalError, InterfaceError, InternalError) as error:
         raise Unavailable("The database is not available.") from error
+    except DataError as error:
+        raise Unstorable from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("The connection to the database was lost.") from error

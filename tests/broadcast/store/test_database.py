@@ -16,10 +16,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from broadcast.errors import Unavailable
-from broadcast.store import Store, leases, workspaces
+from broadcast.errors import Unavailable, Unstorable
+from broadcast.store import Store, leases, users, workspaces
 from broadcast.store.tables import metadata
 from tests.broadcast.store.rows import a_destination, a_workspace, append_some
+from tests.databases import postgres_url
 
 HOLD_AND_WAIT = """
 import sys, time
@@ -179,6 +180,18 @@ def test_a_server_that_is_gone_is_unavailable() -> None:
     with pytest.raises(Unavailable), store.read():
         pass
     store.close()
+
+
+@pytest.mark.parametrize("given", ["\0", "ann\0@example.com"])
+def test_a_giventhat_no_column_takes_is_told_apart_from_a_fault_of_the_database(given: str) -> None:
+    with postgres_url() as url:
+        store = Store.open(url)
+        for transaction in (store.read, store.write):
+            with pytest.raises(Unstorable), transaction() as conn:
+                users.by_email(conn, given)
+        with store.read() as conn:
+            assert users.by_email(conn, "ann@example.com") is None
+        store.close()
 
 
 def test_the_embedded_database_is_durable_and_private(sqlite_store: Store) -> None:

@@ -1,10 +1,11 @@
 """The whole API over real use cases, on an embedded database of its own."""
 
 import base64
+import contextlib
 import json
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from broadcast.runtime import Services
 from destinations import TYPES
 from tests.databases import sqlite_url
 from web import api
+
+ANN = "ann@example.com"
+PASSWORD = "correct horse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,30 +52,40 @@ def _environment(folder: Path, url: str) -> dict[str, str]:
     }
 
 
+@contextlib.contextmanager
+def running(folder: Path, url: str, app_of: Callable[[Services], Flask]) -> Iterator[Api]:
+    """Run a fresh instance on a database, with one workspace that ann owns."""
+    services = runtime.build(config.load(_environment(folder, url)), TYPES)
+    services.ingest.start()
+    made = services.accounts.bootstrap(
+        email=ANN,
+        password=PASSWORD,
+        workspace="Team",
+        new_keys=False,
+        now_us=services.clock(),
+    )
+    yield Api(
+        services=services,
+        app=app_of(services),
+        workspace_uid=made["workspace_id"],
+        api_key=made["api_key"],
+        management_key=made["management_key"],
+    )
+    services.ingest.stop()
+    for thread in threading.enumerate():
+        if thread.name == "key-used":
+            thread.join()
+    services.store.close()
+
+
 @pytest.fixture
 def http(tmp_path: Path) -> Iterator[Api]:
     """Return the API of a fresh instance with one workspace."""
-    with sqlite_url() as url:
-        services = runtime.build(config.load(_environment(tmp_path, url)), TYPES)
-        services.ingest.start()
-        made = services.accounts.bootstrap(
-            email="ann@example.com",
-            password="correct horse",
-            workspace="Team",
-            new_keys=False,
-            now_us=services.clock(),
-        )
-        app = Flask("api under test")
-        api.register(app, services)
-        yield Api(
-            services=services,
-            app=app,
-            workspace_uid=made["workspace_id"],
-            api_key=made["api_key"],
-            management_key=made["management_key"],
-        )
-        services.ingest.stop()
-        for thread in threading.enumerate():
-            if thread.name == "key-used":
-                thread.join()
-        services.store.close()
+    with sqlite_url() as url, running(tmp_path, url, _api_alone) as found:
+        yield found
+
+
+def _api_alone(services: Services) -> Flask:
+    app = Flask("api under test")
+    api.register(app, services)
+    return app

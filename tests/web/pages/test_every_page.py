@@ -81,7 +81,11 @@ def key_of(pages: Pages) -> str:
 
 @pytest.fixture(scope="module")
 def scene(app: Flask, services: Services) -> Scene:
-    pages = open_workspace(app, services)
+    return furnished(open_workspace(app, services))
+
+
+def furnished(pages: Pages) -> Scene:
+    """Put something on every page of a workspace."""
     with Receiver() as receiver:
         uid = add_collector(pages, receiver.url("/ok")).rsplit("/", 1)[-1]
     pages.post("/settings/observability/switch", {"enabled": "on"})
