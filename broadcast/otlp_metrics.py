@@ -33,6 +33,8 @@ _NANO: Final = 1_000_000_000
 _LABELS: Final = Labels(
     names.OPERATION_NAME, names.PROVIDER_NAME, names.REQUEST_MODEL, names.RESPONSE_MODEL, names.ERROR_TYPE
 )
+COMMON: Final = _LABELS[:-1]
+"""The names of the labels that every metric has; that of the kind of error stands at durations and errors."""
 
 
 class Frame(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Final
 from broadcast import genai_names, grpc_answers, messages, retry
 from broadcast.destination import Destination, Outcome, Remedy, Response, Verdict, judge_otlp
 from broadcast.span import Attributes
-from tests import cli_page, package_map
+from tests import cli_page, metric_page, package_map
 from tests.destinations.wire import RECEIPT
 
 README = Path(__file__).parents[1] / "README.md"
@@ -206,8 +206,9 @@ def written(readme: str, types: Mapping[str, type[Destination]]) -> str:
 
 def delivery_written(text: str) -> str:
     """Return docs/delivery.md with today's answers and waits in their places."""
-    for name, new in (("answers", answers()), ("calls", calls()), ("waits", waits())):
-        text = _between(name, text, new)
+    made = {"answers": answers, "calls": calls, "waits": waits, "metrics": metric_page.table}
+    for name, new in made.items():
+        text = _between(name, text, new())
     return text
 
 

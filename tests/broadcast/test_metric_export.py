@@ -14,9 +14,10 @@ from broadcast import metric_counting
 from broadcast.destination import Request, Response
 from broadcast.metric_export import HOLD_US
 from broadcast.receipt import Cost, Error, KeyRef, Usage
+from broadcast.retention import Retention
 from broadcast.sending import Sender
 from broadcast.series import LIMIT
-from broadcast.store import Store, metrics
+from broadcast.store import Store, destinations, metrics, workspaces
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.metrics import MetricPlace
 from broadcast.transport import Transport
@@ -361,6 +362,59 @@ def test_two_workers_at_once_send_once(measured: Measured) -> None:
         f"/ok/{number}/v1/metrics" for number in range(5)
     ]
     assert measured.sums("openrouter.requests") == [10] * 5
+
+
+# -- retention -----------------------------------------------------------------------------------------------
+
+
+def retain(measured: Measured) -> int:
+    """Let go of all that is old, for one round, and return how many receipts are left."""
+    day_us = 86_400_000_000
+    retention = Retention(retention_us=day_us, holder="test")
+    store = measured.world.store
+    with store.write() as conn:
+        conn.exec_driver_sql(f"UPDATE receipts SET received_at_us = received_at_us - {2 * day_us}")
+    more = True
+    while more:
+        with store.write() as conn:
+            more = retention.step(conn, store.now_us(conn))
+    with store.read() as conn:
+        return int(conn.exec_driver_sql("SELECT count(*) FROM receipts").scalar_one())
+
+
+def test_what_is_not_counted_yet_is_kept(measured: Measured) -> None:
+    measured.destination()
+    measured.world.append(3)
+    measured.world.deliver()
+    assert retain(measured) == 3
+
+    measured.exports()
+    assert retain(measured) == 0
+    assert measured.sums("openrouter.requests") == [3]
+
+
+def test_what_retention_took_is_not_taken_back(measured: Measured) -> None:
+    measured.destination()
+    measured.world.append(3)
+    measured.world.deliver()
+    measured.exports()
+    retain(measured)
+    measured.world.append(1)
+    measured.passes(MINUTE_US)
+    measured.exports()
+    assert measured.sums("openrouter.requests") == [3, 4]
+
+
+def test_a_workspace_is_deleted_with_its_metrics(measured: Measured) -> None:
+    stored = measured.destination()
+    measured.world.append(2)
+    measured.exports()
+    with measured.world.store.write() as conn:
+        head = workspaces.lock_head(conn, measured.world.workspace.id)
+        destinations.delete(conn, stored.id, now_us=clock())
+        metric_counting.keep(conn, measured.world.workspace.id, head, clock())
+        assert metrics.get(conn, stored.id) is None
+        assert metrics.every(conn, stored.id) == []
 
 
 # -- on and off --------------------------------------------------------------------------------------------
