@@ -5,9 +5,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from broadcast import tally
 from broadcast.figures import Reader, Window
-from broadcast.store import Store, keys, rollups, spending, usage
+from broadcast.store import Store, keys, spending, usage
 from broadcast.store.usage import Day
 from broadcast.store.workspaces import Workspace
 from broadcast.tally import DAY_US, Tally
@@ -59,18 +58,7 @@ def of_keys(
     since_us = _beginnings(now_us)
     tomorrow_us = since_us["usage_daily"] + DAY_US
     with store.read() as conn:
-        rolled_seq = rollups.place(conn, workspace.id)
-        found = {key_hash: [0] * len(since_us) for key_hash in hashes}
-        found |= spending.by_key(conn, workspace.id, hashes, tuple(since_us.values()), tomorrow_us)
-        fresh = rollups.documents_after(conn, workspace.id, rolled_seq)
-        for facts in tally.facts_of(document for _, document in fresh):
-            key_hash, at_us = tally.group_of(facts).api_key_hash, facts.created_at_us
-            if key_hash in found and at_us < tomorrow_us:
-                nano_usd = tally.sums_of(facts).spend_nano_usd
-                found[key_hash] = [
-                    already + (nano_usd if at_us >= begin_us else 0)
-                    for already, begin_us in zip(found[key_hash], since_us.values(), strict=True)
-                ]
+        found = spending.by_key(conn, workspace.id, hashes, tuple(since_us.values()), tomorrow_us)
     return {
         key_hash: dict(zip(since_us, (nano_usd / _NANO for nano_usd in sums), strict=True))
         for key_hash, sums in found.items()

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from broadcast import receipt_parser, rollup, usage
-from broadcast.receipt import Cost, KeyRef
+from broadcast.receipt import Cost, KeyRef, Receipt
 from broadcast.store import Store
+from broadcast.store.receipts import NewReceipt
 from broadcast.store.workspaces import Workspace
 from broadcast.tally import DAY_US
 from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
@@ -32,13 +33,21 @@ def spent(store: Store, *instants: int, key_hash: str = OURS) -> Workspace:
         )
         for number, at_us in enumerate(instants)
     ]
-    rows = [
-        a_receipt(one.id, at_us=one.created_at_us, document=receipt_parser.document(one)) for one in found
-    ]
     with store.write() as conn:
         home = a_workspace(conn)
-        append(conn, home.id, *rows)
+        append(conn, home.id, *map(row, found))
     return home
+
+
+def row(one: Receipt) -> NewReceipt:
+    """Return a receipt as ingest stores it."""
+    return a_receipt(
+        one.id,
+        at_us=one.created_at_us,
+        document=receipt_parser.document(one),
+        api_key_hash=one.api_key.hash if one.api_key else None,
+        cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
+    )
 
 
 @pytest.mark.parametrize("into_us", [0, 1, DAY_US - 1])
@@ -129,11 +138,13 @@ def test_what_a_key_has_spent_ever_outlives_its_receipts(store: Store, summed: i
     assert usage.of_keys(store, home, (OURS,), NOW_US)[OURS]["usage"] == 3.0
 
 
-def test_a_request_without_a_known_cost_spends_nothing(store: Store) -> None:
+@pytest.mark.parametrize("summed", [0, 2])
+def test_a_request_without_a_known_cost_spends_nothing(store: Store, summed: int) -> None:
     home = spent(store, NOW_US)
     free = receipt(id="gen-free", created_at_us=NOW_US, api_key=KeyRef(hash=OURS, name="x"), cost=None)
     with store.write() as conn:
-        append(conn, home.id, a_receipt(free.id, at_us=NOW_US, document=receipt_parser.document(free)))
+        append(conn, home.id, row(free))
+        rollup.reach(conn, home.id, summed)
 
     assert usage.of_keys(store, home, (OURS,), NOW_US)[OURS]["usage"] == 1.0
 
