@@ -286,10 +286,11 @@ class Delivery:
         parts = outcomes.parts(made)
         # The first request needs no task of its own, and most batches have no other.
         others = [asyncio.create_task(self._send(part)) for part in parts[1:]]
+        before: Settlement | None = None
         try:
             for index, part in enumerate(parts):
                 sent = await (others[index - 1] if index else self._send(part))
-                settlement = outcomes.settlement(
+                one = outcomes.settlement(
                     replace(part, claim=claim),
                     sent,
                     more=index + 1 < len(parts),
@@ -297,6 +298,13 @@ class Delivery:
                     jitter=jitter,
                     now_us=self._clock(),
                 )
+                settlement = one if before is None else before.followed_by(one)
+                claim = replace(claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False)
+                if one.joins and index < len(others) and others[index].done():
+                    # What is known already is recorded at once.
+                    before = settlement
+                    continue
+                before = None
                 if not settlement.goes_on:
                     # One batch in flight: the lease ends after the last request of it.
                     behind = [await send for send in others[index:]]
@@ -304,7 +312,6 @@ class Delivery:
                 kept = await self._record(settlement)
                 if not (kept and settlement.goes_on):
                     return None
-                claim = replace(claim, cursor_seq=settlement.advance_to, failures=0, doubts=0, probing=False)
         finally:
             for send in others:
                 send.cancel()
@@ -325,7 +332,8 @@ class Delivery:
         if settlement.advance_to < claim.head_seq or claim.replay_id is not None:
             self._flights.leave_more(claim)
         _report(settlement, kept=kept)
-        self._builder.went(settlement.claim.destination_id, well=kept and settlement.failures == 0)
+        for _ in settlement.entries:
+            self._builder.went(claim.destination_id, well=kept and settlement.failures == 0)
         return kept
 
     def _remember_ahead(self, made: Prepared, settlement: Settlement, sent: Sequence[Sent]) -> None:

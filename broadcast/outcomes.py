@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
 
 from broadcast import retry
 from broadcast.batches import Prepared, Unbuilt
@@ -79,7 +79,7 @@ def settlement(
     doubts = _doubts(made, sent, slowed=slowed, arrived=arrived)
     attention = _attention(sent, doubts, slowed=slowed)
     fresh = made.replay is None
-    fates = tuple(mark for mark in marks if isinstance(mark, Fate))
+    fates = _fates(made, marks)
     advance_to = made.claim.cursor_seq + len(marks) if fresh else made.claim.cursor_seq
     waits = slowed or attention is not None
     pause_us = _pause_us(made, advance_to)
@@ -161,13 +161,19 @@ def batch_id(destination_uid: str, first_seq: int, last_seq: int) -> str:
 
 def _prefix(made: Prepared, decided: Mapping[int, Fate]) -> tuple[Mark, ...]:
     """Return what became of the receipts from the first on, up to the first of which nothing is known."""
-    found: list[Mark] = []
-    for seq, mark in zip(made.numbers, made.marks, strict=True):
-        known = mark if mark is not None else decided.get(seq)
-        if known is None:
-            break
-        found.append(known)
-    return tuple(found)
+    if made.marks.count(None) == len(made.marks):
+        found: tuple[Mark, ...] = tuple(map(decided.get, made.numbers))
+    else:
+        pairs = zip(made.numbers, made.marks, strict=True)
+        found = tuple(decided.get(seq) if mark is None else mark for seq, mark in pairs)
+    return found if all(found) else found[: found.index(None)]
+
+
+def _fates(made: Prepared, marks: tuple[Mark, ...]) -> tuple[Fate, ...]:
+    """Return the fates among some marks; without a replay they are nothing else."""
+    if made.replay is None:
+        return cast(tuple[Fate, ...], marks)
+    return tuple(mark for mark in marks if isinstance(mark, Fate))
 
 
 def _pause_us(made: Prepared, advance_to: int) -> int:
@@ -237,7 +243,7 @@ def _map(made: Prepared, marks: tuple[Mark, ...]) -> tuple[Fate | None, ...]:
     Only a replay leaves any out.
     """
     if made.replay is None:
-        return tuple(mark for mark in marks if isinstance(mark, Fate))
+        return _fates(made, marks)
     known = {
         seq: mark
         for seq, mark in zip(made.numbers[: len(marks)], marks, strict=True)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from broadcast import failpoints
@@ -92,6 +92,17 @@ class Settlement:
     replay: Replayed | None = None
     goes_on: bool = False
     """Whether the lease is kept for the next batch."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether it may be recorded together with what follows: dead letters name their own attempt."""
+        return self.goes_on and not self.dead and not self.resumes
+
+    def followed_by(self, later: "Settlement") -> "Settlement":
+        """Return this and what became of the next receipts, under the same lease, as one to record."""
+        return replace(
+            later, claim=self.claim, fates=self.fates + later.fates, entries=self.entries + later.entries
+        )
 
     @property
     def lease(self) -> Lease:

@@ -1,15 +1,23 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from broadcast import outcomes
+from broadcast.batches import Prepared
 from broadcast.destination import Outcome, Verdict
 from broadcast.fates import Fate
+from broadcast.outcomes import Sent
 from broadcast.recorder import Settlement, settle
-from broadcast.store import Store, dead_letters, leases
+from broadcast.store import Store, attempts, dead_letters, leases
 from broadcast.store.leases import Counts
-from tests.broadcast.sending import World
+from destinations import TYPES
+from tests.broadcast.sending import World, clock
 from tests.receiver import Receiver, spans_of
+
+COLLECTOR = TYPES["otel-collector"].parse({"endpoint": "https://collector.example/v1/traces"})
+ARRIVED = Outcome(verdict=Verdict.DELIVERED, reason="200 OK")
 
 
 @pytest.fixture
@@ -240,7 +248,7 @@ def test_of_two_outcomes_at_one_destination_only_the_one_under_the_lease_counts(
         (late,) = leases.claim(conn, holder="test")
         leases.release(conn, (stored.id,), late.token)
         (held,) = leases.claim(conn, holder="test")
-        outcomes = [
+        both = [
             Settlement(
                 claim=claim,
                 name=stored.uid,
@@ -251,13 +259,48 @@ def test_of_two_outcomes_at_one_destination_only_the_one_under_the_lease_counts(
                 failures=0,
                 doubts=0,
                 due_in_us=0,
-                outcome=Outcome(verdict=Verdict.DELIVERED, reason="200 OK"),
+                outcome=ARRIVED,
                 sent=True,
             )
             for claim in (late, held)
         ]
-        assert settle(conn, outcomes, "test") == [False, True]
+        assert settle(conn, both, "test") == [False, True]
     assert world.cursor(stored).delivered == 1
+
+
+def test_requests_answered_meanwhile_are_recorded_at_once_each_with_its_own_attempt(world: World) -> None:
+    stored = world.destination()
+    world.append(3)
+    with world.store.write() as conn:
+        (claim,) = leases.claim(conn, holder="test")
+        first, second = (
+            outcomes.settlement(
+                Prepared(
+                    claim=replace(claim, cursor_seq=numbers[0] - 1),
+                    stored=stored,
+                    destination=COLLECTOR,
+                    at_us=clock(),
+                    numbers=numbers,
+                    marks=(None,) * len(numbers),
+                    chunks=(),
+                ),
+                Sent(fates=dict.fromkeys(numbers, Fate.DELIVERED), outcome=ARRIVED),
+                more=numbers[-1] < 3,
+                goes_on=False,
+                jitter=0,
+                now_us=clock(),
+            )
+            for numbers in ([1, 2], [3])
+        )
+        assert first.joins
+        assert settle(conn, [first.followed_by(second)], "test") == [True]
+    assert (world.cursor(stored).cursor_seq, world.cursor(stored).delivered) == (3, 3)
+    assert world.cursor(stored).lease_holder is None
+    with world.store.read() as conn:
+        assert [(one.from_seq, one.to_seq) for one in attempts.list_for(conn, stored.id, 9)] == [
+            (3, 3),
+            (1, 2),
+        ]
 
 
 def test_a_log_of_many_receipts_goes_out_in_requests_of_at_most_512_spans(world: World) -> None:
