@@ -77,6 +77,9 @@ failpoints          Named places where a test kills this process: nothing is arm
 logs                Logging for people or for machines: one line an event, to standard error.
 mail                Send a mail through the operator's server. door: smtplib.
 meters              What this process counts and times by itself, for Prometheus. door: prometheus_client.
+oidc                Ask the operator's identity provider who somebody is. door: authlib, joserfc.
+oidc_discovery      What the identity provider publishes, and every call to it. door: authlib, joserfc.
+oidc_settings       Which identity provider people may sign in with, as the operator's variables say.
 operator_declarationThe operator's export as declared: by OpenTelemetry's variables, by a file, or by both.
 otel_variables      OpenTelemetry's standard variables, as far as they say where and how traces are
                     exported.
@@ -170,6 +173,7 @@ shared_log          What destinations of a workspace have in common: receipts re
                     compressed once.
 shelf               Configured destinations, looked at: what they are, what they do, what became of receipts
                     there.
+sign_in             Sign in by the operator's identity provider.
 span_ingest         Take in an OTLP export: requests to models are stored as receipts, other spans are told
                     why not.
 specimen            A specimen: the one request that a destination would get for a receipt, made as delivery

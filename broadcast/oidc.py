@@ -7,33 +7,33 @@ signature, issuer, audience, nonce and time hold; the provider's own words and i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
-from authlib.oidc.discovery import get_well_known_url
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
 
-from broadcast.errors import SendFailed, SignInRefused
+from broadcast.errors import SignInRefused
 from broadcast.mail import is_address
-from broadcast.oidc_settings import CALLBACK, OidcSettings, is_provider_url
-from broadcast.outbound import Outbound, Timeouts
+from broadcast.oidc_discovery import Discovery, Metadata
+from broadcast.oidc_settings import CALLBACK, OidcSettings
+from broadcast.outbound import Outbound
 
 # What only the provider can sign: never `none`, and never a secret that both sides know.
 _ALGORITHMS: Final = tuple(f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512))
-_TIMEOUTS: Final = Timeouts(connect_s=5, headers_s=10, silence_s=10, whole_s=15)
-_LARGEST_ANSWER: Final = 2**20
-_KEPT_US: Final = 3_600_000_000
 _LEEWAY_S: Final = 60
+# The standard's own flag, and Microsoft Entra ID's, which sends it alone
+# (https://learn.microsoft.com/en-us/entra/identity-platform/optional-claims-reference, 2026-11-21).
+_STANDARD, _ENTRA = "email_verified", "xms_edov"
+_VERIFIED: Final = {_STANDARD, _ENTRA}
+# Some providers write what is true as a text or a number.
+_TRUE: Final = (True, "true", "1")
 _LONGEST_SUBJECT: Final = 255
 _FORM: Final = "application/x-www-form-urlencoded"
-
-Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +46,6 @@ class Identity:
     verified: bool
 
 
-class _Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str | None = None
-    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
-    authorization_response_iss_parameter_supported: bool = False
-
-
 class _Tokens(msgspec.Struct, frozen=True, kw_only=True):
     id_token: str
     access_token: str | None = None
@@ -65,30 +55,24 @@ class _Problem(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Known:
-    """What the provider published, and when it was read."""
-
-    metadata: _Metadata
-    keys: KeySet
-    at_us: int
-
-
 class Provider:
-    """The operator's identity provider; what it publishes is read again after an hour."""
+    """The operator's identity provider, and this server's place at it."""
 
     def __init__(self, settings: OidcSettings, public_url: str, outbound: Outbound) -> None:
         self.issuer = settings.issuer
         self.name = settings.name
         self.redirect_uri = f"{public_url}{CALLBACK}"
         self._settings = settings
-        self._outbound = outbound
-        self._cached: _Known | None = None
+        self._discovery = Discovery(settings, outbound)
+
+    def check(self, now_us: int) -> None:
+        """Read what the provider publishes; raise `SignInRefused` where that does not do."""
+        self._discovery.renewed(now_us)
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str, now_us: int) -> str:
         """Return where a browser goes to sign in."""
         url: str = prepare_grant_uri(
-            self._known(now_us).metadata.authorization_endpoint,
+            self._discovery.known(now_us).metadata.authorization_endpoint,
             client_id=self._settings.client_id,
             response_type="code",
             redirect_uri=self.redirect_uri,
@@ -102,28 +86,28 @@ class Provider:
 
     def identify(self, answer: Mapping[str, str], *, nonce: str, verifier: str, now_us: int) -> Identity:
         """Return who came back with this answer; raise `SignInRefused` unless the provider vouches for it."""
-        metadata = self._known(now_us).metadata
+        metadata = self._discovery.known(now_us).metadata
         self._check_answer(answer, metadata)
         tokens = self._exchange(answer["code"], verifier, metadata)
         claims = self._checked(tokens, nonce, now_us)
         told = claims
-        if not {"email", "email_verified"} <= claims.keys() and metadata.userinfo_endpoint:
-            told = self._userinfo(metadata.userinfo_endpoint, tokens, claims["sub"])
-        # Both of one source: a flag says nothing of an address that stands elsewhere.
-        email, verified = told.get("email"), told.get("email_verified")
+        url = metadata.userinfo_endpoint
+        if url and tokens.access_token and not ("email" in claims and _VERIFIED & claims.keys()):
+            # Both of one source: a flag says nothing of an address that stands elsewhere.
+            told = self._userinfo(url, tokens.access_token, claims["sub"])
+        email = told.get("email")
         # ASCII alone, since other letters can become these when they are made small.
         usable = isinstance(email, str) and is_address(email)
         return Identity(
             issuer=self.issuer,
             subject=claims["sub"],
             email=str(email).lower() if usable else None,
-            # Some providers write their booleans as text.
-            verified=verified is True or verified == "true",
+            verified=told.get(_STANDARD, told.get(_ENTRA)) in _TRUE,
         )
 
     # -- the answer, and the code in it --------------------------------------------------------------
 
-    def _check_answer(self, answer: Mapping[str, str], metadata: _Metadata) -> None:
+    def _check_answer(self, answer: Mapping[str, str], metadata: Metadata) -> None:
         """Refuse an answer without a code, and one that names another issuer (RFC 9207)."""
         if error := answer.get("error", ""):
             if error == "access_denied":
@@ -139,7 +123,7 @@ class Provider:
         if not answer.get("code"):
             raise self._untrue("code")
 
-    def _exchange(self, code: str, verifier: str, metadata: _Metadata) -> _Tokens:
+    def _exchange(self, code: str, verifier: str, metadata: Metadata) -> _Tokens:
         """Return the tokens that a code is good for, once."""
         known = metadata.token_endpoint_auth_methods_supported
         method = "client_secret_basic" if "client_secret_basic" in known else "client_secret_post"
@@ -149,10 +133,10 @@ class Provider:
         )
         headers = {"Content-Type": _FORM, "Accept": "application/json"}
         url, headers, body = auth.prepare("POST", metadata.token_endpoint, headers, body)
-        status, answered = self._ask("POST", url, headers, body.encode())
+        status, answered = self._discovery.ask("POST", url, headers, body.encode())
         if status >= 400:
-            raise self._failed(self._read(answered, _Problem).error)
-        return self._read(answered, _Tokens)
+            raise self._failed(self._discovery.read(answered, _Problem, "refusal").error)
+        return self._discovery.read(answered, _Tokens, "token endpoint's answer")
 
     # -- what the tokens say -------------------------------------------------------------------------
 
@@ -184,19 +168,19 @@ class Provider:
 
     def _verified(self, id_token: str, now_us: int) -> jwt.Token:
         """Return a token whose signature holds, with keys read anew where the known ones do not fit."""
-        known = self._known(now_us)
+        known = self._discovery.known(now_us)
         try:
             return jwt.decode(id_token, known.keys, algorithms=_ALGORITHMS)
         except (InvalidKeyIdError, BadSignatureError):
             # The provider may have changed its keys since they were read.
             if known.at_us == now_us:
                 raise
-        return jwt.decode(id_token, self._renewed(now_us).keys, algorithms=_ALGORITHMS)
+        return jwt.decode(id_token, self._discovery.renewed(now_us).keys, algorithms=_ALGORITHMS)
 
-    def _userinfo(self, url: str, tokens: _Tokens, subject: str) -> dict[str, Any]:
+    def _userinfo(self, url: str, access_token: str, subject: str) -> dict[str, Any]:
         """Return what the provider tells of somebody beside the ID token."""
-        status, body = self._ask(
-            "GET", url, {"Authorization": f"Bearer {tokens.access_token}", "Accept": "application/json"}
+        status, body = self._discovery.ask(
+            "GET", url, {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
         )
         try:
             told = msgspec.json.decode(body, type=dict[str, Any]) if status == 200 else {}
@@ -205,77 +189,6 @@ class Provider:
         if told and told.get("sub") != subject:
             raise self._untrue("sub of the userinfo")
         return told
-
-    # -- what the provider publishes -----------------------------------------------------------------
-
-    def check(self, now_us: int) -> None:
-        """Read what the provider publishes; raise `SignInRefused` where that does not do."""
-        self._renewed(now_us)
-
-    def _known(self, now_us: int) -> _Known:
-        cached = self._cached
-        fresh = cached is not None and 0 <= now_us - cached.at_us < _KEPT_US
-        return cached if cached is not None and fresh else self._renewed(now_us)
-
-    def _renewed(self, now_us: int) -> _Known:
-        metadata = self._published(get_well_known_url(self.issuer, external=True), _Metadata)
-        if metadata.issuer != self.issuer:
-            raise self._misfit(f"the provider calls itself {metadata.issuer[:200]}")
-        needed = (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
-        if not all(is_provider_url(url) for url in (*needed, metadata.userinfo_endpoint or self.issuer)):
-            raise self._misfit("an endpoint is not https")
-        try:
-            keys = KeySet.import_key_set(msgspec.json.decode(self._document(metadata.jwks_uri)))
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise self._misfit(f"its keys cannot be read: {type(error).__name__}") from None
-        self._cached = _Known(metadata=metadata, keys=keys, at_us=now_us)
-        return self._cached
-
-    def _published(self, url: str, kind: type[Answer]) -> Answer:
-        try:
-            return msgspec.json.decode(self._document(url), type=kind)
-        except msgspec.DecodeError as error:
-            raise self._misfit(f"its configuration cannot be read: {error}") from None
-
-    def _document(self, url: str) -> bytes:
-        status, body = self._ask("GET", url, {"Accept": "application/json"})
-        if status != 200:
-            raise self._misfit(f"{url} answered {status}")
-        return body
-
-    # -- the wire, and what goes wrong ---------------------------------------------------------------
-
-    def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> tuple[int, bytes]:
-        try:
-            reply = self._outbound.send(method, url, headers=headers, body=body, timeouts=_TIMEOUTS)
-            try:
-                answered = reply.read(_LARGEST_ANSWER)
-            finally:
-                reply.close()
-        except SendFailed as error:
-            raise self._unreachable(error.reason) from None
-        if reply.status >= 500:
-            raise self._unreachable(f"status {reply.status}")
-        return reply.status, answered
-
-    def _read(self, body: bytes, kind: type[Answer]) -> Answer:
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError:
-            raise self._misfit("its token endpoint's answer cannot be read") from None
-
-    def _unreachable(self, detail: str) -> SignInRefused:
-        words = f"{self.name} does not answer this server. Try again in a minute, or sign in with a password."
-        return SignInRefused("unreachable", words, detail=detail)
-
-    def _misfit(self, detail: str) -> SignInRefused:
-        words = (
-            f"{self.name} and this server are not set up for each other. Tell the operator; the log of this "
-            "server says what is wrong."
-        )
-        return SignInRefused("misconfigured", words, detail=detail)
 
     def _untrue(self, what: str) -> SignInRefused:
         words = f"What {self.name} answered does not hold, so nobody was signed in. Start again."
@@ -290,7 +203,7 @@ class Provider:
                 detail=error,
             )
         if error in {"invalid_client", "unauthorized_client", "invalid_request", "unsupported_response_type"}:
-            return self._misfit(error)
+            return self._discovery.misfit(error)
         kept = error if error.isascii() and error.isidentifier() and len(error) <= 40 else "an error"
         words = f"{self.name} could not sign you in: “{kept}”. Start again, or ask its administrator."
         return SignInRefused("failed", words, detail=kept)

@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key, KeySet, OctKey, RSAKey
+from joserfc.jwk import ECKey, JWKRegistry, Key, KeySet, OctKey, RSAKey
 
 CLIENT_ID = "broadcast"
 CLIENT_SECRET = "a secret of both sides"
@@ -63,6 +63,7 @@ class IdentityProvider:
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     metadata: Claims = field(default_factory=dict)
     refuses: str = ""
+    gives_access: bool = True
     in_token: bool = True
     """Whether the address is in the ID token, or only at the userinfo endpoint."""
     seen: list[Seen] = field(default_factory=list)
@@ -88,12 +89,8 @@ class IdentityProvider:
 
     def rotate(self, kind: type[RSAKey | ECKey] = RSAKey) -> None:
         """Sign with a new key from now on, and publish that one alone."""
-        name = secrets.token_hex(4)
-        self.key: Key = (
-            RSAKey.generate_key(2048, {"kid": name})
-            if kind is RSAKey
-            else ECKey.generate_key("P-256", {"kid": name})
-        )
+        sizes: dict[type[RSAKey | ECKey], int | str] = {RSAKey: 2048, ECKey: "P-256"}
+        self.key: Key = JWKRegistry.generate_key(kind.key_type, sizes[kind], {"kid": secrets.token_hex(4)})
 
     def signed(self, claims: Claims, key: Key | None = None, alg: str = "", **header: Any) -> str:
         """Return a token with a signature of this provider, or of whoever's key is given."""
@@ -140,8 +137,8 @@ class IdentityProvider:
 
     def token(self, form: dict[str, str], authorization: str) -> tuple[int, Claims]:
         basic = base64.b64encode(f"{CLIENT_ID}:{self.client_secret}".encode()).decode()
-        given = (form.get("client_id"), form.get("client_secret"))
-        if authorization != f"Basic {basic}" and given != (CLIENT_ID, self.client_secret):
+        told = (form.get("client_id"), form.get("client_secret"))
+        if authorization != f"Basic {basic}" and told != (CLIENT_ID, self.client_secret):
             return 401, {"error": "invalid_client"}
         away = self._codes.pop(form.get("code", ""), None)
         if away is None or form.get("redirect_uri") != away.redirect_uri:
@@ -163,7 +160,8 @@ class IdentityProvider:
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         id_token = self.forge(claims) if self.forge else self.signed(claims)
-        return 200, {"access_token": access, "token_type": "Bearer", "expires_in": 60, "id_token": id_token}
+        given = {"access_token": access} if self.gives_access else {}
+        return 200, {**given, "token_type": "Bearer", "expires_in": 60, "id_token": id_token}
 
     def userinfo(self, authorization: str) -> tuple[int, Claims]:
         if authorization.removeprefix("Bearer ") not in self._tokens:

@@ -109,7 +109,7 @@ def test_the_secret_is_in_no_text_of_ours(scene: Scene) -> None:
 # -- who comes back ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verified", [True, "true"])
+@pytest.mark.parametrize("verified", [True, "true", 1, "1"])
 def test_who_the_provider_vouches_for_is_identified(scene: Scene, verified: object) -> None:
     scene.there.person = {"sub": "1001", "email": "Ada@Example.com"}
     scene.there.verified = verified
@@ -120,7 +120,7 @@ def test_who_the_provider_vouches_for_is_identified(scene: Scene, verified: obje
     assert "/userinfo" not in scene.there.paths()
 
 
-@pytest.mark.parametrize("verified", [False, None, "false", 1, "yes"])
+@pytest.mark.parametrize("verified", [False, None, "false", 0, "0", "yes", [True]])
 def test_an_address_counts_as_verified_only_where_the_provider_says_so(
     scene: Scene, verified: object
 ) -> None:
@@ -142,6 +142,30 @@ def test_an_address_that_is_not_in_the_token_is_asked_for(scene: Scene) -> None:
     found = scene.identify()
 
     assert (found.email, found.verified) == ("ada@example.com", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "verified"),
+    [
+        ({"xms_edov": True}, True),
+        ({"xms_edov": "1"}, True),
+        ({"xms_edov": False}, False),
+        ({"xms_edov": True, "email_verified": False}, False),
+    ],
+)
+def test_entra_says_by_a_name_of_its_own_that_an_address_is_verified(
+    scene: Scene, flags: Claims, verified: bool
+) -> None:
+    scene.there.changes = {"email_verified": None} | flags
+
+    assert scene.identify().verified is verified
+
+
+def test_without_a_token_to_ask_with_nobody_is_asked(scene: Scene) -> None:
+    scene.there.in_token, scene.there.gives_access = False, False
+
+    assert scene.identify().email is None
+    assert "/userinfo" not in scene.there.paths()
 
 
 def test_a_flag_says_nothing_of_an_address_elsewhere(scene: Scene) -> None:
