@@ -59,15 +59,7 @@ class Keys:
                 now_us=now_us,
                 expires_at_us=expires_at_us,
             )
-            audit.record(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                action="key_created",
-                target=key.hash,
-                detail={"name": name, "kind": kind},
-                now_us=now_us,
-            )
+            audit.of_key(conn, key, user_id, "key_created", {}, now_us)
         return plain, key
 
     def change_key(
@@ -81,15 +73,8 @@ class Keys:
             key = keys.by_hash(conn, workspace_id, key_hash)
             if key is None or not keys.change(conn, workspace_id, key.id, now_us=now_us, **columns):
                 raise NotFound("There is no such key.")
-            audit.record(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                action="key_changed",
-                target=key.hash,
-                detail={"name": columns.get("name", key.name), "fields": sorted(columns), **switched},
-                now_us=now_us,
-            )
+            named = {"name": columns.get("name", key.name), "fields": sorted(columns), **switched}
+            audit.of_key(conn, key, user_id, "key_changed", named, now_us)
         self._forget(lambda known: known.id == key.id)
         return self.key_of(workspace_id, key_hash)
 
@@ -99,15 +84,7 @@ class Keys:
             key = keys.by_hash(conn, workspace_id, key_hash)
             if key is None or not keys.revoke(conn, workspace_id, key.id, now_us):
                 raise NotFound("There is no such key.")
-            audit.record(
-                conn,
-                workspace_id=workspace_id,
-                user_id=user_id,
-                action="key_revoked",
-                target=key.hash,
-                detail={"name": key.name, "kind": key.kind},
-                now_us=now_us,
-            )
+            audit.of_key(conn, key, user_id, "key_revoked", {}, now_us)
         self._forget(lambda known: known.id == key.id)
 
     def keys_of(self, workspace_id: int) -> list[ApiKey]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from broadcast.store.destinations import StoredDestination
+from broadcast.store.keys import ApiKey
 from broadcast.store.side_tables import audit_log
 from broadcast.store.tables import destinations, users
 from broadcast.store.users import User
@@ -69,6 +70,21 @@ def of_destination(  # noqa: PLR0917 - always called alike
         action=action,
         target=stored.uid,
         detail=detail,
+        now_us=now_us,
+    )
+
+
+def of_key(  # noqa: PLR0917 - always called alike
+    conn: Connection, key: ApiKey, user_id: int, action: str, detail: dict[str, Any], now_us: int
+) -> None:
+    """Write down a change of a key, with what it was called then."""
+    record(
+        conn,
+        workspace_id=key.workspace_id,
+        user_id=user_id,
+        action=action,
+        target=key.hash,
+        detail={"name": key.name, "kind": key.kind} | detail,
         now_us=now_us,
     )
 

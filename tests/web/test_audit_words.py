@@ -12,7 +12,7 @@ from broadcast.store.audit import Entry
 from web import audit_words
 
 BROADCAST = Path(__file__).parents[2] / "broadcast"
-RECORDS = {"record", "of_destination", "of_login", "_audit", "_tell", "_part", "_set"}
+RECORDS = {"record", "of_destination", "of_key", "of_login", "_audit", "_tell", "_part", "_set"}
 """The functions that write into the log, or hand an action to one that does."""
 
 ACTION = re.compile(r"[a-z]+\.[a-z_]+|(login|password|member|invitation|key|workspace)_[a-z_]+|login")

@@ -125,6 +125,17 @@ def test_every_page_is_well_made(scene: Scene) -> None:
     assert len(found) > 10
 
 
+def test_no_parameter_of_an_address_is_taken_for_a_part_of_it(scene: Scene) -> None:
+    names = ("slug", "uid", "endpoint", "_method", "_external", "_scheme", "_anchor", "values", "self")
+    found = {
+        rule.rule: scene.pages.client.get(
+            scene.at(rule).partition("?")[0], query_string=dict.fromkeys(names, "x")
+        ).status_code
+        for rule in scene.rules("GET")
+    }
+    assert {rule: status for rule, status in found.items() if status not in {200, 303}} == {}
+
+
 def test_every_page_before_a_login_is_well_made(scene: Scene) -> None:
     client = scene.pages.app.test_client()
     outside = [rule for rule in scene.rules("GET") if "slug" not in rule.arguments]

@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from broadcast import activity
 from broadcast.members import ROLES
 from broadcast.runtime import Services
-from broadcast.store import limits, users
+from broadcast.store import Store, limits, users
+from broadcast.store.users import User
+from broadcast.store.workspaces import Workspace
 from tests.web.pages.conftest import PASSWORD, Pages, csrf, member, open_workspace
 from tests.web.pages.test_pages import assert_well_made
 from tests.web.pages.test_workspace import words
@@ -112,6 +115,20 @@ def test_an_admin_is_told_why_an_owners_link_cannot_be_replaced(pages: Pages) ->
     assert "Your role does not reach the invitation that is open for this address." in answer.text
     assert 'value="new@example.com"' in answer.text
     assert pages.app.test_client().get(path).status_code == 200
+
+
+def test_the_people_are_read_once_for_a_page(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, asked = activity.members_of, []
+
+    def members_of(store: Store, workspace: Workspace) -> list[tuple[User, str]]:
+        asked.append(workspace.name)
+        return read(store, workspace)
+
+    monkeypatch.setattr(activity, "members_of", members_of)
+
+    pages.get(PAGE)
+
+    assert asked == ["Checkout team"]
 
 
 def test_a_role_is_changed_and_the_only_owner_is_not(pages: Pages) -> None:

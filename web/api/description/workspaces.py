@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from broadcast.request_log import STATUSES
 from web.api.description.observability import FROM, TO, managed
 from web.api.description.words import (
     COUNT,
@@ -21,8 +22,6 @@ from web.api.description.words import (
     whole,
     word,
 )
-
-_STATUSES: Final = ("succeeded", "error", "denied", "cancelled")
 
 
 def _flag(name: str, about: str) -> Query:
@@ -166,7 +165,7 @@ _USAGE: Final = (
             FROM,
             TO,
             Query(name="since", schema=FROM.schema, about="The same as `from`."),
-            Query(name="status", schema=word(*_STATUSES), about="Only such."),
+            Query(name="status", schema=word(*STATUSES), about="Only such."),
             *(
                 Query(name=name, schema=TEXT, about="Only those that are equal.")
                 for name in (
