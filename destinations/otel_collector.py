@@ -80,7 +80,8 @@ class OtelCollector(OTLPDestination):
         outside="metricsEndpoint",
         default=None,
         example="https://otel.example.com/v1/metrics",
-        help="The full address of the metrics; left empty, the endpoint with /v1/metrics at its end.",
+        help="The full address of the metrics, over gRPC without a path; left empty, beside the spans, with "
+        "/v1/metrics in the place of /v1/traces.",
     )
     headers: SecretHeaders = field(
         "Headers",

@@ -28,6 +28,11 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
@@ -35,7 +40,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tests.receiver import SeenSpan, spans_of
+from tests.receiver import SeenPoint, SeenSpan, points_of, spans_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +103,30 @@ class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
         return self._receiver.answer(request, context)
 
 
+class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+    def __init__(self, receiver: "GrpcReceiver") -> None:
+        self._receiver = receiver
+
+    def Export(  # noqa: N802 - the service's name
+        self, request: ExportMetricsServiceRequest, context: grpc.ServicerContext
+    ) -> ExportMetricsServiceResponse:
+        self._receiver.exports.append((points_of(request), dict(context.invocation_metadata())))
+        return ExportMetricsServiceResponse()
+
+
 class GrpcReceiver:
     """Serves on a free port of 127.0.0.1 from a few threads."""
 
-    def __init__(self, *, tls: bool = False, name: str = "127.0.0.1", with_traces: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        tls: bool = False,
+        name: str = "127.0.0.1",
+        with_traces: bool = True,
+        with_metrics: bool = False,
+    ) -> None:
         self.seen: list[Called] = []
+        self.exports: list[tuple[list[SeenPoint], dict[str, Any]]] = []
         self.authority = trustme.CA()
         self._came = threading.Condition()
         self._script: deque[Behaviour] = deque()
@@ -111,6 +135,9 @@ class GrpcReceiver:
             # The generated function has no types.
             serve: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
             serve(_Traces(self), self._server)
+        if with_metrics:
+            serve = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+            serve(_Metrics(self), self._server)
         if tls:
             cert = self.authority.issue_cert(name)
             chain = b"".join(part.bytes() for part in cert.cert_chain_pems)

@@ -24,6 +24,7 @@ from broadcast.transport import Transport
 from destinations import TYPES
 from tests.broadcast.measuring import export_due
 from tests.broadcast.sending import POLICY, World, clock
+from tests.grpc_receiver import GrpcReceiver
 from tests.receiver import Receiver, SeenPoint
 
 MINUTE_US = 60_000_000
@@ -210,6 +211,29 @@ def test_no_prompt_no_user_and_no_secret_is_in_them(measured: Measured) -> None:
     assert b"CANARY" not in body
     assert b"s3cr3t" not in body
     assert b"timeout" in body
+
+
+def test_over_grpc_they_go_to_the_service_beside_that_of_the_spans(measured: Measured) -> None:
+    with GrpcReceiver(with_metrics=True) as receiver:
+        config = {"endpoint": receiver.url, "encoding": "grpc", "headers": {"X-Team": "search"}}
+        measured.destination(config=config)
+        ((probe, _),) = receiver.exports
+        measured.world.append(3)
+        measured.exports()
+
+        assert [point.metric for point in probe] == ["broadcast.connection_test"]
+        points, metadata = receiver.exports[-1]
+        assert [point.value for point in points if point.metric == "openrouter.requests"] == [3]
+        assert metadata["x-team"] == "search"
+
+
+def test_a_receiver_of_spans_alone_says_so_over_grpc(measured: Measured) -> None:
+    with GrpcReceiver() as receiver:
+        config = {"endpoint": receiver.url, "encoding": "grpc", "metrics": "60s"}
+        body = measured.world.body() | {"config": config}
+        report = measured.world.connections.test(measured.world.workspace, body, now_us=clock())
+    assert not report.ok
+    assert report.message.startswith("The test span was accepted, metrics were not: ")
 
 
 # -- what is counted -------------------------------------------------------------------------------------
