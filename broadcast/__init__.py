@@ -67,6 +67,8 @@ truncation          Make a receipt's spans fit: content is cut first so that JSO
 -- ring 1: doors, each to one package that does I/O, and what reads the environment
 allocator           The C library's memory, kept for the next batch instead of given back and asked for page
                     by page again.
+carriers            Connections to servers that the operator named: made, kept while idle, and asked one
+                    thing at a time.
 compression         Gzip both ways: level 1 of ISA-L out, and in only as far as a limit.
 config              The environment as one frozen record; the only reader of `os.environ`.
 declared_file       A file of the operator's (YAML), read strictly: every error names its variable, the
@@ -83,7 +85,8 @@ oidc_settings       Which identity provider people may sign in with, as the oper
 operator_declarationThe operator's export as declared: by OpenTelemetry's variables, by a file, or by both.
 otel_variables      OpenTelemetry's standard variables, as far as they say where and how traces are
                     exported.
-outbound            Calls to addresses the operator configured, such as providers; the door of `requests`.
+outbound            Calls to addresses the operator configured, such as providers; whom `requests` trusts is
+                    trusted.
 store               Tables and queries; the only place that speaks SQL.
 transport           Send one request to an address that a tenant typed.
 variables           One environment variable: its value, or what stands in the file that `NAME_FILE` names.

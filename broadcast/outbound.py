@@ -1,22 +1,30 @@
-"""Calls to addresses the operator configured, such as providers; the door of `requests`."""
+"""Calls to addresses the operator configured, such as providers; whom `requests` trusts is trusted.
+
+No retries but one: when the server closed an idle connection just as it was used again.
+"""
 
 import contextlib
-import socket
+import http.client
+import ssl
+import threading
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
+from requests import adapters
 
+from broadcast.carriers import Carrier, Idle, Place, StaleError, head_of, place_of, too_late
 from broadcast.errors import SendFailed
 
 _PIECE_BYTES: Final = 64 * 1024
-_READ_FAULTS: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-_TIMEOUTS: Final = (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+_FAULTS: Final = (http.client.HTTPException, OSError, zlib.error)
+_DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_EITHER: Final = zlib.MAX_WBITS | 32
+"""Tells zlib to know gzip and deflate apart by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +40,30 @@ class Timeouts:
 class Reply:
     """An answer whose body is still to be read; header names are lower case."""
 
-    def __init__(self, response: requests.Response, timeouts: Timeouts, deadline_s: float) -> None:
+    def __init__(
+        self,
+        response: http.client.HTTPResponse,
+        carrier: Carrier,
+        keep: Callable[[Carrier], None],
+        timeouts: Timeouts,
+        deadline_s: float,
+    ) -> None:
         self._response = response
+        self._carrier: Carrier | None = carrier
+        self._keep = keep
         self._timeouts = timeouts
         self._deadline_s = deadline_s
-        self.status: int = response.status_code
-        self.headers: dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.status: int = response.status
+        self.headers = _lower(response)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body as it arrives, without waiting for more than there is; raise `SendFailed`."""
+        # We ask for neither; some servers send it even so.
+        deflated = self.headers.get("content-encoding", "").strip().lower() in _DEFLATED
         try:
-            while piece := self._piece():
-                yield piece
-        except _READ_FAULTS as error:
+            yield from _inflated(self._raw()) if deflated else self._raw()
+        except _FAULTS as error:
+            self.close()
             raise self._broken(error) from None
 
     def read(self, limit: int) -> bytes:
@@ -59,39 +78,58 @@ class Reply:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Give the connection back, or drop it when the body was not read to its end."""
-        with contextlib.suppress(*_READ_FAULTS):
-            self._response.close()
+        """Drop the connection when the body was not read to its end; else it was given back already."""
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            with contextlib.suppress(*_FAULTS):
+                self._response.close()
+            carrier.drop()
 
-    def _piece(self) -> bytes:
+    def _raw(self) -> Iterator[bytes]:
+        response = self._response
+        while self._carrier is not None:
+            self._wait(self._carrier)
+            piece = response.read1(_PIECE_BYTES)
+            if not piece and response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+            if not piece or response.length == 0:
+                self._end()
+            if piece:
+                yield piece
+
+    def _wait(self, carrier: Carrier) -> None:
         """Wait for more as long as silence and the whole may last."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        # None once the connection went back to the pool, where it may be somebody else's already.
-        carrier = getattr(self._response.raw.connection, "carrier", None)
+        carrier.wait_at_most(min(self._timeouts.silence_s, left_s))
+
+    def _end(self) -> None:
+        """Give the connection back: it may be somebody else's from now on."""
+        carrier, self._carrier = self._carrier, None
+        self._response.close()
         if carrier is not None:
-            with contextlib.suppress(OSError):
-                carrier.settimeout(min(self._timeouts.silence_s, left_s))
-        # `iter_content` would wait for a whole piece; `read1` returns what the socket has.
-        piece: bytes = self._response.raw.read1(_PIECE_BYTES, decode_content=True)
-        return piece
+            carrier.drop() if self._response.will_close else self._keep(carrier)
 
     def _broken(self, error: Exception) -> SendFailed:
-        if not isinstance(error, _TIMEOUTS):
-            return _failure(error, stage="data")
+        if not isinstance(error, TimeoutError):
+            return SendFailed(
+                "data", "connection_lost", "The connection was lost before the answer was complete."
+            )
         if time.monotonic() >= self._deadline_s:
-            return _too_late(f"The answer was not complete within {self._timeouts.whole_s:g} s.")
-        return _too_late(f"The answer stood still for {self._timeouts.silence_s:g} s.")
+            return too_late(f"The answer was not complete within {self._timeouts.whole_s:g} s.")
+        return too_late(f"The answer stood still for {self._timeouts.silence_s:g} s.")
 
 
 class Outbound:
-    """A pool of connections; no cookies, redirects, netrc or proxies from the environment, no retries."""
+    """Connections to any number of servers; for each, at most `connections` idle ones are kept."""
 
     def __init__(self, *, connections: int = 384) -> None:
-        # An adapter alone: a session would only add cookies, redirects and the environment.
-        self._adapter = HTTPAdapter(pool_connections=32, pool_maxsize=connections, max_retries=0)
-        self._adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        self._most_idle = connections
+        self._idle: dict[tuple[bool, str, int], Idle] = {}
+        self._lock = threading.Lock()
+        # Providers that were declared anew leave the connections to the old ones to nobody.
+        self._close = weakref.finalize(self, _close_all, self._idle)
 
     def send(
         self,
@@ -104,115 +142,80 @@ class Outbound:
     ) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed` when there is none."""
         deadline_s = time.monotonic() + timeouts.whole_s
-        limits = (timeouts.connect_s, min(timeouts.headers_s, timeouts.whole_s))
-        try:
-            request = _prepared(method, url).copy()
-            request.headers.update(headers)
-            request.prepare_body(body, None)
+        place = place_of(url)
+        head = head_of(method, place, headers, body)
+        idle = self._idle_at(place)
+
+        def connect() -> Carrier:
+            return _connected(place, timeouts.connect_s)
+
+        def ask(carrier: Carrier) -> Reply:
             try:
-                response = self._adapter.send(request, stream=True, timeout=limits)
-            except requests.ConnectionError as error:
-                if not any(isinstance(cause, _StaleError) for cause in _causes(error)):
-                    raise
-                # The server closed an idle connection just as it was used again: nothing was answered.
-                response = self._adapter.send(request, stream=True, timeout=limits)
-        except _READ_FAULTS as error:
-            raise _unanswered(error, limits[1]) from None
-        return Reply(response, timeouts, deadline_s)
+                begun_s = min(timeouts.headers_s, timeouts.whole_s)
+                response = carrier.ask(method, head, body or b"", taken_s=timeouts.connect_s, begun_s=begun_s)
+            except BaseException:
+                carrier.drop()
+                raise
+            return Reply(response, carrier, idle.keep, timeouts, deadline_s)
+
+        try:
+            return ask(idle.take(connect))
+        except StaleError:
+            return ask(connect())
 
     def close(self) -> None:
-        """Close every pooled connection."""
-        self._adapter.close()
+        """Close every connection that is not in use; those in use when their answers have ended."""
+        self._close()
+
+    def _idle_at(self, place: Place) -> Idle:
+        server = place.is_secure, place.host, place.port
+        with self._lock:
+            return self._idle.setdefault(server, Idle(self._most_idle))
 
 
-@lru_cache(maxsize=1024)
-def _prepared(method: str, url: str) -> requests.PreparedRequest:
-    """Return what every request to a URL has in common: taking a URL apart costs more than sending to it."""
-    own = {"User-Agent": "llm-broadcast", "Accept-Encoding": "identity"}
-    return requests.Request(method, url, headers=own).prepare()
+def _close_all(servers: dict[tuple[bool, str, int], Idle]) -> None:
+    while servers:
+        _, idle = servers.popitem()
+        idle.close()
 
 
-class _StaleError(ConnectionResetError):
-    """A connection that had served before was gone when it was used again."""
+def _connected(place: Place, connect_s: float) -> Carrier:
+    made: http.client.HTTPConnection
+    if place.is_secure:
+        trust = _trust(adapters.DEFAULT_CA_BUNDLE_PATH)
+        made = http.client.HTTPSConnection(place.host, place.port, timeout=connect_s, context=trust)
+    else:
+        made = http.client.HTTPConnection(place.host, place.port, timeout=connect_s)
+    carrier = Carrier(made)
+    try:
+        carrier.connect()
+    except BaseException:
+        carrier.drop()
+        raise
+    return carrier
 
 
-class _Noting:
-    """A connection that notes what `http.client` forgets: its socket, and whether it has served before."""
-
-    sock: socket.socket | None
-    carrier: socket.socket | None = None
-    served = False
-
-    def request(self, *args: Any, **options: Any) -> None:
-        with self._told_when_stale():
-            super().request(*args, **options)  # type: ignore[misc]
-
-    def getresponse(self) -> Any:
-        self.carrier = self.sock
-        with self._told_when_stale():
-            response = super().getresponse()  # type: ignore[misc]
-        self.served = True
-        return response
-
-    def connect(self) -> None:
-        self.served = False
-        super().connect()  # type: ignore[misc]
-
-    @contextlib.contextmanager
-    def _told_when_stale(self) -> Iterator[None]:
-        try:
-            yield
-        except ConnectionResetError as error:
-            # `http.client` calls a connection that ends without an answer a reset, too.
-            if self.served:
-                raise _StaleError from error
-            raise
+@cache
+def _trust(bundle: str) -> ssl.SSLContext:
+    """Return the authorities of a file, read once; the environment has no say in it."""
+    context = ssl.create_default_context(cafile=bundle)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-class _Connection(_Noting, urllib3.connection.HTTPConnection):
-    pass
+def _lower(response: http.client.HTTPResponse) -> dict[str, str]:
+    """Return the headers by their names in lower case, those of one name as one."""
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
-class _TlsConnection(_Noting, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what its library wrapped in it."""
-    yield error
-    for inner in (*error.args, getattr(error, "reason", None)):
-        if isinstance(inner, BaseException):
-            yield from _causes(inner)
-
-
-def _unanswered(error: Exception, headers_s: float) -> SendFailed:
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return _too_late(f"No answer began within {headers_s:g} s.")
-    if any(isinstance(cause, TimeoutError) for cause in _causes(error)):
-        return _too_late("The request was not taken in time.")
-    return _failure(error, stage="connect")
-
-
-def _too_late(message: str) -> SendFailed:
-    return SendFailed("data", "timeout", message)
-
-
-def _failure(error: Exception, *, stage: str) -> SendFailed:
-    """Return the failure in our words; the library's text is left out because it holds the URL."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return SendFailed("tls", "tls", "No secure connection could be made.")
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return SendFailed("connect", "connect_timeout", "The connection was not made in time.")
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
-        return SendFailed("address", "bad_address", "The address is not a valid URL.")
-    if stage == "connect":
-        return SendFailed("connect", "connection_failed", "The connection failed before an answer came.")
-    return SendFailed("data", "connection_lost", "The connection was lost before the answer was complete.")
+def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    inflate: Any = zlib.decompressobj(_EITHER)
+    for piece in pieces:
+        if inflated := inflate.decompress(piece):
+            yield inflated
+    if not inflate.eof:
+        raise http.client.IncompleteRead(b"")

@@ -85,6 +85,7 @@ RINGS: dict[str, int] = {
     "grpc_transport": 1,
     "grpc_answers": 1,
     "compression": 1,
+    "carriers": 1,
     "outbound": 1,
     "mail": 1,
     "oidc": 1,

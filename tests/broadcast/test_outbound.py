@@ -1,6 +1,8 @@
+import gzip
 import os
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,3 +214,115 @@ def test_a_new_connection_that_ends_without_an_answer_is_not_tried_again(outboun
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert (failed.value.reason, len(accepted)) == ("connection_failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [("gzip", gzip.compress(b"hello" * 9000)), ("deflate", zlib.compress(b"hello" * 9000))],
+)
+def test_an_answer_that_comes_compressed_unasked_is_unpacked(
+    provider: Provider, outbound: Outbound, encoding: str, packed: bytes
+) -> None:
+    provider.answerer = lambda _, handler: handler.whole(packed, Content_Encoding=encoding)
+    reply = outbound.send("POST", provider.url, headers={}, body=b"{}")
+    assert reply.read(10**6) == b"hello" * 9000
+    assert provider.headers[0]["accept-encoding"] == "identity"
+
+
+def test_a_compressed_answer_that_breaks_off_is_a_lost_connection(
+    provider: Provider, outbound: Outbound
+) -> None:
+    packed = gzip.compress(os.urandom(1000))[:-9]
+    provider.answerer = lambda _, handler: handler.whole(packed, Content_Encoding="gzip")
+    with pytest.raises(SendFailed) as failed:
+        outbound.send("POST", provider.url, headers={}, body=b"{}").read(10**6)
+    assert failed.value.reason == "connection_lost"
+
+
+def test_a_length_that_is_not_reached_is_a_lost_connection(provider: Provider, outbound: Outbound) -> None:
+    def answer(_: Provider, handler: told.Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        handler.close_connection = True
+
+    provider.answerer = answer
+    with pytest.raises(SendFailed) as failed:
+        outbound.send("POST", provider.url, headers={}, body=b"{}").read(100)
+    assert failed.value.reason == "connection_lost"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Forged: 1", "a\nb", "a\x00b", "\u4e16"])
+def test_a_header_that_http_cannot_send_is_refused_before_anything_is_sent(
+    provider: Provider, outbound: Outbound, value: str
+) -> None:
+    with pytest.raises(SendFailed, match="A header holds characters"):
+        outbound.send("POST", provider.url, headers={"X-Odd": value}, body=b"{}")
+    assert provider.connections == set()
+
+
+def test_a_header_given_twice_in_any_case_is_sent_as_it_was_given_last(
+    provider: Provider, outbound: Outbound
+) -> None:
+    headers = {"Anthropic-Beta": "one", "anthropic-beta": "two", "user-agent": "mine"}
+    outbound.send("POST", provider.url, headers=headers, body=b"{}").read(10_000)
+    assert (provider.headers[0]["anthropic-beta"], provider.headers[0]["user-agent"]) == ("two", "mine")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///x", "ftp://host/", "http://host:x/", "http://a b/", "http://u:p@host/"]
+)
+def test_every_kind_of_bad_address_is_one(outbound: Outbound, url: str) -> None:
+    with pytest.raises(SendFailed) as failed:
+        outbound.send("GET", url, headers={})
+    assert (failed.value.stage, failed.value.reason) == ("address", "bad_address")
+
+
+@pytest.mark.parametrize(("closes", "connections"), [(False, 1), (True, 3)])
+def test_a_connection_is_used_again_unless_the_server_ends_it(
+    provider: Provider, outbound: Outbound, closes: bool, connections: int
+) -> None:
+    more = {"Connection": "close"} if closes else {}
+    provider.answerer = lambda _, handler: handler.whole({}, 200, **more)
+    for _ in range(3):
+        outbound.send("POST", provider.url, headers={}, body=b"{}").read(100)
+    assert len(provider.connections) == connections
+
+
+def test_a_connection_whose_answer_was_not_read_is_not_used_again(
+    provider: Provider, outbound: Outbound
+) -> None:
+    provider.answerer = lambda _, handler: handler.stream([b"x"] * 1000)
+    first = outbound.send("POST", provider.url, headers={}, body=b"{}")
+    assert next(first.pieces()) == b"x"
+    first.close()
+    outbound.send("POST", provider.url, headers={}, body=b"{}").read(10_000)
+    assert len(provider.connections) == 2
+
+
+def test_no_more_idle_connections_are_kept_than_are_to_be(provider: Provider) -> None:
+    outbound = Outbound(connections=1)
+    for _ in range(2):
+        under_way = [outbound.send("POST", provider.url, headers={}, body=b"{}") for _ in range(2)]
+        for reply in under_way:
+            reply.read(10_000)
+    outbound.close()
+    assert len(provider.connections) == 3
+
+
+def test_a_large_body_is_refused_by_a_server_that_reads_none_of_it(outbound: Outbound) -> None:
+    def refuse(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(2**20):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=refuse, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        reply = outbound.send("POST", url, headers={}, body=b"x" * 4_000_000)
+        assert (reply.status, reply.read(10)) == (413, b"{}")
+        outbound.close()
+        thread.join()
