@@ -122,10 +122,10 @@ class GrpcTransport:
                 self._retire(target, line)
                 raise
         except asyncio.CancelledError:
+            # A connection may be dead without anybody having said so: the next call makes another.
             if line.connected:
                 on_waiting()
-            else:
-                self._retire(target, line)
+            self._retire(target, line)
             raise
         finally:
             line.calls -= 1

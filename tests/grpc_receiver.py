@@ -189,7 +189,7 @@ class Wire:
     def __init__(self, port: int) -> None:
         self._to = port
         self._ends: list[socket.socket] = []
-        self.made = 0
+        self.made = self.open = 0
         self.sent_bytes = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -223,6 +223,7 @@ class Wire:
                 return
             far = socket.create_connection(("127.0.0.1", self._to))
             self.made += 1
+            self.open += 1
             self._ends += [near, far]
             for one, other in ((near, far), (far, near)):
                 thread = threading.Thread(
@@ -236,3 +237,7 @@ class Wire:
             while found := one.recv(65_536):
                 self.sent_bytes += len(found) if counts else 0
                 other.sendall(found)
+        # A closed end closes the other one too.
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+        self.open -= counts

@@ -13,6 +13,7 @@ import pytest
 import trustme
 import uvloop
 
+from broadcast import grpc_transport
 from broadcast.answers import judge_otlp
 from broadcast.destination import Request, Response, Verdict
 from broadcast.egress import Policy
@@ -284,6 +285,36 @@ def test_a_connection_that_dies_under_a_call_is_lost(receiver: GrpcReceiver) -> 
     with Wire(receiver.port) as wire:
         receiver.script(cut(wire))
         assert fault(f"http://127.0.0.1:{wire.port}") == ("data", "connection_lost")
+
+
+def test_after_an_answer_that_did_not_come_the_next_call_makes_another_connection(
+    receiver: GrpcReceiver,
+) -> None:
+    async def twice(transport: Transport, url: str) -> Response:
+        with pytest.raises(SendFailed):
+            await transport.send(call(url), deadline_s=0.5)
+        return await transport.send(call(url))
+
+    receiver.script(hang)
+    with Wire(receiver.port) as wire:
+        url = f"http://127.0.0.1:{wire.port}"
+        assert send_once(LOOPBACK, lambda transport: twice(transport, url)).status == 200
+        assert wire.made == 2
+
+
+def test_a_channel_that_nobody_uses_is_closed(
+    receiver: GrpcReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def apart(transport: Transport, url: str) -> None:
+        for _ in range(2):
+            assert (await transport.send(call(url))).status == 200
+            while wire.open:  # noqa: ASYNC110 - a test may poll
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(grpc_transport, "_IDLE_S", 0.05)
+    with Wire(receiver.port) as wire:
+        send_once(LOOPBACK, lambda transport: apart(transport, f"http://127.0.0.1:{wire.port}"))
+        assert wire.made == 2
 
 
 def test_after_a_connection_died_the_next_call_makes_another(receiver: GrpcReceiver) -> None:
