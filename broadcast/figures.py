@@ -12,12 +12,12 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from broadcast import tally
-from broadcast.store import Conn, activity, rollups
+from broadcast.store import Conn, activity, facets, rollups
 from broadcast.store.activity import Only
-from broadcast.store.rollups import Stretch
+from broadcast.store.periods import Stretch
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
 
-AT_MOST: Final = 20_000
+AT_MOST: Final = 5_000
 """Requests that are counted one by one."""
 
 
@@ -150,14 +150,14 @@ class Reader:
         """Return the sums of a window by user, or by a key of `trace`."""
         found: dict[str, FacetSums] = {}
         for stretch in _whole(replace(window, step_us=None)):
-            for value, sums in rollups.read_facets(self._conn, self._workspace_id, name, stretch).items():
+            for value, sums in facets.read(self._conn, self._workspace_id, name, stretch).items():
                 tally.put(found, value, sums)
         return _by_facet(found, self._single(window), name)
 
     def facet_names(self) -> list[str]:
         """Return what requests can be told apart by beyond their groups: `user`, and keys of `trace`."""
         fresh = {name for facts in self._fresh for name, _ in tally.facets_of(facts)}
-        return sorted(fresh.union(rollups.facet_names(self._conn, self._workspace_id)))
+        return sorted(fresh.union(facets.names(self._conn, self._workspace_id)) - {tally.UNTOLD})
 
     def sessions(self, before: tuple[int, str] | None, limit: int) -> list[tuple[str, SessionSums]]:
         """Return sessions, the one that was last in use first."""

@@ -59,6 +59,8 @@ class Retention:
 
     def __init__(self, *, retention_us: int, holder: str) -> None:
         self._retention_us = retention_us
+        # Hours and sessions tell where to look for receipts, so they stay as long as these.
+        self._sums_us = max(SUMS_US, retention_us + 2 * DAY_US)
         self._holder = holder
         self._chores: deque[Chore] = deque()
 
@@ -201,11 +203,11 @@ class Retention:
 
         def look(conn: Conn, now_us: int) -> bool:
             nonlocal after_id
-            found = rollups.aged(conn, after_id, now_us - SUMS_US, _WORKSPACES)
+            found = rollups.aged(conn, after_id, now_us - self._sums_us, _WORKSPACES)
             for workspace_id, old in found:
                 after_id = workspace_id
                 if old:
-                    self._chores.appendleft(_old_sums(workspace_id))
+                    self._chores.appendleft(_old_sums(workspace_id, self._sums_us))
             return len(found) == _WORKSPACES
 
         return look
@@ -249,9 +251,9 @@ def _guests(workspace_id: int) -> Chore:
     return drop
 
 
-def _old_sums(workspace_id: int) -> Chore:
+def _old_sums(workspace_id: int, kept_us: int) -> Chore:
     def drop(conn: Conn, now_us: int) -> bool:
-        before_us = now_us - SUMS_US
+        before_us = now_us - kept_us
         hours = rollups.drop_hours(conn, workspace_id, before_us, _HOURS)
         return hours + rollups.drop_sessions(conn, workspace_id, before_us, AT_ONCE) > 0
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from broadcast import tally
-from broadcast.store import Conn, rollups
-from broadcast.store.rollups import Facet, Period
+from broadcast.store import Conn, facets, rollups
+from broadcast.store.facets import Facet
+from broadcast.store.periods import Period
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
 
 AT_ONCE: Final = 1_000
@@ -50,30 +51,36 @@ def _step_of(conn: Conn, workspace_id: int, limit: int) -> int | None:
         return None
     rows = list(rollups.documents_after(conn, workspace_id, rolled_seq, limit))
     if rows:
-        _add(conn, workspace_id, tally.facts_of(document for _, document in rows))
+        read = ((seq, tally.read(document)) for seq, document in rows)
+        _add(conn, workspace_id, ((seq, facts) for seq, facts in read if facts is not None))
         rollups.move_place(conn, workspace_id, rows[-1][0])
     return len(rows)
 
 
-def _add(conn: Conn, workspace_id: int, found: Iterable[Facts]) -> None:
+def _add(conn: Conn, workspace_id: int, found: Iterable[tuple[int, Facts]]) -> None:
     """Count by the hour, then add the hours of a day: a request is looked at once."""
     groups: defaultdict[Period, defaultdict[Group, Tally]] = defaultdict(lambda: defaultdict(Tally))
-    facets: defaultdict[Period, dict[Facet, FacetSums]] = defaultdict(dict)
+    by_facet: defaultdict[Period, dict[Facet, FacetSums]] = defaultdict(dict)
+    seqs: defaultdict[Period, defaultdict[Facet, list[int]]] = defaultdict(lambda: defaultdict(list))
     sessions: dict[str, SessionSums] = {}
-    for facts in found:
+    of_session: defaultdict[str, list[int]] = defaultdict(list)
+    for seq, facts in found:
         hour = Period(1, facts.created_at_us - facts.created_at_us % HOUR_US)
         groups[hour][tally.group_of(facts)].count(facts)
-        sums, of_hour = tally.sums_of(facts), facets[hour]
+        sums, of_hour, listed = tally.sums_of(facts), by_facet[hour], seqs[hour]
         for name, value in tally.facets_of(facts):
-            tally.put(of_hour, Facet(name, value), sums)
+            facet = Facet(name, value)
+            tally.put(of_hour, facet, sums)
+            listed[facet].append(seq)
         for session_id, one in tally.session_of(facts):
             tally.put(sessions, session_id, one)
+            of_session[session_id].append(seq)
     for hour in list(groups):
         day = Period(24, hour.at_us - hour.at_us % DAY_US)
         for group, counted in groups[hour].items():
             groups[day][group].add(counted)
-        for facet, sums in facets[hour].items():
-            tally.put(facets[day], facet, sums)
+        for facet, sums in by_facet[hour].items():
+            tally.put(by_facet[day], facet, sums)
     rollups.add(conn, workspace_id, groups)
-    rollups.add_facets(conn, workspace_id, facets)
-    rollups.add_sessions(conn, workspace_id, sessions)
+    facets.add(conn, workspace_id, by_facet, seqs)
+    rollups.add_sessions(conn, workspace_id, sessions, of_session)

@@ -21,6 +21,10 @@ _LONGEST: Final = 256
 _LONGEST_NAME: Final = 64
 _LONGEST_VALUE: Final = 128
 _KEYS: Final = 8
+UNTOLD: Final = "trace"
+"""The facet of requests with a key of `trace` that tells nothing when added up; its value is that key, and
+empty for all keys after the first few."""
+
 _IDS: Final = frozenset({"trace_id", "parent_span_id", "trace_name", "span_name", "generation_name"})
 
 
@@ -168,11 +172,19 @@ _FACTS: Final = msgspec.json.Decoder(Facts)
 def facts_of(documents: Iterable[bytes]) -> Iterator[Facts]:
     """Yield what is counted of stored receipts; one that cannot be read must not stop the sums."""
     for document in documents:
-        try:
-            yield _FACTS.decode(document)
-        except msgspec.DecodeError as error:
-            # Its words may quote what somebody sent.
-            _log.warning("action=receipt_not_counted error=%s", type(error).__name__)
+        facts = read(document)
+        if facts is not None:
+            yield facts
+
+
+def read(document: bytes) -> Facts | None:
+    """Return what is counted of a stored receipt, None where it cannot be read."""
+    try:
+        return _FACTS.decode(document)
+    except msgspec.DecodeError as error:
+        # Its words may quote what somebody sent.
+        _log.warning("action=receipt_not_counted error=%s", type(error).__name__)
+        return None
 
 
 def group_of(facts: Facts) -> Group:
@@ -208,16 +220,42 @@ def facets_of(facts: Facts) -> Iterator[tuple[str, str]]:
     """
     if facts.user:
         yield "user", facts.user[:_LONGEST_VALUE]
-    plain = ((name, value) for name, value in (facts.trace or {}).items() if name not in _IDS)
+    plain = (item for item in (facts.trace or {}).items() if item[0] not in _IDS and item[1] is not None)
     for name, value in islice(plain, _KEYS):
-        if isinstance(value, str | bool | int) and len(name) <= _LONGEST_NAME:
-            shown = str(value).lower() if isinstance(value, bool) else str(value)
-            if 0 < len(shown) <= _LONGEST_VALUE:
-                yield f"trace.{name}", shown
+        shown = _shown(value) if len(name) <= _LONGEST_NAME else None
+        yield (UNTOLD, name[:_LONGEST_VALUE]) if shown is None else (f"trace.{name}", shown)
+    if next(plain, None) is not None:
+        yield UNTOLD, ""
+
+
+def _shown(value: object) -> str | None:
+    """Return a value of `trace` as a facet's, None where it is none."""
+    if not isinstance(value, str | bool | int):
+        return None
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    return shown if 0 < len(shown) <= _LONGEST_VALUE else None
+
+
+def facets_with(user: str | None, trace: tuple[str, str] | None) -> list[tuple[str, str]]:
+    """Return the facets that have between them every request of a user, or with a text at a key of `trace`.
+
+    None has where the value is empty, or the key is one of the ids.
+    """
+    if user:
+        return [("user", user[:_LONGEST_VALUE])]
+    if trace is None or not trace[1] or trace[0] in _IDS:
+        return []
+    key, value = trace
+    return [(f"trace.{key}", value), (UNTOLD, key[:_LONGEST_VALUE]), (UNTOLD, "")]
+
+
+def session_name(session_id: str) -> str:
+    """Return what a session's sums are kept by."""
+    return session_id[:_LONGEST]
 
 
 def session_of(facts: Facts) -> Iterator[tuple[str, SessionSums]]:
     """Yield the request's session and what it adds to it, where it has one."""
     if facts.session_id:
         at_us = facts.created_at_us
-        yield facts.session_id[:_LONGEST], SessionSums(*sums_of(facts), at_us, at_us)
+        yield session_name(facts.session_id), SessionSums(*sums_of(facts), at_us, at_us)

@@ -1,12 +1,13 @@
 """Reads for the Activity page and the usage API; a request's columns lie beside its document."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, Connection, func, or_, select, tuple_
+from sqlalchemy import CTE, Connection, Row, func, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
+from broadcast.store import narrowing
 from broadcast.store.documents import TraceText
 from broadcast.store.tables import receipts
 
@@ -85,6 +86,7 @@ _CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
     "request_id": lambda shown: or_(receipts.c.request_id == shown, receipts.c.id == shown),
 }
 EVERY: Final = Only()
+_END_US: Final = 2**63
 
 
 def page(
@@ -96,11 +98,8 @@ def page(
     only: Only = EVERY,
 ) -> list[RequestRow]:
     """Return requests, newest first by their start, ties by number; a page stays valid while rows arrive."""
-    query = select(*_COLUMNS).where(receipts.c.workspace_id == workspace_id, *only.conditions())
-    if before is not None:
-        query = query.where(tuple_(receipts.c.created_at_us, receipts.c.seq) < tuple_(*before))
-    query = query.order_by(receipts.c.created_at_us.desc(), receipts.c.seq.desc()).limit(limit)
-    return [RequestRow(**row._asdict()) for row in conn.execute(query)]
+    rows = _newest(conn, workspace_id, _COLUMNS, only=only, before=before, limit=limit)
+    return [RequestRow(**row._asdict()) for row in rows]
 
 
 def arrived(
@@ -120,14 +119,63 @@ def documents(
     conn: Connection, workspace_id: int, only: Only, limit: int, *, before: Place | None = None
 ) -> list[tuple[Place, bytes]]:
     """Return the documents of requests with their places, newest first by their start."""
+    columns = (receipts.c.created_at_us, receipts.c.seq, receipts.c.document)
+    rows = _newest(conn, workspace_id, columns, only=only, before=before, limit=limit)
+    return [(Place(row.created_at_us, row.seq), row.document) for row in rows]
+
+
+def _newest(
+    conn: Connection,
+    workspace_id: int,
+    columns: Sequence[ColumnElement[Any]],
+    *,
+    only: Only,
+    before: tuple[int, int] | None,
+    limit: int,
+) -> list[Row[Any]]:
+    """Return requests, newest first, looked for where the sums say that they are."""
     at_us, seq = receipts.c.created_at_us, receipts.c.seq
-    query = select(at_us, seq, receipts.c.document).where(
-        receipts.c.workspace_id == workspace_id, *only.conditions()
-    )
+    of_log = select(*columns).where(receipts.c.workspace_id == workspace_id)
+    newest = of_log.where(*only.conditions()).order_by(at_us.desc(), seq.desc()).limit(limit)
     if before is not None:
-        query = query.where(tuple_(at_us, seq) < tuple_(*before))
-    newest = query.order_by(at_us.desc(), seq.desc()).limit(limit)
-    return [(Place(row[0], row[1]), row[2]) for row in conn.execute(newest)]
+        newest = newest.where(tuple_(at_us, seq) < tuple_(*before))
+    where = narrowing.places(
+        conn,
+        workspace_id,
+        user=only.user,
+        session_id=only.session_id,
+        trace=only.trace,
+        from_us=only.from_us,
+        to_us=only.to_us if before is None else before[0] + 1,
+    )
+    if where is None:
+        return list(conn.execute(newest))
+    # What is named by number is not asked for by time too: the database would read the log in that order.
+    named = of_log.where(*replace(only, from_us=None, to_us=None).conditions())
+    found: list[Row[Any]] = []
+    for place in where.fresh:
+        found += _within(only, before, conn.execute(named.where(place.condition)))
+    enough = len(found) + limit
+    for place in where.older:
+        if len(found) >= enough:
+            break
+        rows = conn.execute((named if place.named else newest).where(place.condition))
+        found += _within(only, before, rows)
+    return sorted(found, key=_place, reverse=True)[:limit]
+
+
+def _within(only: Only, before: tuple[int, int] | None, rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """Return the rows of the time that is asked for."""
+    from_us, to_us = only.from_us or 0, only.to_us or _END_US
+    return [
+        row
+        for row in rows
+        if from_us <= row.created_at_us < to_us and (before is None or _place(row) < before)
+    ]
+
+
+def _place(row: Row[Any]) -> tuple[int, int]:
+    return row.created_at_us, row.seq
 
 
 def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  # noqa: A002

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Text, bindparam
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Dialect, Text, bindparam, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import Boolean, TypeDecorator, TypeEngine
 
 
@@ -27,6 +28,11 @@ class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: OperatorType | None = None) -> "_Among":
+        """Stay as it is in a condition: as `... = 1` SQLite would not look into its indexes."""
+        del against
+        return self
+
 
 @compiles(_Among, "postgresql")
 def _postgresql(element: _Among, compiler: Any, **kwargs: Any) -> str:
@@ -43,3 +49,8 @@ def _sqlite(element: _Among, compiler: Any, **kwargs: Any) -> str:
 def among(column: ColumnElement[int], name: str) -> ColumnElement[bool]:
     """Return whether a column is among the numbers that are given as `name` when the statement runs."""
     return _Among(column, bindparam(name, type_=_Numbers()))
+
+
+def one_of(column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+    """Return whether a column is one of these numbers."""
+    return _Among(column, literal(numbers, _Numbers()))

@@ -52,6 +52,8 @@ facets = Table(
     Column("spend_nano_usd", Int64, nullable=False),
     Column("input_tokens", Int64, nullable=False),
     Column("output_tokens", Int64, nullable=False),
+    # In an hour, the numbers of these requests, each with a comma behind it; none where they are many.
+    Column("seqs", Text),
 )
 
 sessions = Table(
@@ -67,5 +69,7 @@ sessions = Table(
     Column("spend_nano_usd", Int64, nullable=False),
     Column("input_tokens", Int64, nullable=False),
     Column("output_tokens", Int64, nullable=False),
+    # As in `facets`.
+    Column("seqs", Text),
 )
 Index("ix_sessions_newest", sessions.c.workspace_id, sessions.c.last_at_us, sessions.c.session_id)

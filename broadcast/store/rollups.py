@@ -1,16 +1,18 @@
 """Sums of requests: read and replaced by period and group; how far each log has been added up."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, exists, func, or_, select, text, true, tuple_
+from sqlalchemy import Connection, Select, delete, exists, func, or_, select, text, true, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import sketch
+from broadcast.store.facets import names
+from broadcast.store.periods import Period, Stretch, added, appended, bounded, inside, listed, written
 from broadcast.store.rollup_tables import facets, rollup_places, rollups, sessions
 from broadcast.store.tables import heads, receipts, workspaces
-from broadcast.tally import FAILED, FacetSums, Group, SessionSums, Tally
+from broadcast.tally import FAILED, Group, SessionSums, Tally
 
 _SUMS: Final = (
     *("requests", "unpriced", "spend_nano_usd"),
@@ -18,30 +20,6 @@ _SUMS: Final = (
 )
 _SKETCHES: Final = ("latency", "first_token")
 _AT_ONCE: Final = 500
-_MOST: Final = 2**63 - 1
-"""Where a sum stays: nobody's figures may stop the log that everybody's are read from."""
-
-
-class Period(NamedTuple):
-    """An hour or a day of UTC, by its length in hours and its first instant."""
-
-    hours: int
-    at_us: int
-
-
-class Stretch(NamedTuple):
-    """The periods of one length that begin in `[from_us, to_us)`."""
-
-    hours: int
-    from_us: int
-    to_us: int
-
-
-class Facet(NamedTuple):
-    """A value that requests have in common: of `user`, or of a key of `trace`."""
-
-    name: str
-    value: str
 
 
 # -- how far ---------------------------------------------------------------------------------------------
@@ -173,7 +151,7 @@ def _row(workspace_id: int, period: Period, group: Group, key: bytes, tally: Tal
         **period._asdict(),
         "key": key,
         **group._asdict(),
-        **{name: min(getattr(tally, name), _MOST) for name in _SUMS},
+        **bounded({name: getattr(tally, name) for name in _SUMS}),
         **{name: sketch.pack(getattr(tally, name)) for name in _SKETCHES},
     }
 
@@ -206,7 +184,7 @@ def read(
 ) -> Iterator[tuple[int, Group, Tally]]:
     """Yield the sums of a stretch's periods, of the groups that have all the values of `only`."""
     groups = (rollups.c[name] for name in Group._fields)
-    query = select(rollups.c.at_us, *groups, *_figures()).where(*_of(rollups, workspace_id, stretch))
+    query = select(rollups.c.at_us, *groups, *_figures()).where(*inside(rollups, workspace_id, stretch))
     for name, value in only.items():
         query = query.where(rollups.c[name] == value)
     width = 1 + len(Group._fields)
@@ -215,15 +193,6 @@ def read(
         # A group has one status, so this is kept with it.
         sums.errors = sums.requests if group.status in FAILED else 0
         yield row[0], group, sums
-
-
-def _of(table: Table, workspace_id: int, stretch: Stretch) -> tuple[ColumnElement[bool], ...]:
-    return (
-        table.c.workspace_id == workspace_id,
-        table.c.hours == stretch.hours,
-        table.c.at_us >= stretch.from_us,
-        table.c.at_us < stretch.to_us,
-    )
 
 
 def first_at_us(conn: Connection, workspace_id: int) -> int | None:
@@ -236,67 +205,19 @@ def first_at_us(conn: Connection, workspace_id: int) -> int | None:
     return min(found, default=None)
 
 
-def _bounded(sums: FacetSums | SessionSums) -> dict[str, int]:
-    return {name: min(value, _MOST) for name, value in sums._asdict().items()}
-
-
-def _added(table: str, name: str) -> str:
-    """Return what adds to a sum; SQLite would go on with a fraction, PostgreSQL would refuse."""
-    return (
-        f"{name} = CASE WHEN {table}.{name} > {_MOST} - excluded.{name} THEN {_MOST}"
-        f" ELSE {table}.{name} + excluded.{name} END"
-    )
-
-
-# -- sums of facets ------------------------------------------------------------------------------------------
-
-
-def add_facets(conn: Connection, workspace_id: int, made: Mapping[Period, Mapping[Facet, FacetSums]]) -> None:
-    """Add to the sums of facets; the caller holds the log's place."""
-    rows = [
-        {"workspace_id": workspace_id, **period._asdict(), **facet._asdict(), **_bounded(sums)}
-        for period, found in made.items()
-        for facet, sums in found.items()
-    ]
-    if rows:
-        conn.execute(_ADD_FACETS, rows)
-
-
-_FACET_KEY: Final = ("workspace_id", "name", "hours", "at_us", "value")
-_ADD_FACETS: Final = text(
-    f"INSERT INTO facets ({', '.join((*_FACET_KEY, *FacetSums._fields))})"  # noqa: S608 - our own names
-    f" VALUES ({', '.join(f':{name}' for name in (*_FACET_KEY, *FacetSums._fields))})"
-    f" ON CONFLICT ({', '.join(_FACET_KEY)}) DO UPDATE SET "
-    + ", ".join(_added("facets", name) for name in FacetSums._fields)
-)
-
-
-def read_facets(conn: Connection, workspace_id: int, name: str, stretch: Stretch) -> dict[str, FacetSums]:
-    """Return the sums of a facet's values over a stretch's periods."""
-    sums = tuple(func.sum(facets.c[field]) for field in FacetSums._fields)
-    here = (facets.c.name == name, *_of(facets, workspace_id, stretch))
-    query = select(facets.c.value, *sums).where(*here).group_by(facets.c.value)
-    return {row[0]: FacetSums(*map(int, row[1:])) for row in conn.execute(query)}
-
-
-def facet_names(conn: Connection, workspace_id: int) -> list[str]:
-    """Return what requests of a workspace can be told apart by; one look an entry, however many rows."""
-    found: list[str] = []
-    query = select(func.min(facets.c.name)).where(facets.c.workspace_id == workspace_id)
-    name: str | None = conn.execute(query).scalar()
-    while name is not None:
-        found.append(name)
-        name = conn.execute(query.where(facets.c.name > name)).scalar()
-    return found
-
-
 # -- sessions ----------------------------------------------------------------------------------------------
 
 
-def add_sessions(conn: Connection, workspace_id: int, made: Mapping[str, SessionSums]) -> None:
-    """Add to the sums of sessions; the caller holds the log's place."""
+def add_sessions(
+    conn: Connection,
+    workspace_id: int,
+    made: Mapping[str, SessionSums],
+    seqs: Mapping[str, Sequence[int]],
+) -> None:
+    """Add to the sums of sessions and to the numbers of their requests; the caller holds the log's place."""
     rows = [
-        {"workspace_id": workspace_id, "session_id": session_id, **_bounded(sums)}
+        {"workspace_id": workspace_id, "session_id": session_id, **bounded(sums._asdict())}
+        | {"seqs": written(seqs[session_id])}
         for session_id, sums in made.items()
     ]
     if rows:
@@ -304,16 +225,16 @@ def add_sessions(conn: Connection, workspace_id: int, made: Mapping[str, Session
 
 
 _ADDED: Final = tuple(name for name in SessionSums._fields if not name.endswith("_at_us"))
-_SESSION_COLUMNS: Final = ("workspace_id", "session_id", *SessionSums._fields)
+_SESSION_COLUMNS: Final = ("workspace_id", "session_id", *SessionSums._fields, "seqs")
 _ADD_SESSIONS: Final = text(
     f"INSERT INTO sessions ({', '.join(_SESSION_COLUMNS)})"  # noqa: S608 - our own names
     f" VALUES ({', '.join(f':{name}' for name in _SESSION_COLUMNS)})"
     " ON CONFLICT (workspace_id, session_id) DO UPDATE SET "
-    + ", ".join(_added("sessions", name) for name in _ADDED)
+    + ", ".join(added("sessions", name) for name in _ADDED)
     + ", first_at_us = CASE WHEN excluded.first_at_us < sessions.first_at_us"
     " THEN excluded.first_at_us ELSE sessions.first_at_us END"
     ", last_at_us = CASE WHEN excluded.last_at_us > sessions.last_at_us"
-    " THEN excluded.last_at_us ELSE sessions.last_at_us END"
+    " THEN excluded.last_at_us ELSE sessions.last_at_us END" + f", {appended('sessions')}"
 )
 
 
@@ -338,6 +259,18 @@ def sessions_named(
         query = _sessions(workspace_id).where(sessions.c.session_id.in_(ids[start : start + _AT_ONCE]))
         found |= {row[0]: SessionSums(*row[1:]) for row in conn.execute(query)}
     return found
+
+
+def session_place(
+    conn: Connection, workspace_id: int, session_id: str
+) -> tuple[SessionSums, frozenset[int] | None] | None:
+    """Return a session's sums, where it has some, and the numbers of its requests where all are listed."""
+    query = _sessions(workspace_id).add_columns(sessions.c.seqs)
+    row = conn.execute(query.where(sessions.c.session_id == session_id)).one_or_none()
+    if row is None:
+        return None
+    sums = SessionSums(*row[1:-1])
+    return sums, listed(row[-1], sums.requests)
 
 
 def _sessions(workspace_id: int) -> Select[Any]:
@@ -366,7 +299,7 @@ def drop_hours(conn: Connection, workspace_id: int, before_us: int, limit: int) 
     query = select(rollups.c.at_us).where(*of_hours).distinct().order_by(rollups.c.at_us).limit(limit)
     gone = list(conn.execute(query).scalars())
     if gone:
-        for table, named in ((facets, facets.c.name.in_(facet_names(conn, workspace_id))), (rollups, true())):
+        for table, named in ((facets, facets.c.name.in_(names(conn, workspace_id))), (rollups, true())):
             old = (table.c.workspace_id == workspace_id, table.c.hours == 1, table.c.at_us.in_(gone))
             conn.execute(delete(table).where(*old, named))
     return len(gone)

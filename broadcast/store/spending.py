@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from broadcast.store.periods import whole, wide
 from broadcast.store.rollup_tables import rollups
 from broadcast.store.rollups import place
 from broadcast.store.tables import receipts
-
-_PART: Final = 1_000_000_000
 
 
 def by_key(
@@ -31,15 +30,15 @@ def by_key(
     found: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(since_us))
     for query in queries:
         for key_hash, *parts in conn.execute(query):
-            for number, (whole, rest) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
-                found[key_hash][number] += int(whole) * _PART + int(rest)
+            for number, (high, low) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+                found[key_hash][number] += whole(high, low)
     return {key_hash: found[key_hash] for key_hash in hashes}
 
 
 def _sums(
     at_us: ColumnElement[int], spent: ColumnElement[int], since_us: Sequence[int]
 ) -> Iterator[ColumnElement[Any]]:
-    """Yield the sums in parts: a sum of sums may be wider than 64 bits, which SQLite refuses to add."""
+    """Yield the sums in parts."""
     for begin_us in since_us:
-        for part in (spent // _PART, spent % _PART):
+        for part in wide(spent):
             yield func.coalesce(func.sum(part).filter(at_us >= begin_us), 0)

@@ -39,6 +39,9 @@ VIEWS: Final = (
     "/activity?window=month&by=trace.feature",
     "/activity?window=month&model=openai/gpt-5&metric=tokens",
     "/activity?session=session-7",
+    "/activity?window=month&session=session-7",
+    "/activity?window=month&user=user-7",
+    "/activity?window=month&trace.feature=assistant",
     "/sessions",
 )
 QUERIES: Final = ("/api/v1/usage", "/api/v1/requests?limit=100", "/api/v1/requests?model_id=openai/gpt-5")

@@ -1,14 +1,16 @@
 """Rollup: a log is added up once, whatever stands in it, and no log holds another one up."""
 
 import logging
+from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import text
 
 from broadcast import receipt_parser, rollup
 from broadcast.figures import Reader, Window
 from broadcast.receipt import Cost, Receipt
-from broadcast.store import Conn, Store, rollups
+from broadcast.store import Conn, Store, facets, rollups
 from broadcast.tally import DAY_US
 from tests.broadcast.store.rows import a_receipt, a_workspace, append
 from tests.factories import AT_US, receipt
@@ -55,6 +57,18 @@ def test_a_sum_stays_at_the_most_that_a_column_holds(
             assert found == [MOST]
 
 
+def test_sums_at_the_most_are_still_added_up(store: Store) -> None:
+    with store.write() as conn:
+        home = a_workspace(conn)
+        hours = (
+            structs.replace(one, created_at_us=AT_US - number * DAY_US) for one in dear() for number in (0, 1)
+        )
+        stored(conn, home.id, *(structs.replace(one, id=f"gen-{at}") for at, one in enumerate(hours)))
+    rolled(store)
+    with store.read() as conn:
+        assert Reader(conn, home.id).by_facet(EVER, "user")["ada"].spend_nano_usd == 2 * MOST
+
+
 def test_a_log_that_cannot_be_added_up_holds_up_no_other(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -62,14 +76,14 @@ def test_a_log_that_cannot_be_added_up_holds_up_no_other(
         bad, good = a_workspace(conn, "Bad"), a_workspace(conn, "Good")
         stored(conn, bad.id, receipt(id="gen-1", user="a prompt by mistake"))
         stored(conn, good.id, receipt(id="gen-2"))
-    add_facets = rollups.add_facets
+    add = facets.add
 
-    def refuse(conn: Conn, workspace_id: int, made: object) -> None:
+    def refuse(conn: Conn, workspace_id: int, made: Any, seqs: Any) -> None:
         if workspace_id == bad.id:
             raise ValueError(made)
-        add_facets(conn, workspace_id, made)  # type: ignore[arg-type]
+        add(conn, workspace_id, made, seqs)
 
-    monkeypatch.setattr(rollups, "add_facets", refuse)
+    monkeypatch.setattr(facets, "add", refuse)
     with caplog.at_level(logging.ERROR):
         rolled(store)
     with store.read() as conn:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from broadcast import activity, overview, receipt_parser
+from broadcast import activity, figures, overview, receipt_parser
 from broadcast.generation import request_view
 from broadcast.receipt import Receipt
 from broadcast.request_log import STATUSES
@@ -71,6 +71,7 @@ def requests() -> str:
         cards=activity_charts.cards(found, question),
         chart=activity_charts.chart(found, question, now_us, zones.zone()),
         latency=activity_charts.latency(found, question, now_us, zones.zone()),
+        at_most=figures.AT_MOST,
         rows=rows,
         more_rows=more_rows,
         choices=_choices(found, question),

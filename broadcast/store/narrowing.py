@@ -1,0 +1,103 @@
+"""Where to look for the few requests of a filter, so that a question does not read a month of a log.
+
+The sums say in which hours a user, a value of `trace` or a session occurs. They follow the log, so what is
+not added up yet is looked through besides.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, and_, select
+from sqlalchemy.sql import ColumnElement
+
+from broadcast import tally
+from broadcast.store import facets, rollups
+from broadcast.store.among import one_of
+from broadcast.store.facets import Facet, Hour
+from broadcast.store.tables import heads, receipts
+from broadcast.tally import HOUR_US
+
+_TAIL: Final = 20_000
+"""Receipts that are not added up yet; past these, looking through them is what takes the time."""
+
+_SEQS: Final = 1_000
+
+
+class Place(NamedTuple):
+    """Some of the requests, `named` by number or by when they began."""
+
+    condition: ColumnElement[bool]
+    named: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where all requests of a filter are: none of them is in both."""
+
+    fresh: tuple[Place, ...]
+    older: tuple[Place, ...]
+    """Each holds requests that began before those of the one before it."""
+
+
+def places(
+    conn: Connection,
+    workspace_id: int,
+    *,
+    user: str | None,
+    session_id: str | None,
+    trace: tuple[str, str] | None,
+    from_us: int | None,
+    to_us: int | None,
+) -> Places | None:
+    """Return where to look for requests that began in `[from_us, to_us)`, None where that is everywhere."""
+    wanted = [Facet(*facet) for facet in tally.facets_with(user, trace)]
+    if not (session_id or wanted):
+        return None
+    rolled_seq = rollups.place(conn, workspace_id)
+    head_seq = conn.execute(select(heads.c.head_seq).where(heads.c.workspace_id == workspace_id)).scalar()
+    fresh = range(rolled_seq + 1, (head_seq or 0) + 1)
+    if len(fresh) > _TAIL:
+        return None
+    if session_id:
+        older = _of_session(conn, workspace_id, session_id, rolled_seq)
+    else:
+        hours = facets.hours_of(conn, workspace_id, wanted, from_us, to_us)
+        older = _of_hours(hours, rolled_seq)
+    return Places(fresh=(_named(fresh),) if fresh else (), older=tuple(older))
+
+
+def _of_session(conn: Connection, workspace_id: int, session_id: str, rolled_seq: int) -> Iterator[Place]:
+    found = rollups.session_place(conn, workspace_id, tally.session_name(session_id))
+    if found is None:
+        return
+    sums, seqs = found
+    if seqs is None:
+        yield _between(sums.first_at_us, sums.last_at_us, rolled_seq)
+    else:
+        yield _named(seq for seq in seqs if seq <= rolled_seq)
+
+
+def _of_hours(hours: list[Hour], rolled_seq: int) -> Iterator[Place]:
+    """Yield the hours, those together whose requests are few and known by number."""
+    known: set[int] = set()
+    for hour in hours:
+        if hour.seqs is not None:
+            known.update(seq for seq in hour.seqs if seq <= rolled_seq)
+        if known and (hour.seqs is None or len(known) >= _SEQS):
+            yield _named(known)
+            known = set()
+        if hour.seqs is None:
+            yield _between(hour.at_us, hour.at_us + HOUR_US - 1, rolled_seq)
+    if known:
+        yield _named(known)
+
+
+def _named(seqs: Iterable[int]) -> Place:
+    return Place(one_of(receipts.c.seq, sorted(seqs)), named=True)
+
+
+def _between(first_us: int, last_us: int, rolled_seq: int) -> Place:
+    return Place(
+        and_(receipts.c.created_at_us.between(first_us, last_us), receipts.c.seq <= rolled_seq), named=False
+    )

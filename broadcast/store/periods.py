@@ -1,0 +1,82 @@
+"""Periods that sums are kept by, and how a sum is added to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Table
+from sqlalchemy.sql import ColumnElement
+
+MOST: Final = 2**63 - 1
+"""Where a sum stays: nobody's figures may stop the log that everybody's are read from."""
+
+
+_PART: Final = 1_000_000_000
+_LISTED: Final = 32_768
+"""Characters of a list of numbers: some thousand requests, and little to write again when one is added."""
+
+
+class Period(NamedTuple):
+    """An hour or a day of UTC, by its length in hours and its first instant."""
+
+    hours: int
+    at_us: int
+
+
+class Stretch(NamedTuple):
+    """The periods of one length that begin in `[from_us, to_us)`."""
+
+    hours: int
+    from_us: int
+    to_us: int
+
+
+def inside(table: Table, workspace_id: int, stretch: Stretch) -> tuple[ColumnElement[bool], ...]:
+    """Return which rows of a table of sums are of a stretch."""
+    return (
+        table.c.workspace_id == workspace_id,
+        table.c.hours == stretch.hours,
+        table.c.at_us >= stretch.from_us,
+        table.c.at_us < stretch.to_us,
+    )
+
+
+def bounded(sums: Mapping[str, int]) -> dict[str, Any]:
+    """Return sums as a column holds them."""
+    return {name: min(value, MOST) for name, value in sums.items()}
+
+
+def added(table: str, name: str) -> str:
+    """Return what adds to a sum; SQLite would go on with a fraction, PostgreSQL would refuse."""
+    return (
+        f"{name} = CASE WHEN {table}.{name} > {MOST} - excluded.{name} THEN {MOST}"
+        f" ELSE {table}.{name} + excluded.{name} END"
+    )
+
+
+def wide(column: ColumnElement[int]) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """Return two numbers whose sums make the sum of a column, which may be more than SQLite can add up."""
+    return column // _PART, column % _PART
+
+
+def whole(high: int, low: int) -> int:
+    """Return the sum that `wide` took apart."""
+    return int(high) * _PART + int(low)
+
+
+def written(seqs: Sequence[int]) -> str:
+    """Return numbers as a column holds them."""
+    return "".join(f"{seq}," for seq in seqs)
+
+
+def listed(seqs: str | None, requests: int) -> frozenset[int] | None:
+    """Return the numbers of so many requests, None where not all are listed.
+
+    A list that somebody added requests to without knowing of it says less than there is.
+    """
+    found = None if seqs is None else frozenset(map(int, seqs.split(",")[:-1]))
+    return found if found is not None and len(found) == requests else None
+
+
+def appended(table: str) -> str:
+    """Return what adds to a list; one that has become too long is none, and stays none."""
+    return f"seqs = CASE WHEN length({table}.seqs) < {_LISTED} THEN {table}.seqs || excluded.seqs END"
