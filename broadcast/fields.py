@@ -126,7 +126,14 @@ def own_headers() -> Any:
 MetricsEvery = Literal["off", "10s", "30s", "60s", "5m", "15m", "1h"]
 """How often a destination's metrics are sent: between 10 seconds and an hour, or not at all."""
 
-_EVERY_S: Final = {"10s": 10, "30s": 30, "60s": 60, "5m": 300, "15m": 900, "1h": 3600}
+METRICS_EVERY_S: Final[Mapping[MetricsEvery, int]] = {
+    "10s": 10,
+    "30s": 30,
+    "60s": 60,
+    "5m": 300,
+    "15m": 900,
+    "1h": 3600,
+}
 
 
 def sent_metrics() -> Any:
@@ -142,7 +149,7 @@ def sent_metrics() -> Any:
 
 def metrics_every_s(config: Mapping[str, Any]) -> int | None:
     """Return how often, by its settings, a destination's metrics are sent; None for not at all."""
-    return _EVERY_S.get(str(config.get("metrics")))
+    return METRICS_EVERY_S.get(config.get("metrics", "off"))
 
 
 def under(base: str, path: str) -> str:

@@ -16,6 +16,7 @@ content_capture: off                    # or full: prompts and completions too
 content_attr_max_bytes: 131072          # the longest value; longer ones are cut
 traces:
   batch: {max_export_batch_size: 512, flush_ms: 0, max_queue_size: 2048}
+metrics: {export_interval_ms: 60000}    # sent where this part stands; enabled: false switches them off
 """
 
 from collections.abc import Mapping
@@ -26,11 +27,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from broadcast import declared_file, otel_variables
+from broadcast.fields import METRICS_EVERY_S, MetricsEvery
 from broadcast.genai_names import SERVICE_NAME
 from broadcast.sampling import Sampler
 
 SETTING: Final = "BROADCAST_OTEL_CONFIG"
 CONTENT_MAX_BYTES: Final = 131_072
+_USUAL_MS: Final = 60_000
 
 _Scalar = str | bool | int | float
 _Encoding = Literal["json", "protobuf", "grpc"]
@@ -58,6 +61,8 @@ class Declaration:
     content_max_bytes: int
     max_spans: int | None
     every_ms: int | None
+    metrics: MetricsEvery = "off"
+    metrics_endpoint: str | None = None
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +80,14 @@ class _Traces(_Strict, frozen=True, kw_only=True):
     batch: _Batch = _Batch()
 
 
+class _Metrics(_Strict, frozen=True, kw_only=True):
+    enabled: bool = True
+    export_interval_ms: int = _USUAL_MS
+    # Neither keys nor users are labels here: read, so that a block can be moved here.
+    api_key_id_cap: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    user_id_cap: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 class _Form(_Strict, frozen=True, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
@@ -88,7 +101,7 @@ class _Form(_Strict, frozen=True, kw_only=True):
     content_capture: Literal["off", "full"] | bool = "off"
     content_attr_max_bytes: Annotated[int, msgspec.Meta(ge=256, le=1_000_000)] = CONTENT_MAX_BYTES
     traces: _Traces = _Traces()
-    metrics: dict[str, Any] = {}
+    metrics: _Metrics = _Metrics(enabled=False)
 
 
 def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
@@ -112,7 +125,14 @@ def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
         content_max_bytes=said.get("content_max_bytes", CONTENT_MAX_BYTES),
         max_spans=said.get("max_spans"),
         every_ms=said.get("every_ms"),
+        metrics=_every(said.get("metrics_every_ms", _USUAL_MS)) if said.get("metrics") else "off",
+        metrics_endpoint=otel_variables.metrics_address(said),
     )
+
+
+def _every(interval_ms: int) -> MetricsEvery:
+    """Return an interval by the word of a destination's setting."""
+    return next(word for word, every_s in METRICS_EVERY_S.items() if every_s * 1000 == interval_ms)
 
 
 def _named(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +159,10 @@ def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     }
     if form.content_capture is True:
         raise declared_file.wrong(SETTING, "content_capture must be off or full.")
-    if form.metrics.get("enabled", bool(form.metrics)):
-        raise declared_file.wrong(SETTING, "metrics are not exported by this version. Remove this part.")
+    allowed = otel_variables.METRIC_INTERVALS_MS
+    if form.metrics.export_interval_ms not in allowed:
+        words = ", ".join(map(str, allowed))
+        raise declared_file.wrong(SETTING, f"metrics.export_interval_ms must be one of {words}.")
     batch = form.traces.batch
     found = {
         "base": endpoint,
@@ -154,5 +176,7 @@ def _of_file(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         "content_max_bytes": form.content_attr_max_bytes,
         "max_spans": batch.max_export_batch_size,
         "every_ms": batch.flush_ms,
+        "metrics": form.metrics.enabled,
+        "metrics_every_ms": form.metrics.export_interval_ms,
     }
     return {name: value for name, value in found.items() if value is not None}

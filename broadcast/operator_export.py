@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from broadcast import additions
+from broadcast import additions, metric_counting
 from broadcast.destination import Destination
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, ConfigError, SettingsError, Unavailable, VaultError
+from broadcast.fields import metrics_every_s
 from broadcast.genai_names import SERVICE_NAME, SERVICE_VERSION
 from broadcast.operator_declaration import Declaration
 from broadcast.store import Conn, Store, destinations, operator_exports, workspaces
@@ -35,6 +36,7 @@ _FIELDS: Final = {
     "endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT or the file's endpoint",
     "attributes": "OTEL_RESOURCE_ATTRIBUTES or the file's resource_attributes",
     "headers": "OTEL_EXPORTER_OTLP_HEADERS or the file's headers",
+    "metricsEndpoint": "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 }
 _log: Final = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class OperatorExports:
             "endpoint": declaration.endpoint,
             "encoding": declaration.encoding,
             "headers": dict(declaration.headers),
+            "metrics": declaration.metrics,
+            "metricsEndpoint": declaration.metrics_endpoint,
         }
         try:
             made = self._types[TYPE].parse(config)
@@ -172,6 +176,7 @@ class OperatorExports:
         new = {place.workspace_id for place in places if place.id is None}
         operator_exports.add(conn, [row for row in rows if row["workspace_id"] in new], heads, now_us)
         operator_exports.change(conn, [row for row in rows if row["workspace_id"] not in new], now_us)
+        _measure(conn, export, heads, now_us)
 
 
 def join(conn: Conn, vault: Vault, workspace: Workspace, now_us: int) -> None:
@@ -181,7 +186,16 @@ def join(conn: Conn, vault: Vault, workspace: Workspace, now_us: int) -> None:
         return
     place = Place(workspace_id=workspace.id, workspace_uid=workspace.uid, id=None, uid=None)
     row = _row(vault, export, opened(vault, export), place)
-    operator_exports.add(conn, [row], workspaces.lock_heads(conn, (workspace.id,)), now_us)
+    heads = workspaces.lock_heads(conn, (workspace.id,))
+    operator_exports.add(conn, [row], heads, now_us)
+    _measure(conn, export, heads, now_us)
+
+
+def _measure(conn: Conn, export: OperatorExport, heads: Mapping[int, int], now_us: int) -> None:
+    """Begin metrics at the locked heads where they are declared; where not, their next turn ends them."""
+    if metrics_every_s((export.settings or {}).get("config", {})) is not None:
+        for workspace_id, head_seq in heads.items():
+            metric_counting.keep(conn, workspace_id, head_seq, now_us)
 
 
 def opened(vault: Vault, export: OperatorExport) -> dict[str, str]:

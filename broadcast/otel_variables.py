@@ -1,7 +1,8 @@
-"""OpenTelemetry's standard variables, as far as they say where and how traces are exported.
+"""OpenTelemetry's standard variables, as far as they say where and how traces and metrics are exported.
 
 Sources: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ (general, sampler,
-batch span processor) and https://opentelemetry.io/docs/specs/otel/protocol/exporter/ (OTLP), read 2026-11-21.
+batch span processor, exporters of metrics) and https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+(OTLP), read 2026-11-21.
 An empty variable counts as one that is not set; each may come from a file, `NAME_FILE`, as ours do.
 """
 
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 
 from broadcast import variables
 from broadcast.errors import ConfigError
+from broadcast.fields import METRICS_EVERY_S
 from broadcast.sampling import SAMPLERS
 
 PROTOCOLS: Final = ("http/protobuf", "http/json", "grpc")
@@ -20,6 +22,7 @@ _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 _TLS: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 _MAX_SPANS: Final = 10_000
 _MAX_DELAY_MS: Final = 600_000
+METRIC_INTERVALS_MS: Final = tuple(1000 * every_s for every_s in METRICS_EVERY_S.values())
 
 
 def read(given: Mapping[str, str]) -> dict[str, Any]:
@@ -48,6 +51,9 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
         "content": env.content(),
         "max_spans": env.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", low=1, high=_MAX_SPANS),
         "every_ms": env.number("OTEL_BSP_SCHEDULE_DELAY", low=0, high=_MAX_DELAY_MS),
+        "metrics": env.metrics(),
+        "metrics_every_ms": env.metric_interval_ms(),
+        "metrics_endpoint": env.text(f"{_OTLP}METRICS_ENDPOINT"),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -67,7 +73,16 @@ def traces_address(said: Mapping[str, Any]) -> str | None:
     own, base = said.get("endpoint"), said.get("base")
     if said.get("protocol") != "grpc":
         return own or (base and _below(base))
-    server: str | None = own or base
+    return _server(own or base, said)
+
+
+def metrics_address(said: Mapping[str, Any]) -> str | None:
+    """Return the address that was said to be for metrics alone; else they go beside the traces."""
+    own = said.get("metrics_endpoint")
+    return _server(own, said) if said.get("protocol") == "grpc" else own
+
+
+def _server(server: str | None, said: Mapping[str, Any]) -> str | None:
     if server is None or "://" in server:
         return server
     return f"{'http' if said.get('insecure') else 'https'}://{server}"
@@ -98,14 +113,25 @@ class _Variables:
     def wanted(self) -> bool | None:
         if (self.text("OTEL_SDK_DISABLED") or "").lower() == "true":
             return False
-        exporters = self.text("OTEL_TRACES_EXPORTER")
+        return self._exporter("OTEL_TRACES_EXPORTER")
+
+    def metrics(self) -> bool | None:
+        return self._exporter("OTEL_METRICS_EXPORTER")
+
+    def metric_interval_ms(self) -> int | None:
+        allowed = tuple(map(str, METRIC_INTERVALS_MS))
+        text = self.choice("OTEL_METRIC_EXPORT_INTERVAL", allowed)
+        return None if text is None else int(text)
+
+    def _exporter(self, name: str) -> bool | None:
+        exporters = self.text(name)
         if exporters is None:
             return None
-        names = {name.strip() for name in exporters.split(",")}
+        names = {each.strip() for each in exporters.split(",")}
         if names <= {"none"}:
             return False
         if "otlp" not in names:
-            raise ConfigError("OTEL_TRACES_EXPORTER must be otlp or none: nothing else is exported here.")
+            raise ConfigError(f"{name} must be otlp or none: nothing else is exported here.")
         return True
 
     def protocol(self) -> str | None:

@@ -163,7 +163,9 @@ def test_content_is_captured_as_said(path: Path, word: str, content: bool) -> No
         ("protocol: thrift", ("protocol", "http/protobuf", "grpc")),
         ("headers: {Authorization: '${NOT_SET}'}", ("headers.Authorization", "NOT_SET", "Set it")),
         ("headers: [a]", ("headers",)),
-        ("metrics: {export_interval_ms: 60000}", ("metrics", "Remove")),
+        ("metrics: {export_interval_ms: 15000}", ("metrics.export_interval_ms", "10000", "3600000")),
+        ("metrics: {export_interval_ms: often}", ("metrics.export_interval_ms",)),
+        ("metrics: {every: 60s}", ("metrics", "every")),
         ("service_name: [", ("line", "not valid YAML")),
     ],
 )
@@ -173,8 +175,52 @@ def test_what_is_wrong_is_named_by_its_place(path: Path, line: str, words: tuple
     assert all(word in str(caught.value) for word in ("BROADCAST_OTEL_CONFIG", *words)), str(caught.value)
 
 
-def test_metrics_may_be_said_to_be_off(path: Path) -> None:
-    assert declared(path, "endpoint: https://a.example\nmetrics: {enabled: false}").encoding == "protobuf"
+@pytest.mark.parametrize(
+    ("part", "said", "every"),
+    [
+        ("", {}, "off"),
+        ("metrics: {}", {}, "60s"),
+        ("metrics: {enabled: true}", {}, "60s"),
+        ("metrics: {enabled: false}", {}, "off"),
+        ("metrics: {enabled: false, export_interval_ms: 10000}", {}, "off"),
+        ("metrics: {export_interval_ms: 10000, api_key_id_cap: 1024, user_id_cap: 256}", {}, "10s"),
+        ("metrics: {export_interval_ms: 300000}", {"OTEL_METRIC_EXPORT_INTERVAL": "3600000"}, "1h"),
+        ("metrics: {}", {"OTEL_METRICS_EXPORTER": "none"}, "off"),
+        ("", {"OTEL_METRICS_EXPORTER": "otlp"}, "60s"),
+        ("", {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "30000"}, "30s"),
+        ("", {"OTEL_METRIC_EXPORT_INTERVAL": "30000"}, "off"),
+    ],
+)
+def test_metrics_are_sent_where_that_is_said(path: Path, part: str, said: dict[str, str], every: str) -> None:
+    assert declared(path, f"endpoint: https://a.example\n{part}", **said).metrics == every
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_METRICS_EXPORTER", "prometheus"), ("OTEL_METRIC_EXPORT_INTERVAL", "15000")],
+)
+def test_a_variable_of_metrics_that_is_wrong_is_named(path: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        of_file(path, "endpoint: https://a.example", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("protocol", "given", "address"),
+    [
+        ("http/protobuf", "https://m.example/v1/metrics", "https://m.example/v1/metrics"),
+        ("grpc", "m.example:4317", "https://m.example:4317"),
+        ("grpc", "http://m.example:4317", "http://m.example:4317"),
+    ],
+)
+def test_metrics_may_have_an_address_of_their_own(protocol: str, given: str, address: str) -> None:
+    said = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://a.example",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": given,
+    }
+    found = read(said, None)
+    assert found is not None
+    assert found.metrics_endpoint == address
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

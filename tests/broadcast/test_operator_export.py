@@ -1,5 +1,6 @@
 """The operator's export: in every workspace, kept up to date, changed by nobody there."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +8,19 @@ from typing import Any
 
 import pytest
 
+from broadcast import operator_export
 from broadcast.accounts import Accounts
 from broadcast.errors import ConfigError, Conflict
 from broadcast.operator_declaration import Declaration
 from broadcast.operator_export import NAME, OperatorExports, opened, rewrap
-from broadcast.store import Store, audit, cursors, destinations, operator_exports, workspaces
+from broadcast.store import Store, audit, cursors, destinations, metrics, operator_exports, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
+from broadcast.transport import Transport
 from broadcast.vault import KeyRing, Vault, new_key
 from destinations import TYPES
+from tests.broadcast.measuring import export_due
 from tests.broadcast.sending import POLICY, World, clock
 from tests.receiver import Receiver
 
@@ -438,3 +442,69 @@ def test_its_secret_is_wrapped_anew_with_the_first_key(world: World) -> None:
         export = operator_exports.get(conn)
     assert rotated.key_id(export.sealed) == "k2"
     assert opened(rotated, export)["headers"]
+
+
+# -- metrics -------------------------------------------------------------------------------------
+
+
+def measure(world: World) -> dict[str, float]:
+    """Let a worker send what is due, and return the requests that each instance told of."""
+
+    async def work() -> None:
+        async with Transport(POLICY) as transport:
+            await export_due(world.store, world.vault, TYPES, transport, namespace="openrouter")
+
+    with world.store.write() as conn:
+        conn.exec_driver_sql("UPDATE metric_places SET due_at_us = 0")
+    asyncio.run(work())
+    return {
+        str(point.resource["service.instance.id"]): point.value
+        for export in world.receiver.exports()
+        for point in export
+        if point.metric == "openrouter.requests"
+    }
+
+
+def test_metrics_of_every_workspace_are_sent_where_they_are_declared(world: World) -> None:
+    other = another(world)
+    world.append(1)
+    declare(world, declaration(world, metrics="60s"))
+    world.append(3)
+    assert measure(world) == {only(world).uid: 3}
+    assert only(world, other).uid != only(world).uid
+
+
+def test_a_later_workspace_has_metrics_too(world: World) -> None:
+    declare(world, declaration(world, metrics="10s"))
+    with world.store.write() as conn:
+        made = workspaces.create(
+            conn, name="Later", content_key=world.vault.new_content_key(), demo=False, now_us=clock()
+        )
+        operator_export.join(conn, world.vault, made, clock())
+        place = metrics.get(conn, destinations.list_for(conn, made.id)[0].id)
+    assert place is not None
+    assert place.every_s == 10
+
+
+def test_metrics_that_are_declared_no_more_end_with_their_next_turn(world: World) -> None:
+    declare(world, declaration(world, metrics="60s"))
+    world.append(2)
+    declare(world, declaration(world))
+    assert measure(world) == {}
+    with world.store.read() as conn:
+        assert metrics.get(conn, only(world).id) is None
+
+
+def test_metrics_end_with_the_export(world: World) -> None:
+    declare(world, declaration(world, metrics="60s"))
+    world.append(2)
+    declare(world, None)
+    assert measure(world) == {}
+    with world.store.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM metric_places").scalar_one() == 0
+
+
+def test_an_address_of_metrics_that_may_not_be_dialled_is_named(world: World) -> None:
+    elsewhere = declaration(world, metrics="60s", metrics_endpoint="https://10.0.0.1/v1/metrics")
+    with pytest.raises(ConfigError, match=r"BROADCAST_EGRESS_ALLOW=10\.0\.0\.1"):
+        declare(world, elsewhere)
