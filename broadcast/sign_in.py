@@ -64,7 +64,7 @@ class SignIns:
     def begin(self, *, browser: str, address: str, next_: str, invite_token: str | None = None) -> str:
         """Return where a browser goes to sign in; `browser` is a secret that it keeps, and brings back."""
         now_us = self._clock()
-        _BEGUN.count(self._store, f"sign_in:begun:{address}", now_us=now_us)
+        _BEGUN.count(self._store, _counters(address)[0], now_us=now_us)
         if invite_token is not None:
             self._invitations.look(invite_token)
         state, nonce, verifier = (credentials.new_token() for _ in range(3))
@@ -98,8 +98,7 @@ class SignIns:
         `live` is who is signed in in this browser; that session ends, in favour of the new one.
         """
         now_us = self._clock()
-        counter = f"sign_in:refused:{address}"
-        _REFUSED.count(self._store, counter, now_us=now_us)
+        _REFUSED.count(self._store, _counters(address)[1], now_us=now_us)
         identity = None
         try:
             away = self._claimed(answer.get("state", ""), browser, now_us)
@@ -107,8 +106,9 @@ class SignIns:
                 answer, nonce=away.nonce, verifier=away.verifier, now_us=now_us
             )
             with self._store.write() as conn:
-                # Only failures count.
-                limits.clear(conn, counter)
+                # Only what comes to nothing counts, else a busy office is shut out.
+                for counter in _counters(address):
+                    limits.clear(conn, counter)
                 return self._admitted(conn, away, identity, live=live, address=address, now_us=now_us)
         except SignInRefused as refused:
             self._note(refused, identity, address, now_us)
@@ -239,3 +239,7 @@ class SignIns:
             user = users.by_email(conn, identity.email) if identity and identity.email else None
             detail = {"provider": self.name, "reason": refused.reason, "address": address}
             audit.of_login(conn, user, "login_refused", detail, now_us=now_us)
+
+
+def _counters(address: str) -> tuple[str, str]:
+    return f"sign_in:begun:{address}", f"sign_in:refused:{address}"

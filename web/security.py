@@ -203,13 +203,17 @@ def csrf_token() -> str:
     return cast("str", g.login_token)
 
 
+def from_elsewhere() -> bool:
+    """Return whether another site sent this request, as far as the browser says."""
+    return request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}
+
+
 def check_csrf() -> None:
     """Refuse a form that did not come from one of our pages."""
     session = logged_in()
     expected = session.csrf if session else request.cookies.get(_cookie(_LOGIN), "")
     given = request.form.get("csrf_token") or request.headers.get("X-CSRF-Token") or ""
-    elsewhere = request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}
-    if elsewhere or not expected or not hmac.compare_digest(expected.encode(), given.encode()):
+    if from_elsewhere() or not expected or not hmac.compare_digest(expected.encode(), given.encode()):
         abort(400, "This page was open for too long. Go back, reload it and try again.")
 
 

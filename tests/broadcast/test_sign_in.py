@@ -390,6 +390,15 @@ def test_refusals_are_limited_and_a_success_begins_anew(scene: Scene) -> None:
         scene.back(scene.away())
 
 
+def test_a_busy_office_is_not_shut_out(scene: Scene) -> None:
+    scene.connected()
+    for _ in range(59):
+        scene.sign_ins.begin(browser=BROWSER, address=ADDRESS, next_="")
+    scene.back(scene.away())
+
+    assert scene.sign_ins.begin(browser=BROWSER, address=ADDRESS, next_="")
+
+
 def test_nobody_is_sent_away_without_end(scene: Scene) -> None:
     for _ in range(60):
         scene.sign_ins.begin(browser=BROWSER, address=ADDRESS, next_="")

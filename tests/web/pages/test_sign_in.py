@@ -309,6 +309,19 @@ def test_who_is_connected_already_is_offered_nothing(pages: Pages, there: Identi
     assert pages.client.get(CONNECT).location == "/"
 
 
+def test_a_link_of_another_site_connects_no_account(pages: Pages, there: IdentityProvider) -> None:
+    answer = pages.client.get(BEGIN, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert (answer.status_code, answer.location) == (303, "/")
+
+
+def test_a_link_of_another_site_may_begin_a_sign_in(there: IdentityProvider, browser: FlaskClient) -> None:
+    """Such as a portal's, where the provider shows what its people may use."""
+    answer = browser.get(BEGIN, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.location.startswith(there.issuer)
+
+
 def test_a_form_never_leads_to_another_server(
     pages: Pages, there: IdentityProvider, browser: FlaskClient
 ) -> None:
