@@ -17,9 +17,9 @@ from typing import Final
 
 from broadcast import failpoints, metric_counting, otlp_metrics, outcomes, retry, series
 from broadcast.answers import Outcome, Remedy, Verdict, judge_otlp
+from broadcast.batches import Builder
 from broadcast.destination import Destination
 from broadcast.errors import AddressRefused, BroadcastError, SendFailed, Unavailable, VaultError
-from broadcast.gate import opened
 from broadcast.genai import VERSION
 from broadcast.genai_names import SERVICE_NAME, SERVICE_VERSION
 from broadcast.notices import Write
@@ -65,7 +65,7 @@ class MetricExport:
     ) -> None:
         self._store = store
         self._vault = vault
-        self._types = types
+        self._builder = Builder(store, vault, types, namespace=namespace)
         self._sender = sender
         self._namespace = namespace
         self._now_us = now_us or store.now_us
@@ -117,8 +117,7 @@ class MetricExport:
             counted = await self._count(place, write)
             if counted is not None:
                 outcome, size = await self._send(counted)
-                await write(partial(self._record, place=counted, outcome=outcome))
-                _report(counted, outcome, size)
+                _report(await write(partial(self._record, place=counted, outcome=outcome)), outcome, size)
         except Unavailable as error:
             _log.warning("action=metrics_wait reason=%s", error)
         except Exception:  # noqa: BLE001 - logged; the worker goes on, and the next run tries again
@@ -136,13 +135,12 @@ class MetricExport:
         return held
 
     def _step(self, conn: Conn, *, place: MetricPlace) -> tuple[MetricPlace | None, bool]:
-        held = metrics.hold(conn, place, self._now_us(conn) + HOLD_US)
-        if held is None:
+        if metrics.hold(conn, place, self._now_us(conn) + HOLD_US) is None:
             return None, False
         more = metric_counting.step(
             conn, place.destination_id, self._vault, at_once=self._at_once, series_limit=self._series_limit
         )
-        return held, more
+        return metrics.get(conn, place.destination_id), more
 
     async def _send(self, place: MetricPlace) -> tuple[Outcome | None, int]:
         """Return what the try came to, None where there was nothing to send, and how many bytes left."""
@@ -150,6 +148,9 @@ class MetricExport:
             made = await asyncio.to_thread(self._prepare, place)
         except Unavailable:
             raise
+        except KeyError:
+            reason = "This version does not know the destination's type."
+            return Outcome(verdict=Verdict.REFUSED, reason=reason), 0
         except VaultError:
             reason = "A stored secret cannot be opened. Check BROADCAST_ENCRYPTION_KEYS."
             return Outcome(verdict=Verdict.REFUSED, reason=reason), 0
@@ -173,18 +174,14 @@ class MetricExport:
     def _prepare(self, place: MetricPlace) -> _Prepared | None:
         """Return what is to be sent now; None for nothing yet, or while a person holds the destination."""
         with self._store.read() as conn:
+            # Switched off and on again meanwhile, they are no longer the same.
+            held = metrics.get(conn, place.destination_id) == place
             stored = destinations.by_id(conn, place.destination_id)
             workspace = workspaces.by_id(conn, place.workspace_id)
             every, at_us = metrics.every(conn, place.destination_id), self._now_us(conn)
-        if stored is None or workspace is None or stored.paused_by == "person" or not every:
+        if not held or stored is None or workspace is None or stored.paused_by == "person" or not every:
             return None
-        cls = self._types.get(stored.type)
-        if cls is None:
-            raise BroadcastError(f"this version does not know the destination type {stored.type}.")
-        secrets = self._vault.open_secrets(
-            stored.sealed, workspace=workspace.uid, destination=stored.uid, address=stored.address
-        )
-        destination = cls.parse({**stored.config, **opened(cls, secrets)})
+        destination = self._builder.open(workspace, stored)
         frame = Frame(
             namespace=self._namespace,
             resource=resource_of(stored, destination, self._namespace),
@@ -205,8 +202,11 @@ class MetricExport:
         outcome = judge_otlp(response, "points")
         return outcomes.scrubbed(destination, response, outcome), response.sent_bytes
 
-    def _record(self, conn: Conn, *, place: MetricPlace, outcome: Outcome | None) -> None:
-        """Record the try; what has to be looked at by a person is tried again as seldom as spans are."""
+    def _record(self, conn: Conn, *, place: MetricPlace, outcome: Outcome | None) -> str:
+        """Record the try, and return whose it was.
+
+        What has to be looked at by a person is tried again as seldom as spans are.
+        """
         now_us = self._now_us(conn)
         good = outcome is None or outcome.delivered
         failures = 0 if good else place.failures + 1
@@ -223,6 +223,8 @@ class MetricExport:
             status_code=None if outcome is None else outcome.status_code,
             error=None if outcome is None or outcome.verdict is Verdict.DELIVERED else outcome.reason,
         )
+        stored = destinations.by_id(conn, place.destination_id)
+        return "" if stored is None else stored.uid
 
 
 def resource_of(stored: StoredDestination, destination: Destination, namespace: str) -> Attributes:
@@ -263,11 +265,11 @@ def _wait_us(outcome: Outcome, failures: int, now_us: int) -> int:
     )
 
 
-def _report(place: MetricPlace, outcome: Outcome | None, size: int) -> None:
+def _report(destination_uid: str, outcome: Outcome | None, size: int) -> None:
     if outcome is not None:
         _log.info(
-            "action=metrics destination_id=%s verdict=%s status=%s bytes=%s reason=%s",
-            place.destination_id,
+            "action=metrics destination=%s verdict=%s status=%s bytes=%s reason=%s",
+            destination_uid,
             outcome.verdict.value,
             outcome.status_code,
             size,
