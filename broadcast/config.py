@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 from broadcast import variables
 from broadcast.errors import ConfigError
+from broadcast.fields import Secret
 from broadcast.mail import MailServer
 from broadcast.oidc_settings import OidcSettings
+from broadcast.request import Identity
 
 _NAMES: Final = frozenset(
     "BROADCAST_" + name
@@ -28,7 +30,8 @@ _NAMES: Final = frozenset(
         "HOST", "PORT", "PUBLIC_URL", "DATA_DIR", "DATABASE_URL", "ENCRYPTION_KEYS", "SECRET_KEY",
         "SERVICE_NAME", "EGRESS_ALLOW", "UPSTREAMS", "RETENTION_DAYS", "CONTENT_TTL_HOURS",
         "MAX_BODY_BYTES", "DEMO", "SMTP_URL", "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET",
-        "OIDC_NAME", "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT",
+        "OIDC_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_STS_URL",
+        "OTEL_CONFIG", "METRICS_TOKEN", "TRUSTED_PROXIES", "LOG_LEVEL", "LOG_FORMAT",
         "FAILPOINT", "URL", "KEY",
     )
 )  # fmt: skip
@@ -57,6 +60,7 @@ class Config:
     demo: bool
     mail_server: MailServer | None
     oidc: OidcSettings | None
+    aws: Identity | None
     metrics_token: str = field(repr=False)
     otel_config: Path | None
     trusted_proxies: tuple[str, ...]
@@ -103,6 +107,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         demo=env.flag("DEMO"),
         mail_server=MailServer.parse(url) if (url := env.text("SMTP_URL")) else None,
         oidc=_oidc(env),
+        aws=_identity(env),
         metrics_token=_metrics_token(env),
         trusted_proxies=_networks(env),
         log_level=env.choice("LOG_LEVEL", _LEVELS),
@@ -225,6 +230,21 @@ def _oidc(env: _Env) -> OidcSettings | None:
         client_secret=env.text("OIDC_CLIENT_SECRET"),
         name=env.text("OIDC_NAME"),
     )
+
+
+def _identity(env: _Env) -> Identity | None:
+    """Its names are not the SDKs' own: what a machine is allowed to must not be lent to its workspaces."""
+    key_id, secret, url = (
+        env.text(f"AWS_{short}") for short in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "STS_URL")
+    )
+    if bool(key_id) != bool(secret) or (url and not key_id):
+        raise ConfigError(
+            "BROADCAST_AWS_ACCESS_KEY_ID and BROADCAST_AWS_SECRET_ACCESS_KEY belong together. Set both, or "
+            "none and no BROADCAST_AWS_STS_URL."
+        )
+    if url and not is_address(url):
+        raise ConfigError("BROADCAST_AWS_STS_URL must be like https://sts.eu-central-1.amazonaws.com/.")
+    return Identity(key_id=key_id, secret=Secret(secret), sts_url=url) if key_id else None
 
 
 def _metrics_token(env: _Env) -> str:

@@ -86,7 +86,7 @@ class Connections(Shelf):
         """Save a new destination after a passed test, and begin its ledger at the head."""
         cls = self._type(body)
         columns = draft.changes(body, None, cls)
-        config = draft.config_of(body)
+        config = draft.config_of(body, cls, workspace.uid)
         destination = self._recalled(workspace, cls, config, fingerprint, now_us=now_us)
         if destination is None:
             destination = cls.parse(config)
@@ -217,10 +217,12 @@ class Connections(Shelf):
 
     def _described(self, workspace: Workspace, body: Mapping[str, Any], uid: str | None) -> Destination:
         """Return what a test's body describes, stored secrets merged in for an edit."""
-        config = draft.config_of(body)
         if uid is None:
-            return self._type(body).parse(config)
-        return self._merged(workspace, self.get(workspace, uid), config)
+            cls = self._type(body)
+            return cls.parse(draft.config_of(body, cls, workspace.uid))
+        stored = self.get(workspace, uid)
+        patch = draft.config_of(body, self._types[stored.type], workspace.uid)
+        return self._merged(workspace, stored, patch)
 
     def _merged(
         self, workspace: Workspace, stored: StoredDestination, patch: Mapping[str, Any]
@@ -250,10 +252,9 @@ class Connections(Shelf):
         switched_on = body.get("enabled") is True and not stored.enabled
         if "config" not in body and not switched_on:
             return None
-        patch = draft.config_of(body)
-        tested = self._recalled(
-            workspace, self._types[stored.type], _plain_after(stored, patch), fingerprint, now_us=now_us
-        )
+        cls = self._types[stored.type]
+        patch = draft.config_of(body, cls, workspace.uid)
+        tested = self._recalled(workspace, cls, _plain_after(stored, patch), fingerprint, now_us=now_us)
         if tested is not None:
             return tested
         merged = self._merged(workspace, stored, patch)

@@ -12,7 +12,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import structs
@@ -32,64 +32,23 @@ from broadcast.errors import SettingsError
 from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, metrics_every_s, specs, under
 from broadcast.messages import Message
 from broadcast.receipt import Receipt
+from broadcast.request import GRPC, Batch, Identity, Lent, Loan, Request
 from broadcast.setting_checks import check
 from broadcast.span import Attributes, ResourceSpans
 
 __all__ = [
-    "Attributes", "Batch", "Destination", "Encoding", "Headers", "Message", "OTLPDestination", "Outcome",
-    "Remedy", "Request", "ResourceSpans", "Response", "SettingsError", "Verdict", "View", "basic_auth",
-    "envelope", "judge_api", "judge_otlp", "judge_status", "normalised",
+    "Attributes", "Batch", "Destination", "Encoding", "Headers", "Identity", "Lent", "Loan", "Message",
+    "OTLPDestination", "Outcome", "Remedy", "Request", "ResourceSpans", "Response", "SettingsError",
+    "Verdict", "View", "basic_auth", "envelope", "judge_api", "judge_otlp", "judge_status", "normalised",
 ]  # fmt: skip
 
 Headers = Mapping[str, str]
 Encoding = Literal["json", "protobuf", "grpc"]
-GRPC: Final = "application/grpc"
 CONTENT_TYPES: Mapping[Encoding, str] = {
     "json": "application/json",
     "protobuf": "application/x-protobuf",
     "grpc": GRPC,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What travels in one request: `pieces` are what `encode` made, one a receipt, in log order.
-
-    `id` is the same when the same receipts are sent again. `joined`, where given, is what `join` made of the
-    pieces, once for every destination that gets the same.
-    """
-
-    id: str
-    at_us: int
-    pieces: tuple[bytes, ...]
-    test: bool = False
-    joined: bytes | None = dataclasses.field(default=None, repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One HTTP request, ready to send; `body` is plain, `packed` its gzip where that was made already.
-
-    Header names are lower-case. One whose content type is gRPC's is a call: its path is the method, its body
-    the message, its headers the metadata.
-    """
-
-    method: str
-    url: str
-    headers: dict[str, str] = dataclasses.field(repr=False)
-    body: bytes = dataclasses.field(repr=False)
-    compress: bool = False
-    packed: bytes | None = dataclasses.field(default=None, repr=False)
-
-    @property
-    def is_call(self) -> bool:
-        """Whether it travels over gRPC."""
-        return self.headers.get("content-type") == GRPC
-
-    @property
-    def packs(self) -> bool:
-        """Whether its body goes out as gzip; the message of a call is compressed by what frames it."""
-        return self.compress and not self.is_call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +127,12 @@ class Destination:
     def judge_data(self, response: Response) -> bool | None:
         """Return whether the answer to `data_check` holds the trace; None where it does not tell."""
         return None if response.status >= 300 else bool(response.body)
+
+    @classmethod
+    def assigned(cls, config: Mapping[str, Any], workspace_uid: str) -> Mapping[str, Any]:
+        """Return settings that are not the user's to choose, which stand in for what these say."""
+        del config, workspace_uid
+        return {}
 
     def warnings(self) -> Mapping[str, str]:
         """Return, by outside field name, what looks wrong about a credential's format; it never blocks."""

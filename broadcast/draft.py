@@ -106,12 +106,12 @@ def unsaved(workspace_id: int, slug: str, columns: Mapping[str, Any]) -> StoredD
     return StoredDestination(**{**values, **columns, "sampling_rate": 1.0, "sampler": None})
 
 
-def config_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `config` of a body, or raise `SettingsError`."""
+def config_of(body: Mapping[str, Any], cls: type[Destination], workspace_uid: str) -> Mapping[str, Any]:
+    """Return the `config` of a body with what is not for it to say, or raise `SettingsError`."""
     config = body.get("config", {})
     if not isinstance(config, Mapping):
         raise SettingsError({"config": "Enter an object."})
-    return config
+    return {**config, **cls.assigned(config, workspace_uid)}
 
 
 def merge(

@@ -21,12 +21,13 @@ from broadcast.config import Config
 from broadcast.destination import Batch, Destination, Request, Response
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, GateClosed, SendFailed, VaultError
+from broadcast.lending import Lender
 from broadcast.otlp_metrics import Frame
 from broadcast.report import Report
 from broadcast.span import ResourceSpans
 from broadcast.store import Store, passed_tests
 from broadcast.store.workspaces import Workspace
-from broadcast.transport import DEADLINE_S, Transport, send_once
+from broadcast.transport import DEADLINE_S, send_once
 from broadcast.vault import Vault, derive
 
 TEST_SPAN: Final = "broadcast-connection-test"
@@ -56,6 +57,7 @@ class Gate:
         self._vault = vault
         self._policy = policy
         self._namespace = config.service_name
+        self._identity = config.aws
         self._key = derive(config.secret_key, "fingerprints of passed tests")
 
     def probe(self, destination: Destination, *, now_us: int) -> Report:
@@ -85,7 +87,7 @@ class Gate:
         batch = Batch(id=spans.spans[0].span_id, at_us=now_us, pieces=(destination.encode(spans),), test=test)
         found = send_once(
             self._policy,
-            lambda transport: self._exchange(transport, destination, checks, batch),
+            lambda door: self._exchange(Lender(door, self._identity), destination, checks, batch),
             tls=self._tls,
         )
         # A test span is no request: whoever looks for it at the vendor needs its trace.
@@ -94,7 +96,7 @@ class Gate:
         return replace(found, evidence=shown, warnings=dict(destination.warnings()))
 
     async def _exchange(
-        self, transport: Transport, destination: Destination, checks: "_Checks", batch: Batch
+        self, transport: Lender, destination: Destination, checks: "_Checks", batch: Batch
     ) -> Report:
         """Ask about the credential, send the span and look for it there, as far as the type says how.
 
@@ -139,7 +141,7 @@ class Gate:
         return destination.metrics_request(encoded)
 
     async def _read_back(
-        self, transport: Transport, destination: Destination, check: Request, found: Report
+        self, transport: Lender, destination: Destination, check: Request, found: Report
     ) -> Report:
         """Look for an accepted span at the vendor, a few times; what does not answer tells nothing."""
         seen: bool | None = None
@@ -151,7 +153,7 @@ class Gate:
                 break
         return report.read_back_report(found, seen=seen)
 
-    async def _answer(self, transport: Transport, request: Request) -> Response | Report:
+    async def _answer(self, transport: Lender, request: Request) -> Response | Report:
         """Return the answer to one request, or the report of having got none."""
         host = urlsplit(request.url).hostname or ""
         started = time.monotonic()

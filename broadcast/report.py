@@ -106,11 +106,17 @@ def failed_report(error: SendFailed, *, latency_ms: float, host: str = "") -> Re
         credential_accepted="no" if stage == "credential" else "not_tried",
         latency_ms=round(latency_ms, 1),
         message=str(error),
-        hint=_FAILED_HINTS[stage],
+        hint=_HINTS_BY_REASON.get(error.reason) or _FAILED_HINTS[stage],
         evidence={"host": host, "reason": error.reason},
     )
 
 
+_HINTS_BY_REASON: Final[Mapping[str, str]] = {
+    "no_identity": (
+        "Use access keys, or have the operator set BROADCAST_AWS_ACCESS_KEY_ID and "
+        "BROADCAST_AWS_SECRET_ACCESS_KEY."
+    ),
+}
 _REACHED: Final[Mapping[str, Fact]] = {"data": "yes", "credential": "not_tried"}
 _FAILED_HINTS: Final[Mapping[str, str]] = {
     "dns": "Check the spelling of the host name.",

@@ -163,7 +163,7 @@ class Planner:
         self, workspace: Workspace, stored: StoredDestination | None, body: Mapping[str, Any]
     ) -> Change | None:
         """Return what one destination's settings change, None for nothing."""
-        columns, after = self._described(stored, body)
+        columns, after = self._described(workspace, stored, body)
         config = {**after.plain(), **opened(type(after), after.secrets())}
         whole = {"type": body["type"], "config": config}
         name = columns["name"]
@@ -200,7 +200,7 @@ class Planner:
         )
 
     def _described(
-        self, stored: StoredDestination | None, body: Mapping[str, Any]
+        self, workspace: Workspace, stored: StoredDestination | None, body: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Destination]:
         """Return columns and configured destination; raise `SettingsError` with all that is wrong in both."""
         problems = {name: "This field is not known here." for name in ("workspace_id",) if name in body}
@@ -220,7 +220,7 @@ class Planner:
             problems["type"] = f"This is of type {stored.type}, which cannot change. Choose another name."
         else:
             try:
-                after = cls.parse(draft.config_of(body))
+                after = cls.parse(draft.config_of(body, cls, workspace.uid))
             except SettingsError as error:
                 problems |= {
                     each if each == "config" else f"config.{each}": text

@@ -175,8 +175,8 @@ class Shelf:
         Nothing is sent, so a new address asks for no secret, and what is not entered yet is shown as empty.
         """
         stored = self.get(workspace, uid) if uid is not None else None
-        config = draft.config_of(body)
         cls = self._types[stored.type] if stored is not None else self._type(body)
+        config = draft.config_of(body, cls, workspace.uid)
         columns = draft.changes({**body, "name": body.get("name") or cls.title}, stored, cls)
         if stored is None:
             destination = cls.parse(config, secrets_required=False)

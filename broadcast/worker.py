@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from broadcast import rollup
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
+from broadcast.lending import Lender
 from broadcast.metric_export import MetricExport
 from broadcast.notices import Notifier
 from broadcast.retention import Retention
@@ -103,7 +104,7 @@ class _Worker:
             services.store,
             services.vault,
             services.types,
-            transport,
+            Lender(transport, services.config.aws),
             namespace=services.config.service_name,
             holder=holder,
             clock=services.clock,

@@ -71,6 +71,7 @@ RINGS: dict[str, int] = {
     "series": 0,
     "answers": 0,
     "destination": 0,
+    "request": 0,
     "fates": 0,
     "runs": 0,
     "sketch": 0,

@@ -6,7 +6,10 @@ import pytest
 
 from broadcast.config import load
 from broadcast.errors import ConfigError
+from broadcast.fields import Secret
+from broadcast.request import Identity
 
+AWS = {"BROADCAST_AWS_ACCESS_KEY_ID": "AKIA", "BROADCAST_AWS_SECRET_ACCESS_KEY": "s3cret"}
 OIDC = {
     "BROADCAST_OIDC_ISSUER": "https://id.example.com/realms/staff",
     "BROADCAST_OIDC_CLIENT_ID": "broadcast",
@@ -106,6 +109,10 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
         ({**OIDC, "BROADCAST_OIDC_CLIENT_SECRET": "a secret"}, "BROADCAST_OIDC_CLIENT_SECRET"),
         ({**OIDC, "BROADCAST_OIDC_NAME": "N" * 41}, "BROADCAST_OIDC_NAME"),
         ({"BROADCAST_OIDC_NAME": "Example ID"}, "BROADCAST_OIDC_ISSUER"),
+        ({"BROADCAST_AWS_ACCESS_KEY_ID": "AKIA"}, "BROADCAST_AWS_SECRET_ACCESS_KEY"),
+        ({"BROADCAST_AWS_SECRET_ACCESS_KEY": "secret"}, "BROADCAST_AWS_ACCESS_KEY_ID"),
+        ({"BROADCAST_AWS_STS_URL": "https://sts.example.com"}, "BROADCAST_AWS_ACCESS_KEY_ID"),
+        ({**AWS, "BROADCAST_AWS_STS_URL": "sts.example.com"}, "BROADCAST_AWS_STS_URL"),
     ],
 )
 def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], named: str) -> None:
@@ -113,6 +120,13 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variables: dict[str, str], na
         load(environ(tmp_path, **variables))
 
     assert named in str(refused.value)
+
+
+def test_an_identity_at_amazon_is_set_by_names_of_its_own(tmp_path: Path) -> None:
+    aws = load(environ(tmp_path, **AWS, BROADCAST_AWS_STS_URL="https://sts.example.com")).aws
+    assert aws == Identity(key_id="AKIA", secret=Secret("s3cret"), sts_url="https://sts.example.com")
+    lent_to_nobody = {name.removeprefix("BROADCAST_"): value for name, value in AWS.items()}
+    assert load(environ(tmp_path, **lent_to_nobody)).aws is None
 
 
 @pytest.mark.parametrize("url", ["https://a.example", "http://[::1]:8400", "https://bücher.example"])

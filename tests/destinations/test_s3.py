@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from broadcast.destination import Request, Verdict
+from broadcast import draft
+from broadcast.destination import Lent, Request, Verdict
 from broadcast.egress import Policy
 from broadcast.errors import SettingsError
 from broadcast.fields import Secret
@@ -292,13 +293,52 @@ def test_a_bucket_elsewhere_is_said_to_be_there(told: Any) -> None:
         ("accessKeyId", "AKIA/EXAMPLE"),
         ("accessKeyId", "wJalrXUtnFEMIaK7MDENGbPxRfiCYEXAMPLEKEYY"),
         ("secretAccessKey", "AKIAIOSFODNN7EXAMPLE"),
-        ("authMode", "iam_role"),
+        ("authMode", "nobody"),
+        ("roleArn", "arn:aws:iam::1234:user/me"),
     ],
 )
 def test_what_cannot_be_a_name_is_refused(setting: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
         s3(**{setting: value})
     assert caught.value.problems.keys() == {setting}
+
+
+ROLE: dict[str, Any] = {"authMode": "iam_role", "roleArn": "arn:aws:iam::123456789012:role/writer"}
+
+
+@pytest.mark.parametrize(
+    ("config", "missing"),
+    [
+        ({}, {"accessKeyId", "secretAccessKey"}),
+        ({"accessKeyId": "AKIA"}, {"secretAccessKey"}),
+        ({"authMode": "iam_role"}, {"roleArn", "externalId"}),
+        ({**ROLE, "externalId": "ws-1", "provider": "gcs"}, {"provider"}),
+    ],
+)
+def test_a_key_needs_its_secret_and_a_role_its_name(config: dict[str, str], missing: set[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        S3.parse({"bucketName": "my-traces", **config})
+    assert caught.value.problems.keys() == missing
+
+
+@pytest.mark.parametrize("given", [ROLE, {**ROLE, "externalId": "somebody-else"}, {"externalId": "else"}])
+def test_the_external_id_is_the_workspaces_own(given: dict[str, str]) -> None:
+    """Whoever could choose it would be let into the roles that trust another workspace."""
+    body = {"config": {"bucketName": "my-traces", **given}}
+    assert draft.config_of(body, S3, "workspace-1")["externalId"] == "workspace-1"
+
+
+def test_who_uses_keys_gets_no_external_id() -> None:
+    assert draft.config_of({"config": CONFIG}, S3, "workspace-1") == CONFIG
+
+
+def test_a_roles_object_is_the_same_but_for_who_signs_it() -> None:
+    by_role, by_key = put(**ROLE, externalId="ws-1"), put()
+    assert (by_role.url, by_role.body) == (by_key.url, by_key.body)
+    assert "authorization" not in by_role.headers
+    assert by_role.loan is not None
+    keys = Lent(key_id="AKIAIOSFODNN7EXAMPLE", secret=Secret("s3cret"), token=Secret(""))
+    assert by_role.loan.used(keys) == by_key
 
 
 def test_temporary_credentials_without_their_token_are_warned_about() -> None:

@@ -44,10 +44,32 @@ iam.put_user_policy(
     PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
 )
 reading = iam.create_access_key(UserName="reader")["AccessKey"]
+operator = iam.create_user(UserName="operator")["User"]["Arn"]
+allowed = [{"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": "*"}]
+iam.put_user_policy(
+    UserName="operator",
+    PolicyName="lend",
+    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
+)
+lending = iam.create_access_key(UserName="operator")["AccessKey"]
+def role_for(name, trusted):
+    trust = [{"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": {"AWS": trusted}}]
+    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+    return iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+role = role_for("writer", operator)
+stranger = role_for("stranger", operator.replace("operator", "reader"))
+allowed = [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::traces/by-role/*"}]
+iam.put_role_policy(
+    RoleName="writer",
+    PolicyName="write",
+    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
+)
 print(json.dumps({"write": [key["AccessKeyId"], key["SecretAccessKey"]],
-                  "read": [reading["AccessKeyId"], reading["SecretAccessKey"]]}))
+                  "read": [reading["AccessKeyId"], reading["SecretAccessKey"]],
+                  "operator": [lending["AccessKeyId"], lending["SecretAccessKey"]],
+                  "role": role, "stranger": stranger}))
 """
-SET_UP_CALLS = 7
+SET_UP_CALLS = 13
 READ = """
 import gzip, json, sys, boto3
 url, key, secret = sys.argv[1:]
@@ -71,6 +93,9 @@ class Cloud:
     python: Path
     write: tuple[str, str]
     read: tuple[str, str]
+    operator: tuple[str, str]
+    role: str
+    stranger: str
 
     def objects(self) -> dict[str, list[dict[str, Any]]]:
         """Return every object as its lines."""
@@ -83,7 +108,7 @@ def cloud() -> Iterator[Cloud]:
     python = python_with(MOTO) / "python"
     with moto(python) as url:
         made = told(python, SET_UP, url)
-        yield Cloud(url=url, python=python, write=made["write"], read=made["read"])
+        yield Cloud(url=url, python=python, **made)
 
 
 @contextmanager
@@ -114,6 +139,12 @@ def answers(url: str) -> bool:
 def running(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("s3")
     with program(folder, None, egress=cloud.url.removeprefix("http://")) as made:
+        key_id, secret = cloud.operator
+        made.environment |= {
+            "BROADCAST_AWS_ACCESS_KEY_ID": key_id,
+            "BROADCAST_AWS_SECRET_ACCESS_KEY": secret,
+            "BROADCAST_AWS_STS_URL": cloud.url,
+        }
         made.bootstrap()
         made.start("web-1")
         made.start("worker-1")
@@ -198,6 +229,40 @@ def test_every_receipt_is_in_the_bucket_once(
         assert eventually(arrived, PATIENCE_S, every_s=1.0), receipts_of(cloud.objects(), name)
     own = [item for item in cloud.objects() if item.startswith(f"{name}/")]
     assert all(item.endswith(ending) for item in own)
+
+
+def by_role(cloud: Cloud, **config: Any) -> dict[str, Any]:
+    """Return what is different where a role writes and no key."""
+    none = dict.fromkeys(("accessKeyId", "secretAccessKey"))
+    return {**none, "authMode": "iam_role", "roleArn": cloud.role, **config}
+
+
+def test_a_role_writes_without_any_key_of_the_workspace(running: Program, cloud: Cloud) -> None:
+    ids = [f"gen-by-role-{number}" for number in range(25)]
+
+    def arrived() -> bool:
+        return receipts_of(cloud.objects(), "by-role") == sorted(ids)
+
+    with connected(running, cloud, "by-role", **by_role(cloud)):
+        (found,) = running.ask("GET", "/observability/destinations")
+        assert found["config"]["externalId"] == found["workspace_id"]
+        assert running.post(ids).status_code == 202
+        assert eventually(arrived, PATIENCE_S, every_s=1.0), receipts_of(cloud.objects(), "by-role")
+
+
+@pytest.mark.parametrize("wrong", ["place", "role"])
+def test_a_role_that_may_not_is_said_to(running: Program, cloud: Cloud, wrong: str) -> None:
+    """It may write to another prefix alone, or does not trust the operator."""
+    config = {"prefix": "not-for-it"} if wrong == "place" else {"roleArn": cloud.stranger}
+    found = requests.post(
+        f"{running.url()}/api/v1/observability/destinations",
+        json=draft(cloud, "wrong", **by_role(cloud, **config)),
+        headers={"Authorization": f"Bearer {running.management_key}"},
+        timeout=30,
+    )
+    report = found.json()["error"]["metadata"]
+    assert (found.status_code, report["stage"], report["credential_accepted"]) == (422, "credential", "no")
+    assert cloud.operator[1] not in found.text
 
 
 def test_a_killed_worker_leaves_no_receipt_out_of_the_bucket(running: Program, cloud: Cloud) -> None:
