@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from broadcast import receipt_parser
 from broadcast.gateway import Api, Gateway, Refusal
 from broadcast.gateway.apis import APIS
 from broadcast.receipt import Error
@@ -174,6 +176,16 @@ def test_content_nested_too_deeply_to_keep_is_served_and_said(ask: Ask) -> None:
     answer = ask("chat", {"model": "demo/echo", "messages": [{"role": "user", "content": content}]})
     assert answer.status == 200
     assert receipt_of(answer).input == "[content nested deeper than 64 levels left out]"
+
+
+def test_whatever_is_asked_and_answered_the_receipt_is_no_larger_than_a_posted_one(ask: Ask) -> None:
+    asked = {"messages": [{"role": "user", "content": "word " * 15_000}] * 30, "stop": ["x" * 2_000_000]}
+    answer = ask("chat", {"model": "demo/echo", **asked, "metadata": {"a": "b"}})
+    receipt = receipt_of(answer)
+    assert answer.status == 200
+    assert len(msgspec.json.encode(receipt)) <= receipt_parser.MAX_ITEM_BYTES
+    assert receipt.metadata == {"content_cut": True}
+    assert receipt.input[0]["content"].startswith("word word")
 
 
 def test_a_prompt_with_binary_in_it_is_served_and_kept(ask: Ask) -> None:
