@@ -7,6 +7,7 @@ UNIMPLEMENTED). RESOURCE_EXHAUSTED without `RetryInfo` is final there, for a sen
 nothing is dropped, and Grafana Tempo throttles so by default, so it waits as after a bare 429.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -20,8 +21,11 @@ from google.rpc.status_pb2 import Status
 from grpc import aio
 
 from broadcast import send_faults
+from broadcast.compression import gunzip_bounded
 from broadcast.errors import SendFailed
 
+_OK: Final = "gRPC OK"
+_GZIP: Final = b"\x1f\x8b"
 _DETAILS: Final = "grpc-status-details-bin"
 
 # CANCELLED, ABORTED, OUT_OF_RANGE, DATA_LOSS and DEADLINE_EXCEEDED may be tried again, as UNAVAILABLE;
@@ -58,7 +62,6 @@ _UNREACHED: Final = "failed to connect to all addresses"
 _OUR_LIMIT: Final = "CLIENT: Received message larger than max"
 _NOT_GRPC: Final = ("data", "bad_answer", "The server does not speak gRPC on this port.")
 _SILENT: Final = ("data", "timeout", "The server accepted the connection but did not begin to speak gRPC.")
-_ANSWER_TOO_BIG: Final = ("data", "bad_answer", "The answer is larger than any to an export.")
 # What the library says of a connection that was not made, the narrower words first.
 _CERTIFICATE_WORDS: Final[tuple[tuple[str, int], ...]] = (
     ("certificate has expired", 10),
@@ -88,16 +91,21 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def success(message: bytes) -> Answer:
-    """Return the answer of a server that took the call."""
-    return Answer(status=200, reason="gRPC OK", body=message)
+def success(message: bytes, max_bytes: int) -> Answer:
+    """Return the answer of a server that took the call; what does not unpack within bounds stays packed."""
+    # No message of OTLP begins so: the library hands compressed ones on.
+    if message.startswith(_GZIP):
+        with contextlib.suppress(ValueError):
+            message = gunzip_bounded(message, max_bytes)
+    return Answer(status=200, reason=_OK, body=message)
 
 
 def failure(error: aio.AioRpcError, *, connected: bool) -> Answer:
     """Return a server's other answer; raise `SendFailed` where the status is the library's own."""
     code, words = error.code(), error.details() or ""
     if _OUR_LIMIT in words:
-        raise SendFailed(*_ANSWER_TOO_BIG)
+        # Only who took the call sends a message.
+        return Answer(status=200, reason=f"{_OK}, with an answer that is too long to be read", body=b"")
     if words.startswith(_UNREACHED):
         raise _unreached(words)
     if code is grpc.StatusCode.UNAVAILABLE and (not connected or _LOST.match(words)):

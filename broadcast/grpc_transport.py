@@ -24,6 +24,7 @@ from broadcast.egress import Target
 from broadcast.errors import SendFailed
 
 _IDLE_S: Final = 60.0
+_PLAIN_OR_GZIP: Final = 0b101
 _OF_HTTP: Final = re.compile(r"content-type|accept-encoding|user-agent")
 _OF_GRPC: Final = re.compile(r"grpc-.*")
 
@@ -57,10 +58,14 @@ class GrpcTransport:
         self._credentials: grpc.ChannelCredentials | None = None
         self._lines: dict[Target, _Line] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._max_answer_bytes = max_answer_bytes
         self._options = (
             ("grpc.primary_user_agent", user_agent),
             ("grpc.max_receive_message_length", max_answer_bytes),
             ("grpc.min_reconnect_backoff_ms", int(connect_s * 1000)),
+            # Answers are unpacked here, within their bounds; of what can be unpacked only gzip is asked for.
+            ("grpc.per_message_decompression", 0),
+            ("grpc.compression_enabled_algorithms_bitset", _PLAIN_OR_GZIP),
             ("grpc.enable_http_proxy", 0),
             ("grpc.service_config_disable_resolution", 1),
             # Otherwise what one channel has failed to reach, another would wait for.
@@ -106,14 +111,13 @@ class GrpcTransport:
         started = time.perf_counter()
         try:
             # The deadline that the server is told of is a little behind, so that there is one clock here.
-            answer = grpc_answers.success(
-                await line.method(urlsplit(request.url).path)(
-                    request.body,
-                    timeout=deadline_s + 1,
-                    metadata=metadata,
-                    compression=grpc.Compression.Gzip if request.compress else None,
-                )
+            message = await line.method(urlsplit(request.url).path)(
+                request.body,
+                timeout=deadline_s + 1,
+                metadata=metadata,
+                compression=grpc.Compression.Gzip if request.compress else None,
             )
+            answer = grpc_answers.success(message, self._max_answer_bytes)
         except aio.AioRpcError as error:
             try:
                 answer = grpc_answers.failure(error, connected=line.connected)

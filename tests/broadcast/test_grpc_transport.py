@@ -20,7 +20,7 @@ from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
 from broadcast.transport import MAX_ANSWER_BYTES, USER_AGENT, Transport, send_once
 from tests.broadcast.test_transport import ANSWERS, LITERALS, Names, on_its_port, raw_server
-from tests.grpc_receiver import GrpcReceiver, Wire, cut, hang, refuse, reject
+from tests.grpc_receiver import Behaviour, GrpcReceiver, Wire, cut, hang, refuse, reject
 from tests.receiver import Receiver
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -204,6 +204,7 @@ def test_a_receiver_says_how_long_to_wait(
         (CODES.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5000000 vs. 4194304)"),
         (CODES.RESOURCE_EXHAUSTED, "grpc: message after decompression larger than max (5 vs. 4)"),
         (CODES.RESOURCE_EXHAUSTED, "SERVER: Received message larger than max (5000000 vs. 4194304)"),
+        (CODES.RESOURCE_EXHAUSTED, "Decompressed message larger than max"),
         (CODES.RESOURCE_EXHAUSTED, "gRPC message exceeds maximum size 4194304: 5000000"),
         (CODES.RESOURCE_EXHAUSTED, "Received message exceeds the maximum configured message size."),
         (CODES.OUT_OF_RANGE, "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes"),
@@ -244,12 +245,35 @@ def test_a_server_without_this_service_is_no_receiver() -> None:
         assert judge_otlp(send(other.url)).verdict is REFUSED
 
 
-# -- what is no answer -------------------------------------------------------------------------------
-
-
-def test_an_answer_beyond_64_kib_is_none(receiver: GrpcReceiver) -> None:
+def test_no_answer_can_turn_a_success_into_a_failure(receiver: GrpcReceiver) -> None:
     receiver.script(reject(1, "x" * (MAX_ANSWER_BYTES + 1)))
-    assert fault(receiver.url) == ("data", "bad_answer")
+    outcome = judge_otlp(send(receiver.url))
+    assert outcome.verdict is Verdict.DELIVERED
+    assert outcome.reason == "200 gRPC OK, with an answer that is too long to be read"
+
+
+def compressed(behave: Behaviour) -> Behaviour:
+    def packed(one: GrpcReceiver, context: grpc.ServicerContext) -> Any:
+        context.set_compression(grpc.Compression.Gzip)
+        return behave(one, context)
+
+    return packed
+
+
+def test_an_answer_may_be_compressed(receiver: GrpcReceiver) -> None:
+    receiver.script(compressed(reject(2, "too old" * 100)))
+    outcome = judge_otlp(send(receiver.url, compress=True))
+    assert (outcome.verdict, outcome.rejected_spans) == (Verdict.PARTLY_DELIVERED, 2)
+
+
+def test_a_bomb_is_left_as_it_came(receiver: GrpcReceiver) -> None:
+    receiver.script(compressed(reject(2, "x" * 10_000_000)))
+    response = send(receiver.url, compress=True)
+    assert len(response.body) < MAX_ANSWER_BYTES
+    assert judge_otlp(response).verdict is Verdict.DELIVERED
+
+
+# -- what is no answer -------------------------------------------------------------------------------
 
 
 def test_a_closed_port_is_a_refused_connection() -> None:
@@ -354,19 +378,19 @@ def test_a_call_that_fails_ends_no_other_on_its_channel(receiver: GrpcReceiver) 
         slow = asyncio.create_task(transport.send(call(receiver.url)))
         await asyncio.to_thread(receiver.wait_for_calls, 1)
         with pytest.raises(SendFailed) as caught:
-            await transport.send(call(receiver.url))
+            await transport.send(call(receiver.url), deadline_s=0.5)
         go_on.set()
         return caught.value.reason, (await slow).status
 
-    def waiting(_: GrpcReceiver, __: grpc.ServicerContext) -> Any:
+    def waiting(one: GrpcReceiver, context: grpc.ServicerContext) -> Any:
         go_on.wait(30)
-        return reject(0)(receiver, __)
+        return reject(0)(one, context)
 
     go_on = threading.Event()
     receiver.seen.clear()
     receiver.script(waiting)
-    receiver.script(reject(1, "x" * (MAX_ANSWER_BYTES + 1)))
-    assert send_once(LOOPBACK, both) == ("bad_answer", 200)
+    receiver.script(hang)
+    assert send_once(LOOPBACK, both) == ("timeout", 200)
 
 
 def test_threads_may_each_have_a_loop(receiver: GrpcReceiver) -> None:

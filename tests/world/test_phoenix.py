@@ -20,11 +20,16 @@ PHOENIX = "arize-phoenix==20.26.1"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home, port = tmp_path_factory.mktemp("phoenix"), free_port()
     places = {
         "PHOENIX_PORT": str(port),
-        "PHOENIX_GRPC_PORT": str(free_port()),
+        "PHOENIX_GRPC_PORT": str(grpc_port),
         "PHOENIX_WORKING_DIR": str(home),
     }
     url = f"http://127.0.0.1:{port}"
@@ -147,6 +152,13 @@ def test_a_failed_request_is_an_error_with_its_reason(seen: Seen) -> None:
     assert (event["name"], event["attributes"]["exception.type"]) == ("exception", "overloaded")
     assert llm["attributes"]["input.value"] == "Where is order 8?"
     assert not [name for name in llm["attributes"] if name.startswith(("llm.token_count.", "llm.cost."))]
+
+
+def test_spans_arrive_over_grpc_too(server: str, grpc_port: int) -> None:
+    given = {"endpoint": f"http://127.0.0.1:{grpc_port}", "encoding": "grpc"}
+    assert readers.sent(OtelCollector.parse(given), trace_id="c" * 32).reason == "200 gRPC OK"
+    traces = {span["context"]["trace_id"] for span in spans(server, "default", 1)}
+    assert "c" * 32 in traces
 
 
 def test_json_is_refused_and_the_hint_says_what_to_do(server: str) -> None:
