@@ -8,6 +8,7 @@ signature, issuer, audience, nonce and time hold; the provider's own words and i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 import msgspec
 from authlib.oauth2.auth import ClientAuth
@@ -33,6 +34,7 @@ _VERIFIED: Final = {_STANDARD, _ENTRA}
 # Some providers write what is true as a text or a number.
 _TRUE: Final = (True, "true", "1")
 _LONGEST_SUBJECT: Final = 255
+_BASIC: Final = "client_secret_basic"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -125,18 +127,24 @@ class Provider:
 
     def _exchange(self, code: str, verifier: str, metadata: Metadata) -> _Tokens:
         """Return the tokens that a code is good for, once."""
-        known = metadata.token_endpoint_auth_methods_supported
-        method = "client_secret_basic" if "client_secret_basic" in known else "client_secret_post"
-        auth = ClientAuth(self._settings.client_id, self._settings.client_secret, method)
         body = prepare_token_request(
             "authorization_code", code=code, redirect_uri=self.redirect_uri, code_verifier=verifier
         )
         headers = {"Content-Type": _FORM, "Accept": "application/json"}
+        auth = self._client_auth(metadata.token_endpoint_auth_methods_supported)
         url, headers, body = auth.prepare("POST", metadata.token_endpoint, headers, body)
         status, answered = self._discovery.ask("POST", url, headers, body.encode())
         if status >= 400:
             raise self._failed(self._discovery.read(answered, _Problem, "refusal").error)
         return self._discovery.read(answered, _Tokens, "token endpoint's answer")
+
+    def _client_auth(self, known: tuple[str, ...]) -> ClientAuth:
+        """Return what proves to the provider that this server asks."""
+        client = (self._settings.client_id, self._settings.client_secret)
+        if _BASIC in known:
+            # The library leaves to its caller that both are percent-encoded first (RFC 6749, 2.3.1).
+            return ClientAuth(*map(quote_plus, client), _BASIC)
+        return ClientAuth(*client, "client_secret_post")
 
     # -- what the tokens say -------------------------------------------------------------------------
 

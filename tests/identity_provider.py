@@ -10,15 +10,16 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, JWKRegistry, Key, KeySet, OctKey, RSAKey
 
 CLIENT_ID = "broadcast"
-CLIENT_SECRET = "a secret of both sides"
+CLIENT_SECRET = "of+both/sides:100%25="
 HOUR_S = 3600
 
 Claims = dict[str, Any]
@@ -28,6 +29,12 @@ def unsigned(claims: Claims) -> str:
     """Return a token that says it needs no signature."""
     parts = ({"alg": "none", "typ": "JWT"}, claims)
     return ".".join(_base64(json.dumps(part).encode()) for part in parts) + "."
+
+
+@cache
+def first_key() -> Key:
+    """Return the key that every provider begins with: making one takes longer than most tests."""
+    return RSAKey.generate_key(2048, {"kid": "first"})
 
 
 @dataclass
@@ -69,7 +76,7 @@ class IdentityProvider:
     seen: list[Seen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.rotate()
+        self.key = first_key()
         self._codes: dict[str, Away] = {}
         self._tokens: set[str] = set()
 
@@ -90,7 +97,7 @@ class IdentityProvider:
     def rotate(self, kind: type[RSAKey | ECKey] = RSAKey) -> None:
         """Sign with a new key from now on, and publish that one alone."""
         sizes: dict[type[RSAKey | ECKey], int | str] = {RSAKey: 2048, ECKey: "P-256"}
-        self.key: Key = JWKRegistry.generate_key(kind.key_type, sizes[kind], {"kid": secrets.token_hex(4)})
+        self.key = JWKRegistry.generate_key(kind.key_type, sizes[kind], {"kid": secrets.token_hex(4)})
 
     def signed(self, claims: Claims, key: Key | None = None, alg: str = "", **header: Any) -> str:
         """Return a token with a signature of this provider, or of whoever's key is given."""
@@ -136,7 +143,7 @@ class IdentityProvider:
         return f"{asked['redirect_uri']}?{urlencode(back | {'code': code})}"
 
     def token(self, form: dict[str, str], authorization: str) -> tuple[int, Claims]:
-        basic = base64.b64encode(f"{CLIENT_ID}:{self.client_secret}".encode()).decode()
+        basic = base64.b64encode(f"{CLIENT_ID}:{quote_plus(self.client_secret)}".encode()).decode()
         told = (form.get("client_id"), form.get("client_secret"))
         if authorization != f"Basic {basic}" and told != (CLIENT_ID, self.client_secret):
             return 401, {"error": "invalid_client"}

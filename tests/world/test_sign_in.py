@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.world, pytest.mark.browser]
 
 PACKAGE = "oidc-provider@9.13.3"
 DRIVER = Path(__file__).with_name("oidc_provider.mjs")
-CLIENT_ID, CLIENT_SECRET = "broadcast", "secret-of-both-sides"
+CLIENT_ID, CLIENT_SECRET = "broadcast", "of+both/sides:100%25="
 NAME = "Example ID"
 ACCOUNT = "/w/demo/settings/account"
 __all__ = ["browser"]
