@@ -1,10 +1,10 @@
 """Many rows into one table, as fast as each database takes them: the hot path of ingest."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table, Text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 
@@ -20,13 +20,28 @@ def insert_rows(
         marks = ", ".join("?" * len(columns))
         conn.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - our own names
     else:
-        _copy(conn, f'COPY "{table.name}" ({names}) FROM STDIN', rows)
+        types = [_BINARY.get(type(table.c[name].type), "") for name in columns]
+        _copy(conn, f'COPY "{table.name}" ({names}) FROM STDIN', types if all(types) else (), rows)
 
 
-def _copy(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+_BINARY: Final[dict[type, str]] = {
+    BigInteger: "int8",
+    Integer: "int4",
+    Double: "float8",
+    Boolean: "bool",
+    Text: "text",
+    LargeBinary: "bytea",
+}
+"""What PostgreSQL takes as it is; anything else goes as text, which costs the server half as much again."""
+
+
+def _copy(conn: Connection, statement: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     raw: Any = conn.connection.driver_connection
+    statement = f"{statement} (FORMAT BINARY)" if types else statement
     try:
         with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            if types:
+                copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
     except psycopg.IntegrityError as error:
