@@ -123,6 +123,20 @@ def own_headers() -> Any:
     )
 
 
+JsonOrProtobuf = Literal["json", "protobuf"]
+"""The encodings that a receiver of OTLP over HTTP may take both."""
+
+
+def own_encoding(default: JsonOrProtobuf) -> Any:
+    """Declare that a type takes spans in either encoding."""
+    return field(
+        "Encoding",
+        default=default,
+        example=default,
+        help="Spans as JSON or as protobuf: both are taken here, and hold the same.",
+    )
+
+
 MetricsEvery = Literal["off", "10s", "30s", "60s", "5m", "15m", "1h"]
 """How often a destination's metrics are sent: between 10 seconds and an hour, or not at all."""
 

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination
-from broadcast.fields import MetricsEvery, Secret, SecretHeaders, field, own_headers, sent_metrics
+from broadcast.fields import (
+    JsonOrProtobuf,
+    MetricsEvery,
+    Secret,
+    SecretHeaders,
+    field,
+    own_encoding,
+    own_headers,
+    sent_metrics,
+)
 
 _HOSTS = {
     "us": "https://api.axiom.co",
@@ -55,6 +64,7 @@ class Axiom(OTLPDestination):
     region: Literal["us", "us-east-1", "eu-central-1"] = field(
         "Region", default="us", example="us", help="Where the dataset lives: us, or an edge deployment."
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     metrics: MetricsEvery = sent_metrics()
     metrics_dataset: str | None = field(
         "Metrics dataset",

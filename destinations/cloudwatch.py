@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Batch, Destination, Request
-from broadcast.fields import Secret, SecretHeaders, field, own_headers
+from broadcast.fields import JsonOrProtobuf, Secret, SecretHeaders, field, own_encoding, own_headers
 from destinations import _sigv4
 
 
@@ -27,7 +27,6 @@ class CloudWatch(Destination):
         "Create credentials of an IAM user or role with the policy AWSXRayWriteOnlyAccess.",
         "Enter the region as its code, such as eu-central-1.",
     )
-    encoding = "protobuf"
     compress = False
     max_age_s = 14 * 86_400
     hints: ClassVar[Mapping[int, str]] = {
@@ -50,6 +49,7 @@ class CloudWatch(Destination):
     session_token: Secret = field(
         "Session token", default=Secret(""), example="example", help="Of temporary credentials only."
     )
+    encoding: JsonOrProtobuf = own_encoding("protobuf")
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

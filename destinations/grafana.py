@@ -17,10 +17,12 @@ from urllib.parse import quote
 from broadcast.destination import Headers, OTLPDestination, basic_auth
 from broadcast.fields import (
     HttpsUrl,
+    JsonOrProtobuf,
     MetricsEvery,
     Secret,
     SecretHeaders,
     field,
+    own_encoding,
     own_headers,
     sent_metrics,
     under,
@@ -82,6 +84,7 @@ class GrafanaCloud(OTLPDestination):
         example="https://example.grafana.net",
         help="Where you open Grafana; links from a request to its trace use it.",
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 

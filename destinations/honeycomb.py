@@ -15,10 +15,12 @@ from urllib.parse import quote
 from broadcast.destination import Headers, OTLPDestination, Request, Response, View
 from broadcast.fields import (
     HttpsUrl,
+    JsonOrProtobuf,
     MetricsEvery,
     Secret,
     SecretHeaders,
     field,
+    own_encoding,
     own_headers,
     sent_metrics,
     under,
@@ -73,6 +75,7 @@ class Honeycomb(OTLPDestination):
         example="https://ui.honeycomb.io/acme/environments/prod/datasets/openrouter",
         help="Where you open the dataset; links from a request to its trace use it.",
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     metrics: MetricsEvery = sent_metrics()
     metrics_dataset: str | None = field(
         "Metrics dataset",

@@ -12,10 +12,19 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from broadcast.destination import Headers, OTLPDestination, Request, Response, basic_auth
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
-from broadcast.receipt import Receipt, Usage
+from broadcast.fields import (
+    HttpsUrl,
+    JsonOrProtobuf,
+    Secret,
+    SecretHeaders,
+    field,
+    own_encoding,
+    own_headers,
+    under,
+)
+from broadcast.receipt import Receipt
 from broadcast.span import Attributes
-from destinations import _facts
+from destinations import _facts, _langfuse
 
 _PATH = "/api/public/otel/v1/traces"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +71,7 @@ class Langfuse(OTLPDestination):
         },
         help="US, EU, JP or HIPAA, where you log in, or your own installation.",
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:
@@ -120,7 +130,7 @@ class Langfuse(OTLPDestination):
         if first_ms is not None:
             first = _EPOCH + timedelta(microseconds=receipt.created_at_us + round(first_ms * 1000))
             made["langfuse.observation.completion_start_time"] = first.isoformat().replace("+00:00", "Z")
-        if receipt.usage and (usage := _usage(receipt.usage)):
+        if receipt.usage and (usage := _langfuse.kinds(receipt.usage)):
             made["langfuse.observation.usage_details"] = json.dumps(usage)
         if cost := _facts.costs(receipt, total="total", parts=("input", "output")):
             made["langfuse.observation.cost_details"] = json.dumps(cost)
@@ -129,20 +139,3 @@ class Langfuse(OTLPDestination):
             made["langfuse.environment"] = environment
         release = (receipt.trace or {}).get("release")
         return {**made, "langfuse.release": release} if isinstance(release, str) and release else made
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    """Langfuse adds the kinds up, so cached tokens are taken out of input and reasoning out of output."""
-    parts = {
-        "input_cached_tokens": usage.cache_read_tokens,
-        "input_cache_creation": usage.cache_write_tokens,
-        "output_reasoning_tokens": usage.reasoning_tokens,
-    }
-    known = {name: count for name, count in parts.items() if count}
-    cached = sum(count for name, count in known.items() if name.startswith("input"))
-    if usage.input_tokens is not None:
-        known["input"] = max(0, usage.input_tokens - cached)
-    if usage.output_tokens is not None:
-        known["output"] = max(0, usage.output_tokens - known.get("output_reasoning_tokens", 0))
-    total = usage.total_tokens
-    return known if total is None else {**known, "total": total}

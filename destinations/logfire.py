@@ -11,10 +11,12 @@ from typing import ClassVar
 from broadcast.destination import Attributes, Headers, OTLPDestination
 from broadcast.fields import (
     HttpsUrl,
+    JsonOrProtobuf,
     MetricsEvery,
     Secret,
     SecretHeaders,
     field,
+    own_encoding,
     own_headers,
     sent_metrics,
     under,
@@ -63,6 +65,7 @@ class Logfire(OTLPDestination):
         pattern=r"https://[^\s?#]+/[^\s?#]+",
         help="Where you open the project; links from a request to its trace use it.",
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from broadcast.destination import Headers, OTLPDestination, Request
-from broadcast.fields import MetricsEvery, Secret, SecretHeaders, field, own_headers, sent_metrics
+from broadcast.fields import (
+    JsonOrProtobuf,
+    MetricsEvery,
+    Secret,
+    SecretHeaders,
+    field,
+    own_encoding,
+    own_headers,
+    sent_metrics,
+)
 
 _OTHER_KEYS = {
     "NRAK-": "a user key",
@@ -40,7 +49,6 @@ class NewRelic(OTLPDestination):
         "New Relic accepts spans before it looks at them, so the test asks its Metric API about the key.",
         "What New Relic could not use shows there later, as events named NrIntegrationError.",
     )
-    encoding = "protobuf"
     ingest_proves = False
     max_bytes = 900_000
     max_attribute_bytes = 4095
@@ -60,6 +68,7 @@ class NewRelic(OTLPDestination):
     region: Literal["us", "eu"] = field(
         "Region", default="us", example="us", help="The data centre of your account."
     )
+    encoding: JsonOrProtobuf = own_encoding("protobuf")
     metrics: MetricsEvery = sent_metrics()
     headers: SecretHeaders = own_headers()
 

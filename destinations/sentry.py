@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import (
+    HttpsUrl,
+    JsonOrProtobuf,
+    Secret,
+    SecretHeaders,
+    field,
+    own_encoding,
+    own_headers,
+    under,
+)
 from broadcast.genai_attributes import operation
 from broadcast.receipt import Receipt
 from destinations import _facts
@@ -64,6 +73,7 @@ class Sentry(OTLPDestination):
         example="https://example.sentry.io",
         help="Where you open Sentry; links from a request to its trace use it.",
     )
+    encoding: JsonOrProtobuf = own_encoding("json")
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -215,9 +215,20 @@ def test_a_request_is_pure_and_well_formed(slug: str) -> None:
     assert request.compress is destination.compress
 
 
-@every_otlp_type
-def test_the_body_is_what_the_type_declares(slug: str) -> None:
-    destination = made(slug)
+@pytest.mark.parametrize(
+    ("slug", "encoding"),
+    [
+        (slug, encoding)
+        for slug, kind in destinations.TYPES.items()
+        for encoding in next((spec.choices for spec in kind.specs() if spec.name == "encoding"), ())
+        if encoding != "grpc"
+    ]
+    + [(slug, "") for slug, kind in destinations.TYPES.items() if not kind.has_own_api()],
+)
+def test_the_body_is_what_the_type_declares_and_the_user_chose(slug: str, encoding: str) -> None:
+    chosen = {"encoding": encoding} if encoding else {}
+    destination = type_of(slug).parse(config_of(slug) | chosen)
+    assert encoding in {"", destination.encoding}
     request = destination.request(batch(destination))
     expected = {"json": "application/json", "protobuf": "application/x-protobuf"}[destination.encoding]
     assert request.headers["content-type"] == expected
