@@ -167,12 +167,19 @@ def judged_report(
 def metrics_report(found: Report, measured: Report) -> Report:
     """Return a passed test's report with what became of the metrics, which have to pass too."""
     if measured.ok:
-        return replace(found, message=f"{found.message} So were metrics.")
+        told = {**found.evidence, "metrics": "yes"}
+        return replace(found, message=f"{found.message} So were metrics.", evidence=told)
     return replace(
-        measured,
-        credential_accepted=found.credential_accepted,
+        found,
+        ok=False,
+        stage="data",
+        data_accepted="no",
+        status_code=measured.status_code,
+        latency_ms=measured.latency_ms,
         message=f"The test span was accepted, metrics were not: {measured.message}",
         hint="Check that the key may write metrics and that this is where they go, or switch Metrics off.",
+        answer=measured.answer,
+        evidence={**measured.evidence, "metrics": "no"},
     )
 
 

@@ -93,6 +93,9 @@ def problems(cls: type[Destination], report: Report) -> dict[str, str]:
     """Return the sentence under the field at fault: a credential under the key, a path under the URL."""
     if report.problems or report.ok:
         return dict(report.problems)
+    if report.evidence.get("metrics") == "no":
+        said = f" ({report.status_code})" if report.status_code else ""
+        return {"metrics": f"{cls.title} took the span, and no metrics{said}."}
     if report.stage == "credential" and report.credential_accepted == "not_tried":
         # Whoever answered has not looked at the key: what is wrong, if anything, is the address.
         report = replace(report, stage="data")

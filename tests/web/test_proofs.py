@@ -191,3 +191,12 @@ def test_what_is_no_fields_fault_is_shown_under_none(status: int) -> None:
 
 def test_a_type_without_an_address_of_its_own_has_no_field_for_a_404() -> None:
     assert problems(TYPES["axiom"], report(404, ("yes", "not_tried", "no"))) == {}
+
+
+@pytest.mark.parametrize(("status", "said"), [(404, " (404)"), (None, "")])
+def test_metrics_that_are_not_taken_are_said_under_their_setting(status: int | None, said: str) -> None:
+    refused = replace(
+        report(200, ("yes", "yes", "no"), "Not Found", metrics="no"), ok=False, status_code=status
+    )
+    title = TYPES["grafana"].title
+    assert problems(TYPES["grafana"], refused) == {"metrics": f"{title} took the span, and no metrics{said}."}
