@@ -103,7 +103,6 @@ class GrpcTransport:
 
         The caller's clock ends it; `on_waiting` is called where it does so after the connection was made.
         """
-        metadata = _metadata(headers)
         line = self._lines[target]
         line.calls += 1
         if line.idle is not None:
@@ -114,7 +113,7 @@ class GrpcTransport:
             message = await line.method(urlsplit(request.url).path)(
                 request.body,
                 timeout=deadline_s + 1,
-                metadata=metadata,
+                metadata=_metadata(headers),
                 compression=grpc.Compression.Gzip if request.compress else None,
             )
             answer = grpc_answers.success(message, self._max_answer_bytes)

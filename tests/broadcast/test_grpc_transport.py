@@ -19,14 +19,13 @@ from broadcast.destination import Request, Response, Verdict
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
 from broadcast.transport import MAX_ANSWER_BYTES, USER_AGENT, Transport, send_once
-from tests.broadcast.test_transport import ANSWERS, LITERALS, Names, on_its_port, raw_server
+from tests.broadcast.test_transport import LOOPBACK, Names, raw_server
 from tests.grpc_receiver import Behaviour, GrpcReceiver, Wire, cut, hang, refuse, reject
 from tests.receiver import Receiver
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 BODY = b"\n\x00" * 2_000
 SECRET = "glc_topsecret"
-LOOPBACK = Policy.parse(["127.0.0.1", "::1", "receiver.test", "other.test"])
 CODES = grpc.StatusCode
 
 
@@ -449,43 +448,7 @@ def test_tls_on_the_other_side_of_http_is_no_connection(tls_receiver: GrpcReceiv
     assert fault(f"http://127.0.0.1:{tls_receiver.port}") == ("data", "connection_lost")
 
 
-# -- what egress refuses -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def canary() -> Iterator[Receiver]:
-    """Listens on every address of this machine; nothing refused may ever reach it."""
-    with Receiver(host="0.0.0.0", tls=True, names=("receiver.test", "127.0.0.1")) as running:
-        yield running
-
-
-def refused(canary: Receiver, url: str, names: tuple[str, ...] = ()) -> None:
-    async def attempt() -> None:
-        async with Transport(on_its_port(canary), nameservers=names) as transport:
-            await transport.send(call(url))
-
-    before = canary.connections
-    with pytest.raises(AddressRefused, match=r"^This address is not allowed\.$"):
-        asyncio.run(attempt())
-    assert canary.connections == before
-
-
-def test_the_canary_sings_when_it_is_permitted(canary: Receiver) -> None:
-    before = canary.connections
-    with pytest.raises(SendFailed):
-        send(f"https://127.0.0.1:{canary.port}", tls=canary.client_context())
-    assert canary.connections > before
-
-
-@pytest.mark.parametrize("host", LITERALS)
-def test_no_spelling_of_this_machine_is_ever_connected_to(canary: Receiver, host: str) -> None:
-    refused(canary, f"https://{host}:{canary.port}")
-
-
-@pytest.mark.parametrize("kind", ANSWERS)
-def test_one_private_answer_refuses_a_name(canary: Receiver, kind: str) -> None:
-    with Names(lambda _, v6, count: ANSWERS[kind](v6, count)) as names:
-        refused(canary, f"https://receiver.test:{canary.port}", (names.server,))
+# -- names; what egress refuses, it refuses to every request of the transport: test_transport ---------
 
 
 def test_a_name_that_is_bound_anew_is_judged_before_it_is_dialled_anew(receiver: GrpcReceiver) -> None:

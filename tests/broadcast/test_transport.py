@@ -20,6 +20,7 @@ from tests.receiver import Receiver
 
 BODY = b'{"resourceSpans":[]}'
 SECRET = "glc_topsecret"
+OVER_GRPC = {"content-type": "application/grpc"}
 
 
 @pytest.fixture(autouse=True, params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
@@ -423,13 +424,16 @@ def on_its_port(canary: Receiver) -> Policy:
 
 
 def refused(canary: Receiver, url: str, names: tuple[str, ...] = ()) -> None:
-    async def attempt() -> None:
+    """Neither a request over HTTP nor a call over gRPC connects."""
+
+    async def attempt(made: Request) -> None:
         async with Transport(on_its_port(canary), nameservers=names) as transport:
-            await transport.send(request(url))
+            await transport.send(made)
 
     before = canary.connections
-    with pytest.raises(AddressRefused, match=r"^This address is not allowed\.$"):
-        asyncio.run(attempt())
+    for made in (request(url), request(url, headers=OVER_GRPC)):
+        with pytest.raises(AddressRefused, match=r"^This address is not allowed\.$"):
+            asyncio.run(attempt(made))
     assert canary.connections == before
 
 
@@ -438,6 +442,9 @@ def test_the_canary_sings_when_it_is_permitted(canary: Receiver) -> None:
     before = canary.connections
     send(canary.url(host="127.0.0.1"), policy=policy, tls=canary.client_context())
     assert canary.connections == before + 1
+    with pytest.raises(SendFailed):
+        send(canary.url(host="127.0.0.1"), policy=policy, tls=canary.client_context(), headers=OVER_GRPC)
+    assert canary.connections > before + 1
 
 
 LITERALS = [
