@@ -29,7 +29,17 @@ from broadcast.answers import (
     judge_status,
 )
 from broadcast.errors import SettingsError
-from broadcast.fields import Secret, SecretHeaders, Spec, field, is_masked, metrics_every_s, specs, under
+from broadcast.fields import (
+    TRACE_ID_MARK,
+    Secret,
+    SecretHeaders,
+    Spec,
+    field,
+    is_masked,
+    metrics_every_s,
+    specs,
+    under,
+)
 from broadcast.messages import Message
 from broadcast.receipt import Receipt
 from broadcast.request import GRPC, Batch, Identity, Lent, Loan, Request
@@ -156,9 +166,10 @@ class Destination:
         return {}
 
     def trace_url(self, trace_id: str, at_us: int) -> str | None:
-        """Return the vendor's page of a trace, where its address is known."""
-        del trace_id, at_us
-        return None
+        """Return the vendor's page of a trace, where its address is known or the user has told it."""
+        del at_us
+        told: str | None = getattr(self, "trace_link", None)
+        return told and told.replace(TRACE_ID_MARK, trace_id)
 
     def view(self, text: str, source: str) -> str:
         """Return a view's file with what this destination knows in it; `source` as the user named it."""

@@ -123,6 +123,26 @@ def own_headers() -> Any:
     )
 
 
+TRACE_ID_MARK: Final = "{traceId}"
+"""What stands for a trace's id in the address of its page."""
+
+
+def own_trace_link() -> Any:
+    """Declare where a trace's page is, for a type whose vendor does not document it."""
+    return field(
+        "Link to a trace",
+        outside="traceLink",
+        default=None,
+        example=f"https://traces.example.com/trace/{TRACE_ID_MARK}",
+        pattern=rf"https://[^\s{{}}]+{re.escape(TRACE_ID_MARK)}[^\s{{}}]*",
+        instead={
+            r"https://[^\s{}]+": f"Write {TRACE_ID_MARK} where the trace's id stands in the address.",
+            r"http://.*": "Enter an https address: no other is linked to.",
+        },
+        help=f"The address of a trace's page as your browser shows it, with {TRACE_ID_MARK} for its id.",
+    )
+
+
 JsonOrProtobuf = Literal["json", "protobuf"]
 """The encodings that a receiver of OTLP over HTTP may take both."""
 

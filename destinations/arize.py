@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, Message, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link, under
 from broadcast.receipt import Receipt
 from destinations import _openinference
 
@@ -60,6 +60,7 @@ class Arize(OTLPDestination):
         },
         help="Of your region: US, EU or CA, or your own installation.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

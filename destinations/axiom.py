@@ -19,6 +19,7 @@ from broadcast.fields import (
     field,
     own_encoding,
     own_headers,
+    own_trace_link,
     sent_metrics,
 )
 
@@ -73,6 +74,7 @@ class Axiom(OTLPDestination):
         pattern=r"[A-Za-z0-9_.-]{1,128}",
         help="For metrics alone, and made for them; left empty, metrics.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

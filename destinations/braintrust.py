@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination, Request
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link, under
 from broadcast.receipt import Receipt
 from destinations import _facts
 
@@ -55,6 +55,7 @@ class Braintrust(OTLPDestination):
         },
         help="US or EU, or the API URL of your own data plane.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

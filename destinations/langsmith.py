@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link, under
 from broadcast.receipt import Receipt
 from destinations import _facts
 
@@ -69,6 +69,7 @@ class LangSmith(OTLPDestination):
         pattern=r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
         help="Only for keys of the whole organisation.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -20,6 +20,7 @@ from broadcast.fields import (
     field,
     own_encoding,
     own_headers,
+    own_trace_link,
     sent_metrics,
 )
 
@@ -70,6 +71,7 @@ class NewRelic(OTLPDestination):
     )
     encoding: JsonOrProtobuf = own_encoding("protobuf")
     metrics: MetricsEvery = sent_metrics()
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link, under
 from broadcast.receipt import Receipt
 from destinations import _facts
 
@@ -54,6 +54,7 @@ class Opik(OTLPDestination):
         instead={r"https://comet\.com.*": "Comet's own address is https://www.comet.com/opik/api."},
         help="Your own installation's, which ends in /api.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

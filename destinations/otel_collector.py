@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from broadcast.destination import Batch, Encoding, OTLPDestination, Request, SettingsError, normalised
-from broadcast.fields import HttpsUrl, MetricsEvery, SecretHeaders, field, sent_metrics
+from broadcast.fields import HttpsUrl, MetricsEvery, SecretHeaders, field, own_trace_link, sent_metrics
 from destinations import _tempo
 
 _INSTEAD = "enter the address of traces over HTTP, usually on port 4318 and ending in /v1/traces."
@@ -83,6 +83,7 @@ class OtelCollector(OTLPDestination):
         help="The full address of the metrics, over gRPC without a path; left empty, beside the spans, with "
         "/v1/metrics in the place of /v1/traces.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = field(
         "Headers",
         default=SecretHeaders(),

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from broadcast.destination import Destination, Outcome, Request, Response, judge_api
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link
 from broadcast.span import ResourceSpans
 from destinations import _posthog
 
@@ -60,6 +60,7 @@ class PostHog(Destination):
             r"https://eu\.posthog\.com.*": "This is PostHog's site; enter https://eu.i.posthog.com.",
         },
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Attributes, Headers, OTLPDestination
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, under
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link, under
 from broadcast.receipt import Receipt
 from destinations import _facts
 
@@ -52,6 +52,7 @@ class Raindrop(OTLPDestination):
         pattern=r"[a-z0-9][a-z0-9_-]*",
         help="The project's slug; else Production.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from broadcast.destination import Destination, Headers
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_headers, own_trace_link
 
 
 class Ramp(Destination):
@@ -44,6 +44,7 @@ class Ramp(Destination):
         },
         help="The full address; change it only if Ramp tells you to.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = own_headers()
 
     def endpoint(self) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
 from broadcast.destination import Batch, Destination, Outcome, Request, Response, judge_otlp, judge_status
-from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
+from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field, own_trace_link
 
 _SECRET: Final = re.compile(r"whsec_((?:[A-Za-z0-9+/]{4}){7,21}[A-Za-z0-9+/]{0,4}={0,2})")
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
@@ -66,6 +66,7 @@ class Webhook(Destination):
         example="whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
         help="While you change it: requests are signed with both.",
     )
+    trace_link: str | None = own_trace_link()
     headers: SecretHeaders = field(
         "Headers",
         default=SecretHeaders(),

@@ -387,6 +387,43 @@ def test_a_trace_link_leads_to_https_or_nowhere(slug: str) -> None:
     assert link is None or "4bf92f3577b34da6a3ce929d0e0e4736" in link.replace("-", "")
 
 
+LINKED = [
+    slug
+    for slug, kind in destinations.TYPES.items()
+    if any(spec.outside == "traceLink" for spec in kind.specs())
+]
+PAGES_OF_NOTHING = {"bigquery", "clickhouse", "s3", "snowflake"}
+"""Tables and objects: no page of theirs shows a trace."""
+
+
+def test_every_type_has_a_page_of_a_trace_or_takes_its_address() -> None:
+    without = {slug for slug in destinations.TYPES if made(slug).trace_url("ab" * 16, AT_US) is None}
+    assert without == PAGES_OF_NOTHING
+
+
+@pytest.mark.parametrize("slug", LINKED)
+def test_the_user_may_say_where_a_traces_page_is(slug: str) -> None:
+    link = {"traceLink": "https://my.example/p?q=1#/trace/{traceId}/all"}
+    found = type_of(slug).parse(config_of(slug) | link)
+    assert found.trace_url("ab" * 16, AT_US) == f"https://my.example/p?q=1#/trace/{'ab' * 16}/all"
+    assert type_of(slug).parse(config_of(slug) | {"traceLink": None}).trace_url("ab" * 16, AT_US) is None
+
+
+@pytest.mark.parametrize("slug", LINKED)
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("https://my.example/trace", "Write {traceId} where"),
+        ("http://my.example/{traceId}", "Enter an https address"),
+        ("javascript:alert('{traceId}')", "https://traces.example.com/trace/{traceId}"),
+    ],
+)
+def test_an_address_that_is_no_page_of_a_trace_is_refused(slug: str, link: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        type_of(slug).parse(config_of(slug) | {"traceLink": link})
+    assert words in caught.value.problems["traceLink"]
+
+
 @every_type
 def test_limits_are_sane(slug: str) -> None:
     kind = type_of(slug)

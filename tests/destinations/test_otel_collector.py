@@ -113,6 +113,7 @@ def test_the_address_is_called_endpoint_outside() -> None:
         "compression",
         "metrics",
         "metricsEndpoint",
+        "traceLink",
         "headers",
     ]
     assert OtelCollector.parse({"endpoint": "https://a.example/v1/traces"}).plain() == {

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from broadcast.destination import Destination
+from broadcast.errors import SettingsError
 from broadcast.fields import Spec
 from tests.site.markdown import block, bullets, code, prose, sections, sentence, steps, table
 from tests.write_docs import README, by_title, vocabulary_rows, wire
@@ -93,10 +94,19 @@ def page(slug: str, kind: type[Destination]) -> str:
 
 
 def _needed(kind: type[Destination]) -> str:
-    required = [spec for spec in kind.specs() if spec.required]
-    if not required:
+    if not (needed := _without_default(kind)):
         return "Nothing but the defaults.\n"
-    return bullets(f"**{spec.label}**{_help(spec)}" for spec in required)
+    return bullets(f"**{spec.label}**{_help(spec)}" for spec in needed)
+
+
+def _without_default(kind: type[Destination]) -> list[Spec]:
+    """Return what has to be said: also what is optional only because something else may stand in for it."""
+    required = {spec.outside: spec.example for spec in kind.specs() if spec.required}
+    try:
+        kind.parse(required)
+    except SettingsError as lacking:
+        required |= lacking.problems
+    return [spec for spec in kind.specs() if spec.outside in required]
 
 
 def _help(spec: Spec) -> str:
@@ -159,9 +169,7 @@ def _instead(kind: type[Destination]) -> str:
 
 def example(slug: str, kind: type[Destination]) -> dict[str, object]:
     """Return a request that makes a destination of this type, secrets left to be filled in."""
-    config = {
-        spec.outside: _PLACEHOLDER if spec.secret else spec.example for spec in kind.specs() if spec.required
-    }
+    config = {spec.outside: _PLACEHOLDER if spec.secret else spec.example for spec in _without_default(kind)}
     return {"type": slug, "name": kind.title, "config": config}
 
 
