@@ -20,6 +20,9 @@ from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSum
 AT_MOST: Final = 5_000
 """Requests that are counted one by one."""
 
+SESSION: Final = "session"
+"""The facet that requests are always counted one by one for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -115,7 +118,7 @@ class Chosen:
         return found
 
     def by_facet(self, name: str) -> dict[str, FacetSums]:
-        """Return what they come to by user, or by a key of `trace`."""
+        """Return what they come to by user, by session, or by a key of `trace`."""
         return _by_facet({}, self.facts, name)
 
 
@@ -200,10 +203,15 @@ class Reader:
 
 def _by_facet(found: dict[str, FacetSums], facts: Iterable[Facts], name: str) -> dict[str, FacetSums]:
     for each in facts:
-        for its_name, value in tally.facets_of(each):
+        for its_name, value in (*tally.facets_of(each), *_session_of(each)):
             if its_name == name:
                 tally.put(found, value, tally.sums_of(each))
     return found
+
+
+def _session_of(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the session as a facet; no sums of a window are kept by it, for sessions have no end."""
+    yield from ((SESSION, name) for name, _ in tally.session_of(facts))
 
 
 # -- which sums ------------------------------------------------------------------------------------

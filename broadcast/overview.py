@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Final, Literal
 
-from broadcast.figures import Figures, Reader, Window
+from broadcast.figures import SESSION, Figures, Reader, Window
 from broadcast.store import Store, rollups
 from broadcast.store.activity import Only
 from broadcast.store.workspaces import Workspace
@@ -65,8 +65,9 @@ def look(
         reader = Reader(conn, workspace.id)
         window = window_of(length, now_us, rollups.first_at_us(conn, workspace.id))
         summed = _summed(only)
-        # Sums of a facet know nothing of the other filters.
-        chosen = reader.chosen(window, only) if summed is None or (facet and summed) else None
+        # Sums of a facet know nothing of the other filters, and those of a session nothing of a window.
+        is_single = summed is None or (facet is not None and (bool(summed) or facet == SESSION))
+        chosen = reader.chosen(window, only) if is_single else None
         found = chosen.figures() if chosen and summed is None else reader.figures(window, summed)
         by_facet = (
             {} if facet is None else chosen.by_facet(facet) if chosen else reader.by_facet(window, facet)

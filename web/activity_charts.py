@@ -20,11 +20,11 @@ Reading = Callable[[Tally], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One figure of the window; `href` leads to its chart."""
+    """One figure of the window, with lines under it; `href` leads to its chart."""
 
     label: str
     value: str
-    under: str
+    under: tuple[str, ...]
     href: str
     chosen: bool
 
@@ -53,11 +53,7 @@ def cards(found: Overview, asked: Asked) -> list[Card]:
     tokens = total.input_tokens + total.output_tokens
     spend = None if total.unpriced and total.unpriced == total.requests else total.spend_nano_usd
     words = {
-        "spend": (
-            "Spend",
-            formats.money(spend),
-            _change(found, asked, lambda sums: sums.spend_nano_usd),
-        ),
+        "spend": ("Spend", formats.money(spend), _change(found, asked, lambda sums: sums.spend_nano_usd)),
         "requests": (
             "Requests",
             formats.count(total.requests),
@@ -67,32 +63,52 @@ def cards(found: Overview, asked: Asked) -> list[Card]:
             "Tokens",
             formats.count(tokens),
             f"{formats.count(total.input_tokens)} in, {formats.count(total.output_tokens)} out",
+            _change(found, asked, lambda sums: sums.input_tokens + sums.output_tokens),
         ),
         "latency": (
             "Latency, median",
             formats.duration(total.latency_us(50)),
             f"p95 {formats.duration(total.latency_us(95))}",
+            _change(found, asked, lambda sums: sums.latency_us(50) or 0),
         ),
         "errors": (
             "Errors",
             formats.percent(total.errors, total.requests),
             f"{formats.count(total.errors)} of {formats.count(total.requests)}",
+            _change(found, asked, lambda sums: sums.errors / max(1, sums.requests), _points),
         ),
     }
     return [
-        Card(label=label, value=value, under=under, href=asked.at(metric=name), chosen=asked.metric == name)
-        for name, (label, value, under) in words.items()
+        Card(
+            label=label,
+            value=value,
+            under=tuple(under),
+            href=asked.at(metric=name),
+            chosen=asked.metric == name,
+        )
+        for name, (label, value, *under) in words.items()
     ]
 
 
-def _change(found: Overview, asked: Asked, read: Reading) -> str:
+def _percent(now: float, before: float) -> str:
+    return f"{100 * (now - before) / before:+.1f}%"
+
+
+def _points(now: float, before: float) -> str:
+    """Return how a share changed: a percentage of a percentage says little."""
+    return f"{100 * (now - before):+.2f} points"
+
+
+def _change(
+    found: Overview, asked: Asked, read: Reading, words: Callable[[float, float], str] = _percent
+) -> str:
     """Return how a figure changed; from nothing there is no percentage."""
     if found.before is None:
         return "since the first request" if asked.length == "all" else "too many to compare"
     now, before = read(found.figures.total()), read(found.before)
     if before == 0:
         return f"{'none' if now else 'as'} in the {asked.length} before"
-    return f"{100 * (now - before) / before:+.1f}% on the {asked.length} before"
+    return f"{words(now, before)} on the {asked.length} before"
 
 
 # -- charts ----------------------------------------------------------------------------------------------
@@ -274,7 +290,7 @@ def _row(asked: Asked, value: str, sums: Tally | FacetSums, whole: int) -> Row:
         tokens=sums.input_tokens + sums.output_tokens,
         spend_nano_usd=sums.spend_nano_usd,
         unpriced=sums.unpriced,
-        # Of users and of keys of `trace` no latency is kept.
+        # Of users, sessions and keys of `trace` no latency is kept.
         p95_us=sums.latency_us(95) if isinstance(sums, Tally) else None,
         share=round(100 * sums.requests / max(1, whole), 2),
     )

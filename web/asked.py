@@ -8,6 +8,7 @@ from typing import Any, Final
 from flask import url_for
 from werkzeug.datastructures import MultiDict
 
+from broadcast.figures import SESSION
 from broadcast.overview import LENGTHS, Length
 from broadcast.store.activity import Only
 from broadcast.wanted import instant_us
@@ -21,6 +22,9 @@ GROUPS: Final[Mapping[str, str]] = {
     "capability": "capabilities",
 }
 """What requests are told apart by, and the field of a group that says it."""
+
+FACETS: Final = ("user", SESSION)
+"""What else requests are told apart by, besides keys of `trace`."""
 
 LABELS: Final[Mapping[str, str]] = {
     "model": "Model",
@@ -72,7 +76,7 @@ class Asked:
     @property
     def facet(self) -> str | None:
         """The facet to tell requests apart by, where it is none of a group's fields."""
-        return self.by if self.by == "user" or _TRACE_KEY.fullmatch(self.by) else None
+        return self.by if self.by in FACETS or _TRACE_KEY.fullmatch(self.by) else None
 
     @property
     def span_us(self) -> tuple[int | None, int | None]:
@@ -112,7 +116,7 @@ def asked(slug: str, args: "MultiDict[str, str]") -> Asked:
         slug=slug,
         length=length if length in LENGTHS else "day",
         metric=metric if metric in METRICS else "spend",
-        by=by if by in GROUPS or by == "user" or _TRACE_KEY.fullmatch(by) else "model",
+        by=by if by in GROUPS or by in FACETS or _TRACE_KEY.fullmatch(by) else "model",
         more=args.get("more") == "1",
         filters=dict(_filters(args)),
         from_text=since if instant_us(since) is not None else None,

@@ -72,6 +72,8 @@ def requests() -> str:
         chart=activity_charts.chart(found, question, now_us, zones.zone()),
         latency=activity_charts.latency(found, question, now_us, zones.zone()),
         at_most=figures.AT_MOST,
+        csv_at_most=_CSV_AT_MOST,
+        now_us=now_us,
         rows=rows,
         more_rows=more_rows,
         choices=_choices(found, question),
@@ -85,8 +87,11 @@ def requests() -> str:
 def _of_log(question: Asked, now_us: int) -> Only:
     """Return what the log shows: the window's requests, or those of a narrower time."""
     from_us, to_us = question.span_us
+    window = overview.window_of(question.length, now_us, None)
     if from_us is None and question.length != "all":
-        from_us = overview.window_of(question.length, now_us, None).from_us
+        from_us = window.from_us
+    # A router's clock may be ahead of ours: the cards count up to the window's end, and so does the log.
+    to_us = window.to_us if to_us is None else to_us
     return replace(question.only, from_us=from_us, to_us=to_us)
 
 

@@ -41,6 +41,13 @@ def card(page: str, label: str) -> str:
     return found[1]
 
 
+def under(page: str, label: str) -> list[str]:
+    """The lines under a card's figure."""
+    found = re.search(rf'class="label">{label}</span>.*?</a>', page)
+    assert found, label
+    return re.findall(r'class="under">([^<]*)<', found[0])
+
+
 def rows(page: str) -> list[str]:
     """The ids of the requests that the log shows."""
     return re.findall(r'href="/w/[^/]+/activity/(req-\d+)"', page)
@@ -65,9 +72,26 @@ def test_cards_say_what_a_window_came_to(
     assert len(rows(page)) == int(requests)
 
 
-def test_a_card_says_its_change_against_the_time_before(busy: Pages) -> None:
-    assert "-56.2% on the day before" in busy.get("/activity")
-    assert "since the first request" in busy.get("/activity?window=all")
+@pytest.mark.parametrize(
+    ("label", "change"),
+    [
+        ("Spend", "-56.2% on the day before"),
+        ("Requests", "+200.0% on the day before"),
+        ("Tokens", "+200.0% on the day before"),
+        ("Latency, median", "+0.0% on the day before"),
+        ("Errors", "none in the day before"),
+    ],
+)
+def test_every_card_says_its_change_against_the_time_before(busy: Pages, label: str, change: str) -> None:
+    assert under(busy.get("/activity"), label)[-1] == change
+    assert under(busy.get("/activity?window=all"), label)[-1] == "since the first request"
+
+
+def test_errors_change_by_points(busy: Pages) -> None:
+    now = busy.services.clock()
+    for number, (age_us, status) in enumerate([(DAY_US + 2 * HOUR_US, "error"), (HOUR_US, "succeeded")]):
+        busy.send(id=f"more-{number}", created_at=iso(now - age_us), status=status)
+    assert under(busy.get("/activity"), "Errors")[-1] == "-25.00 points on the day before"
 
 
 def test_an_unknown_price_is_said_and_never_counted_as_nothing(busy: Pages) -> None:
@@ -117,7 +141,7 @@ def test_every_chart_is_well_made_and_stands_beside_its_table(busy: Pages, metri
     ("by", "name"),
     [
         ("model", "a/large"), ("provider", "OpenAI"), ("key", "backend"), ("status", "error"),
-        ("user", "ada"), ("capability", "none"), ("trace.feature", "x"),
+        ("user", "ada"), ("session", "chat-9"), ("capability", "none"), ("trace.feature", "x"),
     ],
 )  # fmt: skip
 def test_requests_are_told_apart_by(busy: Pages, by: str, name: str) -> None:
@@ -133,6 +157,28 @@ def test_a_breakdown_is_of_the_requests_that_the_filters_let_through(busy: Pages
     assert table
     assert ">grace<" in table[0]
     assert ">ada<" not in table[0]
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_sessions_of_a_window_lead_to_their_requests(busy: Pages, rolled: bool) -> None:
+    if rolled:
+        with busy.services.store.write() as conn:
+            rollup.step(conn)
+    page = busy.get("/activity?by=session")
+    lines = re.findall(r'class="row-link" href="([^"]+)">([^<]+)</a></td><td[^>]*>(\d+)<', page)
+    # Two of the day have the usual session, one another; those of earlier days are not counted.
+    assert [(name, number) for _, name, number in lines] == [("session-42", "2"), ("chat-9", "1")]
+    (path,) = (href for href, name, _ in lines if name == "chat-9")
+    assert rows(busy.client.get(path.replace("&amp;", "&")).text) == ["req-2"]
+
+
+def test_of_many_sessions_the_newest_requests_are_counted_and_the_page_says_so(
+    busy: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "AT_MOST", 2)
+    page = busy.get("/activity?by=session")
+    assert "Of the newest 2 requests that match." in page
+    assert card(page, "Requests") == "3"
 
 
 def test_a_column_leads_to_its_requests(busy: Pages) -> None:
@@ -155,6 +201,31 @@ def test_a_column_leads_to_its_requests(busy: Pages) -> None:
 )
 def test_what_does_not_exist_is_left_out(busy: Pages, question: str) -> None:
     assert card(busy.get(f"/activity?{question}"), "Requests") == "3"
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "This time ends before it begins."),
+        ("from=9999-01-01T00:00:00Z", "This time has not come yet."),
+        ("model=nobody", "No requests match."),
+        ("window=week&before=MC4w", "There are no older requests."),
+    ],
+)
+def test_an_empty_log_says_why(busy: Pages, question: str, told: str) -> None:
+    assert f'<p class="note">{told} <a href=' in busy.get(f"/activity?{question}")
+
+
+def test_the_log_ends_where_the_cards_do(busy: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router whose clock is ahead of ours sends a request of the hour that comes."""
+    ahead = busy.services.clock() + 5 * 60_000_000
+    busy.send(id="req-9", created_at=iso(ahead))
+    monkeypatch.setitem(vars(busy.services), "clock", lambda: ahead - ahead % HOUR_US - 1)
+
+    page = busy.get("/activity")
+
+    assert "req-9" not in rows(page)
+    assert card(page, "Requests") == str(len(rows(page)))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
@@ -188,9 +259,41 @@ def test_every_status_and_every_source_is_offered_as_a_filter(busy: Pages) -> No
         assert re.findall(rf'<a href="[^"]*\?{name}=(\w+)"', page) == list(words)
 
 
-def test_more_facts_are_shown_when_asked_for(busy: Pages) -> None:
-    assert "first token 413 ms" in busy.get("/activity?more=1")
-    assert "first token 413 ms" not in busy.get("/activity")
+def test_more_facts_are_shown_when_asked_for(pages: Pages) -> None:
+    pages.send(routing={"profile": "balanced"}, capabilities=["tools", "structured_outputs"])
+    told = re.search(r'class="more-facts">([^<]*)<', pages.get("/activity?more=1"))
+    assert told
+    assert told[1].split(" · ") == [
+        "backend", "user user-7", "session session-42", "first token 413 ms", "1 attempt", "balanced",
+        "tools", "structured_outputs",
+    ]  # fmt: skip
+    assert "more-facts" not in pages.get("/activity")
+
+
+def test_the_log_has_a_column_for_each_fact(pages: Pages) -> None:
+    pages.send()
+    found = re.search(r'<table class="log"><thead>.*?</thead>', pages.get("/activity"))
+    assert found
+    assert re.findall(r"<th [^>]*>([^<]*)<", found[0]) == [
+        "Time", "Model", "Provider", "Tokens in", "out", "Cost", "Latency", "Source", "Status", "Delivery",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "drawn"),
+    [
+        ("spend", {"large", "small"}),
+        ("requests", {"succeeded", "error"}),
+        ("errors", {"error"}),
+        ("tokens", {"input, not cached", "input, cached", "output"}),
+        ("latency", {"p95", "p99", "median", "first token, median"}),
+    ],
+)
+def test_a_chart_draws(busy: Pages, metric: str, drawn: set[str]) -> None:
+    page = busy.get(f"/activity?metric={metric}")
+    chart = re.search(r"<figure.*?</figure>", page, re.DOTALL)
+    assert chart
+    assert drawn <= set(re.findall(r'<th scope="col"[^>]*>([^<]*)<', chart[0]))
 
 
 @pytest.mark.parametrize(("at_most", "cut"), [(1, True), (2, False)])
@@ -235,6 +338,13 @@ def test_csv_is_whole_however_much_is_read_at_once(
     monkeypatch.setattr(activity, "_DOCUMENTS", at_once)
     assert table(busy) == everything
     assert len(everything) == 3
+
+
+def test_a_csv_that_is_cut_is_offered_as_such(busy: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ">Download CSV</a>" in busy.get("/activity")
+    monkeypatch.setattr("web.pages.activity._CSV_AT_MOST", 2)
+    assert ">Download CSV of the newest 2</a>" in busy.get("/activity")
+    assert [row["id"] for row in table(busy)] == ["req-0", "req-1"]
 
 
 def test_csv_of_no_requests_has_its_heads(busy: Pages) -> None:
