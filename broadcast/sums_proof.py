@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from broadcast.proof import REPORT, Fault
+from broadcast.retention import SUMS_US
 from broadcast.store import Store, checks, workspaces
 from broadcast.tally import DAY_US
 
@@ -22,12 +23,17 @@ def prove(store: Store, *, retention_us: int) -> SumsProof:
     days = 0
     faults: list[Fault] = []
     for workspace in every:
+        wrong: set[int] = set()
         with store.read() as conn:
-            from_us = _whole_from_us(store.now_us(conn) - retention_us)
-            summed = checks.summed_days(conn, workspace.id, from_us)
-            counted = checks.counted_days(conn, workspace.id, from_us)
+            now_us = store.now_us(conn)
+            counted = checks.counted_days(conn, workspace.id, _whole_from_us(now_us - retention_us))
+            # Charts of a day are made of its hours, longer ones of days: both have to be right.
+            for hours, kept_us in ((24, retention_us), (1, min(retention_us, SUMS_US))):
+                from_us = _whole_from_us(now_us - kept_us)
+                summed = checks.summed_days(conn, workspace.id, from_us, hours)
+                every_day = summed.keys() | {at_us for at_us in counted if at_us >= from_us}
+                wrong |= {at_us for at_us in every_day if summed.get(at_us) != counted.get(at_us)}
         days += len(counted)
-        wrong = {at_us for at_us in summed.keys() | counted.keys() if summed.get(at_us) != counted.get(at_us)}
         if wrong:
             message = f"{workspace.slug}: on {len(wrong)} days the sums are not those of the receipts."
             faults.append(Fault(subject="sums", message=message, fix=REPORT))

@@ -125,12 +125,13 @@ class DaySums(NamedTuple):
     output_tokens: int
 
 
-def summed_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int, DaySums]:
-    """Return the sums of every day from one on."""
+def summed_days(conn: Connection, workspace_id: int, from_us: int, hours: int) -> dict[int, DaySums]:
+    """Return the sums of every day from one on, as periods of 1 or 24 hours say them."""
+    day = summed.c.at_us - summed.c.at_us % DAY_US
     query = (
-        select(summed.c.at_us, *(func.sum(summed.c[name]) for name in DaySums._fields))
-        .where(summed.c.workspace_id == workspace_id, summed.c.hours == 24, summed.c.at_us >= from_us)
-        .group_by(summed.c.at_us)
+        select(day, *(func.sum(summed.c[name]) for name in DaySums._fields))
+        .where(summed.c.workspace_id == workspace_id, summed.c.hours == hours, summed.c.at_us >= from_us)
+        .group_by(day)
     )
     return _days(conn, query)
 

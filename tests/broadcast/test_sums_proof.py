@@ -15,7 +15,8 @@ LONG_US = 100 * 365 * DAY_US
 
 
 @pytest.fixture
-def summed(store: Store) -> Store:
+def summed(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(sums_proof, "SUMS_US", LONG_US)
     with store.write() as conn:
         home = a_workspace(conn)
         store_receipts(conn, home.id, some_receipts(60, 11))
@@ -29,15 +30,24 @@ def test_sums_that_are_those_of_the_receipts_pass(summed: Store) -> None:
     assert (proof.days, proof.faults) == (3, ())
 
 
+@pytest.mark.parametrize("hours", [1, 24])
 @pytest.mark.parametrize("change", ["requests = requests + 1", "spend_nano_usd = spend_nano_usd - 1"])
-def test_a_sum_that_is_off_is_named(summed: Store, change: str) -> None:
+def test_a_sum_that_is_off_is_named(summed: Store, change: str, hours: int) -> None:
     with summed.write() as conn:
-        conn.execute(text(f"UPDATE rollups SET {change} WHERE hours = 24"))
+        conn.execute(text(f"UPDATE rollups SET {change} WHERE hours = {hours}"))
 
     (fault,) = sums_proof.prove(summed, retention_us=LONG_US).faults
 
     assert "3 days" in fault.message
     assert fault.subject == "sums"
+
+
+def test_hours_that_are_kept_no_more_are_not_missed(summed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums_proof, "SUMS_US", RETENTION_US)
+    with summed.write() as conn:
+        conn.execute(text("DELETE FROM rollups WHERE hours = 1"))
+
+    assert sums_proof.prove(summed, retention_us=LONG_US).faults == ()
 
 
 def test_days_that_retention_may_have_cut_are_left_out(summed: Store) -> None:
