@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
+from msgspec.json import decode, encode
 
 from broadcast import genai, generation_groups, privacy, truncation
 from broadcast.destination import Destination
@@ -19,7 +20,6 @@ from broadcast.receipt import Receipt
 from broadcast.span import Attributes, ResourceSpans
 from broadcast.store.destinations import StoredDestination
 
-_Items = tuple[tuple[str, Any], ...]
 _OF_SERVICE: Final = (SERVICE_NAME, SERVICE_VERSION)
 _SHARED: Final = ("encode", "join", "content_attributes", "resource_attributes")
 """What destinations of a kind do alike as long as their type does not say otherwise."""
@@ -58,7 +58,8 @@ class Variation:
             destination.encoding,
             stored.privacy_level,
             patterns,
-            tuple(self._resource.items()),
+            # As text: 1, 1.0 and True are equal to Python, and three kinds of attribute.
+            encode(self._resource),
             destination.total_cost_attributes,
             destination.prompt_attributes,
             self._max_attribute_bytes,
@@ -116,7 +117,7 @@ class Variation:
         return body
 
     def _shared_moulds(self, destination: Destination) -> Moulds:
-        resource, service = tuple(self._resource.items()), tuple(self._service.items())
+        resource, service = encode(self._resource), encode(self._service)
         return _moulds(self._namespace, destination.total_cost_attributes, resource, service)
 
     def _spans(self, allowed: Receipt, content: bytes | None, *, had_content: bool) -> ResourceSpans:
@@ -135,12 +136,12 @@ class Variation:
 
 
 @lru_cache(maxsize=256)
-def _moulds(namespace: str, total_cost: bool, resource: _Items, service: _Items) -> Moulds:
+def _moulds(namespace: str, total_cost: bool, resource: bytes, service: bytes) -> Moulds:
     options = genai.SpanOptions(total_cost_attributes=total_cost)
 
     def spans(kind: Kind, measured: Measures) -> ResourceSpans:
         made = genai.plain_spans(kind, measured, namespace=namespace, options=options)
-        return _with_resource(made, dict(resource), dict(service))
+        return _with_resource(made, decode(resource), decode(service))
 
     return Moulds(spans)
 

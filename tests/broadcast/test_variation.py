@@ -130,3 +130,18 @@ def test_stored_content_is_changed_before_it_is_encoded(level: str) -> None:
 def test_hashes_are_not_made_without_a_key() -> None:
     with pytest.raises(VaultError):
         privacy.Privacy("hashed")
+
+
+def test_a_plain_receipt_becomes_what_its_spans_become() -> None:
+    plain = factories.receipt(attempts=())
+    body, count = variation().encoded(plain, None, had_content=False)
+    assert (body, count) == (otlp.encode(spans(plain, namespace=NS)), 1)
+
+
+def test_equal_numbers_of_different_types_stay_apart_on_the_resource() -> None:
+    plain = factories.receipt(attempts=())
+    variations = [variation(resource_attributes={"team": value}) for value in (1, True, 1.0, "1")]
+    assert len({one.key for one in variations}) == 4
+    bodies = [one.encoded(plain, None, had_content=False)[0] for one in variations]
+    for body, kind in zip(bodies, (b"intValue", b"boolValue", b"doubleValue", b"stringValue"), strict=True):
+        assert b'{"key":"team","value":{"%b"' % kind in body
