@@ -18,7 +18,7 @@ from broadcast.store import users
 from broadcast.store.users import User
 from destinations import TYPES
 from tests.identity_provider import CLIENT_ID, IdentityProvider
-from tests.web.pages.conftest import PASSWORD, Pages, csrf, log_in
+from tests.web.pages.conftest import PASSWORD, Pages, csrf, log_in, open_workspace
 from tests.web.pages.well_made import faults
 from web import create_app
 
@@ -367,6 +367,24 @@ def test_a_connection_is_ended_on_ones_own_account(pages: Pages, there: Identity
     assert answer.location == pages.at(ACCOUNT)
     assert "From now on you get in with the password." in pages.get(ACCOUNT)
     assert sign_in(pages.app.test_client()).status_code == 403
+
+
+def test_nobody_ends_a_connection_without_a_page_of_theirs(
+    pages: Pages, there: IdentityProvider, app: Flask, services: Services
+) -> None:
+    connect(pages)
+    path = pages.at("/settings/account/disconnect")
+    outsider = open_workspace(app, services)
+    token = csrf(outsider.get("/settings/workspace"))
+
+    answers = [
+        pages.client.post(path).status_code,
+        outsider.client.post(path, data={"csrf_token": token}).status_code,
+        app.test_client().post(path, data={"csrf_token": token}).status_code,
+    ]
+
+    assert answers == [400, 404, 400]
+    assert "Connected since" in pages.get(ACCOUNT)
 
 
 # -- by an invitation ----------------------------------------------------------------------------------
