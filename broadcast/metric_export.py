@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from broadcast import failpoints, metric_counting, otlp_metrics, outcomes, retry, series
+from broadcast import failpoints, metric_counting, otlp_metrics, outcomes, series
 from broadcast.answers import Outcome, Remedy, Verdict, judge_otlp
 from broadcast.batches import Builder
 from broadcast.destination import Destination
@@ -37,6 +37,9 @@ AT_ONCE: Final = 64
 _BREATH_S: Final = 0.05
 _SECOND_US: Final = 1_000_000
 INSTANCE: Final = "service.instance.id"
+_SELDOM: Final = (Remedy.ATTEND, Remedy.SPLIT)
+"""Sums that were not taken cannot be halved as a batch can: somebody has to look."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -212,7 +215,10 @@ class MetricExport:
         failures = 0 if good else place.failures + 1
         wait_us = place.every_s * _SECOND_US
         if outcome is not None and not good:
-            wait_us = _wait_us(outcome, failures, now_us)
+            attention = outcome.reason if outcome.remedy in _SELDOM else None
+            # It spreads retries and keeps no secret.
+            jitter = random.uniform(-1, 1)  # noqa: S311
+            wait_us = outcomes.wait_us(failures, outcome, attention, jitter, now_us)
         metrics.record(
             conn,
             place,
@@ -249,20 +255,6 @@ def _is_on(conn: Conn, place: MetricPlace) -> bool:
     if stored is None or workspace is None:
         return False
     return metric_counting.interval_s(stored, broadcast=workspace.broadcast_enabled) is not None
-
-
-def _wait_us(outcome: Outcome, failures: int, now_us: int) -> int:
-    # It spreads retries and keeps no secret.
-    jitter = random.uniform(-1, 1)  # noqa: S311
-    if outcome.remedy in {Remedy.ATTEND, Remedy.SPLIT}:
-        return retry.probe_us(failures, jitter=jitter)
-    return retry.delay_us(
-        failures,
-        jitter=jitter,
-        retry_after=outcome.retry_after,
-        answered_at=outcome.answered_at,
-        now_us=now_us,
-    )
 
 
 def _report(destination_uid: str, outcome: Outcome | None, size: int) -> None:

@@ -92,7 +92,7 @@ def settlement(
         dead=_dead(made, sent, len(marks)),
         failures=failures,
         doubts=doubts,
-        due_in_us=_wait_us(max(failures, 1), sent.outcome, attention, jitter, now_us) if waits else pause_us,
+        due_in_us=wait_us(max(failures, 1), sent.outcome, attention, jitter, now_us) if waits else pause_us,
         outcome=sent.outcome,
         sent=bool(made.chunks),
         attention=attention,
@@ -133,7 +133,7 @@ def unbuilt(made: Unbuilt, *, jitter: float, now_us: int) -> Settlement:
         dead=(),
         failures=failures,
         doubts=made.claim.doubts,
-        due_in_us=_wait_us(failures, outcome, attention, jitter, now_us),
+        due_in_us=wait_us(failures, outcome, attention, jitter, now_us),
         outcome=outcome,
         sent=True,
         attention=attention,
@@ -202,7 +202,8 @@ def _attention(sent: Sent, doubts: int, *, slowed: bool) -> str | None:
     return None
 
 
-def _wait_us(failures: int, outcome: Outcome, attention: str | None, jitter: float, now_us: int) -> int:
+def wait_us(failures: int, outcome: Outcome, attention: str | None, jitter: float, now_us: int) -> int:
+    """Return how long to wait before the next try; who needs a person is tried seldom."""
     if attention is not None:
         return retry.probe_us(failures, jitter=jitter)
     return retry.delay_us(
