@@ -28,46 +28,26 @@ boto3.client("s3", **place).create_bucket(
     Bucket="traces", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
 )
 iam = boto3.client("iam", **place)
-iam.create_user(UserName="writer")
-allowed = [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::traces/*"}]
-iam.put_user_policy(
-    UserName="writer",
-    PolicyName="write",
-    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
-)
-key = iam.create_access_key(UserName="writer")["AccessKey"]
-iam.create_user(UserName="reader")
-allowed = [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]
-iam.put_user_policy(
-    UserName="reader",
-    PolicyName="read",
-    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
-)
-reading = iam.create_access_key(UserName="reader")["AccessKey"]
-operator = iam.create_user(UserName="operator")["User"]["Arn"]
-allowed = [{"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": "*"}]
-iam.put_user_policy(
-    UserName="operator",
-    PolicyName="lend",
-    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
-)
-lending = iam.create_access_key(UserName="operator")["AccessKey"]
-def role_for(name, trusted):
-    trust = [{"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": {"AWS": trusted}}]
-    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
-    return iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-role = role_for("writer", operator)
-stranger = role_for("stranger", operator.replace("operator", "reader"))
-allowed = [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::traces/by-role/*"}]
-iam.put_role_policy(
-    RoleName="writer",
-    PolicyName="write",
-    PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}),
-)
-print(json.dumps({"write": [key["AccessKeyId"], key["SecretAccessKey"]],
-                  "read": [reading["AccessKeyId"], reading["SecretAccessKey"]],
-                  "operator": [lending["AccessKeyId"], lending["SecretAccessKey"]],
-                  "role": role, "stranger": stranger}))
+def document(actions, **more):
+    statement = {"Effect": "Allow", "Action": actions, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def user_who_may(name, *actions, where="*"):
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document(actions, Resource=where))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return [key["AccessKeyId"], key["SecretAccessKey"]]
+def role_for(name, user):
+    trust = document("sts:AssumeRole", Principal={"AWS": "arn:aws:iam::123456789012:user/" + user})
+    return iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+print(json.dumps({
+    "write": user_who_may("writer", "s3:PutObject", where="arn:aws:s3:::traces/*"),
+    "read": user_who_may("reader", "s3:GetObject", "s3:ListBucket"),
+    "operator": user_who_may("operator", "sts:AssumeRole"),
+    "role": role_for("writer", "operator"),
+    "stranger": role_for("stranger", "reader"),
+}))
+allowed = document("s3:PutObject", Resource="arn:aws:s3:::traces/by-role/*")
+iam.put_role_policy(RoleName="writer", PolicyName="own", PolicyDocument=allowed)
 """
 SET_UP_CALLS = 13
 READ = """
