@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -387,6 +389,12 @@ def test_a_call_that_fails_ends_no_other_on_its_channel(receiver: GrpcReceiver) 
     receiver.script(waiting)
     receiver.script(hang)
     assert send_once(LOOPBACK, both) == ("timeout", 200)
+
+
+def test_a_program_that_makes_no_call_never_loads_the_library() -> None:
+    code = "import sys, broadcast.__main__, broadcast.worker; print('grpc' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 def test_threads_may_each_have_a_loop(receiver: GrpcReceiver) -> None:
