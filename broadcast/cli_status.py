@@ -18,8 +18,8 @@ from broadcast.cli_output import clean, columns, count, example, moment, print_d
 def status(client: Client, *, as_json: bool) -> None:
     """Say, for every destination, what it is doing, how far behind it is, and what went wrong last."""
     found = client.status()
-    heads = ("DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLED", "SENDING", "ENDPOINT")
-    shape = columns(*heads, numbers=("WAITING", "BEHIND", "CURSOR", "SAMPLED"))
+    heads = ("DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLER", "SENDING", "AS", "ENDPOINT")
+    shape = columns(*heads, numbers=("WAITING", "BEHIND", "CURSOR"))
     print_destinations(found, shape, _row, as_json=as_json)
     if as_json:
         return
@@ -39,10 +39,17 @@ def _row(item: Mapping[str, Any]) -> tuple[str, ...]:
         count(item["backlog"]),
         f"{item['lag_s']:,.0f} s" if item["backlog"] else "",
         count(item["cursor"]),
-        f"{item['sampling_rate']:.4g}",
+        _sampler(item),
         "now" if item["in_flight"] else "",
+        item["protocol"] or "",
         item["endpoint"],
     )
+
+
+def _sampler(item: Mapping[str, Any]) -> str:
+    """Return a sampler by its name, with its share where it keeps one."""
+    name = str(item["sampler"])
+    return f"{name} {item['sampling_rate']:.4g}" if name.endswith("ratio") else name
 
 
 def _notes(item: Mapping[str, Any]) -> Iterator[str]:

@@ -37,7 +37,7 @@ _USUAL_MS: Final = 60_000
 
 _Scalar = str | bool | int | float
 _Encoding = Literal["json", "protobuf", "grpc"]
-_ENCODINGS: Final[Mapping[str, _Encoding]] = {
+ENCODINGS: Final[Mapping[str, _Encoding]] = {
     "http/json": "json",
     "http/protobuf": "protobuf",
     "grpc": "grpc",
@@ -99,7 +99,9 @@ class _Form(_Strict, frozen=True, kw_only=True):
     sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     # YAML 1.1 reads a bare `off` as false.
     content_capture: Literal["off", "full"] | bool = "off"
-    content_attr_max_bytes: Annotated[int, msgspec.Meta(ge=256, le=1_000_000)] = CONTENT_MAX_BYTES
+    content_attr_max_bytes: Annotated[
+        int, msgspec.Meta(ge=otel_variables.MIN_VALUE_BYTES, le=otel_variables.MAX_VALUE_BYTES)
+    ] = CONTENT_MAX_BYTES
     traces: _Traces = _Traces()
     metrics: _Metrics = _Metrics(enabled=False)
 
@@ -116,7 +118,7 @@ def read(variables: Mapping[str, str], path: Path | None) -> Declaration | None:
         attributes[SERVICE_NAME] = said["service_name"]
     return Declaration(
         endpoint=endpoint,
-        encoding=_ENCODINGS[said.get("protocol", "http/protobuf")],
+        encoding=ENCODINGS[said.get("protocol", "http/protobuf")],
         headers=said.get("headers", {}),
         resource_attributes=attributes,
         sampler=said.get("sampler", "parentbased_always_on"),

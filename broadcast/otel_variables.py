@@ -22,6 +22,8 @@ _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 _TLS: Final = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 _MAX_SPANS: Final = 10_000
 _MAX_DELAY_MS: Final = 600_000
+MIN_VALUE_BYTES: Final = 256
+MAX_VALUE_BYTES: Final = 1_000_000
 METRIC_INTERVALS_MS: Final = tuple(1000 * every_s for every_s in METRICS_EVERY_S.values())
 
 
@@ -49,6 +51,7 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
         "sampler": env.choice("OTEL_TRACES_SAMPLER", SAMPLERS),
         "sampler_arg": env.ratio("OTEL_TRACES_SAMPLER_ARG"),
         "content": env.content(),
+        "content_max_bytes": env.value_bytes(),
         "max_spans": env.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", low=1, high=_MAX_SPANS),
         "every_ms": env.number("OTEL_BSP_SCHEDULE_DELAY", low=0, high=_MAX_DELAY_MS),
         "metrics": env.metrics(),
@@ -171,6 +174,13 @@ class _Variables:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
         return int(text)
+
+    def value_bytes(self) -> int | None:
+        """The limit of spans' values, else of all values; the specification leaves its unit open."""
+        for name in ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"):
+            if (limit := self.number(name, low=MIN_VALUE_BYTES, high=MAX_VALUE_BYTES)) is not None:
+                return limit
+        return None
 
     def content(self) -> str | None:
         """The GenAI conventions' switch for prompts and completions."""

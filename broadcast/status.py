@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from broadcast.destination import Destination
+from broadcast.errors import SettingsError
+from broadcast.genai_names import SERVICE_NAME
+from broadcast.operator_declaration import ENCODINGS
 from broadcast.shelf import Listed
 from broadcast.store import Conn, attempts, replays, workspaces
+from broadcast.store.destinations import StoredDestination
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
     from broadcast.runtime import Services
+
+OWN_API: Final = "api"
+_PROTOCOL_OF: Final = {encoding: protocol for protocol, encoding in ENCODINGS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +43,20 @@ class LastError:
 
 @dataclass(frozen=True, kw_only=True)
 class DestinationStatus:
-    """One destination: where it sends, what it is doing, how far behind it is, and what it gave up."""
+    """One destination: where and as what it sends, what it is doing, how far behind it is, what it gave up.
+
+    `protocol` is one of OTLP's, `api` where a vendor has its own, None where the type is not known here.
+    """
 
     workspace: str
     id: str
     name: str
     type: str
     endpoint: str
+    protocol: str | None
+    header_count: int
+    service_name: str
+    resource_attribute_count: int
     state: str
     paused_by: str | None
     cursor: int
@@ -78,18 +93,25 @@ def statuses(
     for workspace in every:
         listed = services.connections.overview(workspace, now_us=now)
         with services.store.read() as conn:
-            found += [_status(conn, workspace.slug, item, now) for item in listed]
+            found += [_status(services, conn, workspace.slug, item, now) for item in listed]
     return sorted(found, key=lambda item: (item.workspace, item.name.casefold()))
 
 
-def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> DestinationStatus:
+def _status(
+    services: "Services", conn: Conn, workspace: str, listed: Listed, now_us: int
+) -> DestinationStatus:
     stored, cursor, state = listed.stored, listed.cursor, listed.state
+    attributes = stored.resource_attributes or {}
     return DestinationStatus(
         workspace=workspace,
         id=stored.uid,
         name=stored.name,
         type=stored.type,
         endpoint=stored.address[0] if stored.address else "",
+        protocol=_protocol(services.types.get(stored.type), stored),
+        header_count=len(stored.masks.get("headers") or {}),
+        service_name=str(attributes.get(SERVICE_NAME, services.config.service_name)),
+        resource_attribute_count=len(attributes),
         state=state.word,
         paused_by=state.paused_by,
         cursor=cursor.cursor_seq if cursor else 0,
@@ -110,6 +132,19 @@ def _status(conn: Conn, workspace: str, listed: Listed, now_us: int) -> Destinat
         replay=_running(conn, cursor.replay_id if cursor else None),
         metrics=None if listed.metrics is None else listed.metrics.view(),
     )
+
+
+def _protocol(kind: type[Destination] | None, stored: StoredDestination) -> str | None:
+    if kind is None:
+        return None
+    if kind.has_own_api():
+        return OWN_API
+    try:
+        encoding = kind.parse(stored.config, secrets_required=False).encoding
+    except SettingsError:
+        # Saved by a version that knew other settings.
+        return None
+    return _PROTOCOL_OF[encoding]
 
 
 def _last_error(conn: Conn, destination_id: int) -> LastError | None:

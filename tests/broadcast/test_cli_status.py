@@ -52,12 +52,53 @@ def test_status_is_a_table_with_what_is_wrong_below(shell: Shell) -> None:
     heads, row, paused, kept = shell.run("status").stdout.splitlines()
 
     assert heads.split() == [
-        "DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLED", "SENDING", "ENDPOINT",
+        "DESTINATION", "STATE", "WAITING", "BEHIND", "CURSOR", "SAMPLER", "SENDING", "AS",
+        "ENDPOINT",
     ]  # fmt: skip
     assert row.split()[:3] == ["team/Collector", "paused", "2"]
+    assert row.split()[-3:-1] == ["always_on", "http/json"]
     assert row.split()[-1] == made["config"]["endpoint"]
     assert paused == "team/Collector: paused by a person"
     assert kept.startswith("team/Collector: what waits is kept until ")
+
+
+@pytest.mark.parametrize(
+    ("given", "protocol"),
+    [
+        ({"type": "otel-collector"}, "http/json"),
+        ({"type": "otel-collector", "encoding": "protobuf"}, "http/protobuf"),
+        ({"type": "webhook"}, "http/json"),
+    ],
+    ids=str,
+)
+def test_status_says_as_what_a_destination_sends(local: Shell, given: dict[str, str], protocol: str) -> None:
+    kind, encoding = given["type"], given.get("encoding")
+    address = {"otel-collector": "endpoint", "webhook": "url"}[kind]
+    config = {address: local.receiver.url("/ok"), "headers": {"x-a": "one", "x-b": "two"}}
+    local.connect(
+        type=kind,
+        config=config | ({"encoding": encoding} if encoding else {}),
+        resource_attributes={"deployment.environment.name": "production"},
+        sampler="parentbased_traceidratio",
+        sampling_rate=0.25,
+    )
+
+    (item,) = local.said("status")["data"]
+
+    assert item["protocol"] == protocol
+    assert (item["header_count"], item["resource_attribute_count"]) == (2, 1)
+    assert item["service_name"] == "openrouter"
+    assert "  parentbased_traceidratio 0.25  " in local.run("status").stdout
+
+
+def test_status_knows_a_vendor_s_own_api_and_a_type_that_is_gone(local: Shell) -> None:
+    local.connect()
+    told = []
+    for kind in ("snowflake", "gone"):
+        with local.services.store.write() as conn:
+            conn.exec_driver_sql(f"UPDATE destinations SET type = '{kind}'")
+        told += [item["protocol"] for item in local.said("status")["data"]]
+    assert told == ["api", None]
 
 
 def test_a_state_of_two_words_is_written_alike_in_each_list(shell: Shell) -> None:

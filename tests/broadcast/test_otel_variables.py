@@ -75,6 +75,8 @@ def test_over_grpc_an_address_is_a_server_whose_scheme_says_whether_it_has_tls(
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "protocol", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "GRPC", "protocol", "grpc"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25", "sampler_arg", 0.25),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4096", "content_max_bytes", 4096),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4096", "content_max_bytes", 4096),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "64", "max_spans", 64),
         ("OTEL_BSP_SCHEDULE_DELAY", "5000", "every_ms", 5000),
         ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "true", "content", "full"),
@@ -137,6 +139,10 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
         ({"OTEL_TRACES_SAMPLER_ARG": "1.5"}, ("OTEL_TRACES_SAMPLER_ARG", "0 to 1")),
         ({"OTEL_TRACES_SAMPLER_ARG": "nan"}, ("OTEL_TRACES_SAMPLER_ARG", "0 to 1")),
         ({"OTEL_BSP_SCHEDULE_DELAY": "soon"}, ("OTEL_BSP_SCHEDULE_DELAY", "600000")),
+        (
+            {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "255"},
+            ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "256 to 1000000"),
+        ),
         ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "0"}, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1 to")),
         ({"OTEL_RESOURCE_ATTRIBUTES": "a=1,nothing"}, ("OTEL_RESOURCE_ATTRIBUTES", "entry 2", "key=value")),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, ("OTEL_TRACES_EXPORTER", "otlp or none")),
@@ -160,3 +166,8 @@ def test_a_header_that_cannot_be_read_is_not_repeated_in_the_error() -> None:
         read({"OTEL_EXPORTER_OTLP_HEADERS": "s3cr3t-without-a-name"})
     assert "entry 1" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_the_limit_of_spans_values_beats_that_of_all() -> None:
+    limits = {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "300", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "500"}
+    assert read(limits)["content_max_bytes"] == 500

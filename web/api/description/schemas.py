@@ -5,9 +5,11 @@ from typing import Final
 import msgspec
 
 from broadcast.destination import Verdict
+from broadcast.otel_variables import PROTOCOLS
 from broadcast.privacy import LEVELS
 from broadcast.receipt_parser import Posted
 from broadcast.sampling import SAMPLERS
+from broadcast.status import OWN_API
 from broadcast.store.replays import COUNTERS
 from web.api.description import accounts
 from web.api.description.words import (
@@ -135,6 +137,10 @@ _STATUS: Final = whole(
         "name": TEXT,
         "type": TEXT,
         "endpoint": TEXT,
+        "protocol": maybe(word(*PROTOCOLS, OWN_API)),
+        "header_count": COUNT,
+        "service_name": TEXT,
+        "resource_attribute_count": COUNT,
         "state": word(*_STATES),
         "paused_by": maybe(word("person", "answer")),
         "cursor": COUNT,
