@@ -21,13 +21,17 @@ class Bucket(Destination):
         "Bucket name", example="my-traces-bucket", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
     )
     auth_mode: Literal["access_keys", "iam_role"] = field(
-        "Authentication", default="access_keys", example="access_keys", help="iam_role: no keys, but a role."
+        "Authentication",
+        default="access_keys",
+        example="access_keys",
+        help="access_keys: a key and its secret; iam_role: a role.",
     )
     access_key_id: str | None = field(
         "Access key ID",
         default=None,
         example="AKIAIOSFODNN7EXAMPLE",
         pattern=r"[!-.0-~]+",
+        help="Needed with access_keys.",
         instead={
             r"[A-Za-z0-9/+]{40}": "This is a secret access key; enter the access key ID, which is shorter."
         },
@@ -36,13 +40,18 @@ class Bucket(Destination):
         "Secret access key",
         default=None,
         example="example",
+        help="Needed with access_keys.",
         instead={r"A[KS]IA[A-Z0-9]{16}": "This is an access key ID; enter the secret that belongs to it."},
     )
     session_token: Secret | None = field(
         "Session token", default=None, example="example", help="Of temporary credentials only."
     )
     role_arn: str | None = field(
-        "Role ARN", default=None, example="arn:aws:iam::123456789012:role/broadcast", pattern=_sts.ROLE
+        "Role ARN",
+        default=None,
+        example="arn:aws:iam::123456789012:role/broadcast",
+        pattern=_sts.ROLE,
+        help="Needed with iam_role.",
     )
     external_id: str | None = field(
         "External ID",
