@@ -9,11 +9,17 @@ from web import formats
 
 _MAX_DEPTH: Final = 4
 _TICKS: Final = 4
+_WHOLE: Final = 80
+"""How much of the lane the whole trace takes, in percent; the rest holds the words behind its bars."""
+
+_HALF: Final = 50
+_LONGEST_WHY: Final = 14
+"""How many characters of why a span failed fit there, behind a bar that ends late."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One span in the waterfall; places are percent of the whole trace."""
+    """One span in the waterfall; places are percent of the lane, `why` is empty unless it failed."""
 
     span: Span
     depth: int
@@ -22,15 +28,31 @@ class Bar:
     first: float | None
     main: bool
     bad: bool
-    words: str
+    why: str
+    length: str
+
+    @property
+    def words(self) -> str:
+        """All that is said of the span."""
+        return f"{self.why}, {self.length}" if self.why else self.length
+
+    @property
+    def late(self) -> bool:
+        """Whether it ends in the half of the lane where a phone has room for the length alone."""
+        return self.start + self.width > _HALF
+
+    @property
+    def why_beside(self) -> str:
+        """Why it failed, where there is room for it behind the bar."""
+        return "" if self.late and len(self.why) > _LONGEST_WHY else self.why
 
 
 def bars_of(spans: tuple[Span, ...], receipt: Receipt | None = None) -> list[Bar]:
-    """Return the spans as bars, parents before children, the trace's whole length as 84 percent."""
+    """Return the spans as bars, parents before children, from the trace's first instant to its last."""
     if not spans:
         return []
     begin, end = min(span.start_ns for span in spans), max(span.end_ns for span in spans)
-    scale = 84 / max(1, end - begin)
+    scale = _WHOLE / max(1, end - begin)
     depth: dict[str, int] = {}
     bars = []
     for span in _ordered(spans):
@@ -46,7 +68,8 @@ def bars_of(spans: tuple[Span, ...], receipt: Receipt | None = None) -> list[Bar
                 first=_first_token(receipt, scale) if main else None,
                 main=main,
                 bad=bad,
-                words=_words(span, bad=bad),
+                why=_why(span) if bad else "",
+                length=formats.duration((span.end_ns - span.start_ns) // 1000),
             )
         )
     return bars
@@ -74,10 +97,8 @@ def _first_token(receipt: Receipt | None, scale: float) -> float | None:
     return round(first_ms * 1_000_000 * scale, 3)
 
 
-def _words(span: Span, *, bad: bool) -> str:
-    length = formats.duration((span.end_ns - span.start_ns) // 1000)
-    status = span.attributes.get("http.response.status_code", span.attributes.get("error.type"))
-    return f"{status}, {length}" if bad and status is not None else length
+def _why(span: Span) -> str:
+    return str(span.attributes.get("http.response.status_code", span.attributes.get("error.type", "")))
 
 
 def ticks_of(spans: tuple[Span, ...]) -> list[tuple[float, str]]:
@@ -90,7 +111,7 @@ def ticks_of(spans: tuple[Span, ...]) -> list[tuple[float, str]]:
         step_us *= 2.5 if f"{step_us:.0e}"[0] == "2" else 2
     count = int(length_us // step_us) + 1
     return [
-        (round(84 * number * step_us / max(1.0, length_us), 3), _tick(round(number * step_us)))
+        (round(_WHOLE * number * step_us / max(1.0, length_us), 3), _tick(round(number * step_us)))
         for number in range(min(count, _TICKS + 1))
     ]
 
