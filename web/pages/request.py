@@ -41,9 +41,25 @@ def page(receipt_id: str) -> str:
         ticks=ticks_of(found.spans.spans),
         groups=_groups(found),
         document=document,
-        namespace=namespace,
+        queries=_queries(found, namespace),
         retention_us=services.config.retention_us,
     )
+
+
+def _queries(found: Request, namespace: str) -> list[tuple[str, str]]:
+    """Return what finds this request and its session in Tempo, each under its title."""
+    by_id = f"{{ resource.{namespace}.trace.id = {_quoted(found.row.id)} }}"
+    queries = [("TraceQL for this request", by_id)]
+    if found.row.session_id:
+        of_service = f"resource.service.name = {_quoted(namespace)}"
+        by_session = f"{{ {of_service} && span.session.id = {_quoted(found.row.session_id)} }}"
+        queries.append(("TraceQL for its session", by_session))
+    return queries
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TraceQL takes it: in quotes, with JSON's escapes, which Go's strings know too."""
+    return msgspec.json.encode(text).decode()
 
 
 # -- the receipt in columns ------------------------------------------------------------------------
