@@ -48,10 +48,10 @@ class Reader(HTMLParser):
             self.wrong.append(f"{tag} {found}")
 
 
-def add_collector(pages: Pages, endpoint: str) -> str:
+def add_collector(pages: Pages, endpoint: str, name: str = "Collector") -> str:
     """Add a collector by test and save, and return its page's path below the workspace."""
     values = {
-        "name": "Collector",
+        "name": name,
         "config-endpoint": endpoint,
         "privacy_level": "metadata",
         "sampling_percent": "100",
