@@ -17,6 +17,8 @@ filters             Does this destination want this receipt? Keys first, then gr
 genai               A receipt becomes a span tree (CONTRACT section 4); the attribute names are in
                     `genai_names`.
 genai_attributes    The generation's attributes, group by group; the names are in `genai_names`.
+genai_measures      What differs from request to request, worked out: `genai` and `genai_attributes` only
+                    give it names.
 genai_names         Attribute names: the GenAI conventions as of v1.41.1, OpenRouter's additions, and the
                     router's own.
 generation_groups   The opt-in groups of a destination: cost, its allocation, identity, request context, by
@@ -25,9 +27,13 @@ json_text           JSON as strangers send it: split without recursion, mended w
                     else refused.
 messages            Content as the conventions' message JSON, whatever API it came through; binary parts
                     become a description.
+moulds              Requests of a kind become the same text but for their own values: it is written once,
+                    with places for them.
 multimodal          Images, sounds and files within content, told in a few words: what they are, never what
                     is in them.
 otlp                Spans to OTLP/JSON: hex ids, 64-bit integers as text, numbers for enums.
+otlp_metrics        Metrics to OTLP, as protobuf or JSON: cumulative sums and histograms with the
+                    conventions' boundaries.
 otlp_protobuf       Spans to OTLP protobuf, for receivers that refuse JSON.
 pastes              Pastes: a value taken out of what people copy it with, where it can be one thing only.
 patterns            Regular expressions that end in time linear in the text, whatever a stranger wrote in
@@ -37,17 +43,23 @@ pseudonyms          Keyed hashes in the place of what was said and of who said i
 receipt             The receipt: the immutable record of one finished router request (CONTRACT, section 3).
 receipt_parser      Bytes to receipts and back: the wire form of CONTRACT section 3, and the document that
                     is stored.
-receipt_size        Make a receipt no larger than a posted one may be: long texts of its content are cut, and it
-                    says so.
+receipt_size        Make a receipt no larger than a posted one may be: long texts of its content are cut,
+                    and it says so.
 receipt_words       Why a receipt is refused, as sentences that name the field and the fix.
 redaction           Personal data and credentials in text, known by their form, and replaced by what they
                     are: `[email]`.
 report              The report of one live test: what was reached, what was accepted, and what to do about
                     it.
+request             What travels: a batch, the request that it becomes, and the loan that some requests need
+                    first.
 retry               When to try again: one back-off per destination, which is also its breaker.
 runs                Numbers in order, kept as runs: a day of receipts is a few pairs, not a million numbers.
 sampling            Which receipts a destination gets: the same ones whenever it is asked, and raising the
                     rate only adds.
+send_faults         What is said where no usable answer came, whichever way a request went: stage, word,
+                    sentence.
+series              Series: what requests come to by the conventions' labels, as sums and histograms that
+                    only grow.
 setting_checks      What a value has to be: mended where a paste can mean one thing only, else refused in a
                     sentence.
 sketch              Sketches: how durations are distributed, as counts in buckets that grow by a twelfth of
@@ -67,8 +79,6 @@ truncation          Make a receipt's spans fit: content is cut first so that JSO
 -- ring 1: doors, each to one package that does I/O, and what reads the environment
 allocator           The C library's memory, kept for the next batch instead of given back and asked for page
                     by page again.
-carriers            Connections to servers that the operator named: made, kept while idle, and asked one
-                    thing at a time.
 compression         Gzip both ways: level 1 of ISA-L out, and in only as far as a limit.
 config              The environment as one frozen record; the only reader of `os.environ`.
 declared_file       A file of the operator's (YAML), read strictly: every error names its variable, the
@@ -76,6 +86,8 @@ declared_file       A file of the operator's (YAML), read strictly: every error 
 egress              Which addresses may be dialled.
 failpoints          Named places where a test kills this process: nothing is armed unless
                     `BROADCAST_FAILPOINT` says so.
+grpc_answers        What a gRPC call came to, in the words and numbers that every answer is judged by.
+grpc_transport      Calls over gRPC, to addresses that `transport` has judged. Door: grpcio.
 logs                Logging for people or for machines: one line an event, to standard error.
 mail                Send a mail through the operator's server. door: smtplib.
 meters              What this process counts and times by itself, for Prometheus. door: prometheus_client.
@@ -83,18 +95,17 @@ oidc                Ask the operator's identity provider who somebody is. door: 
 oidc_discovery      What the identity provider publishes, and every call to it. door: authlib, joserfc.
 oidc_settings       Which identity provider people may sign in with, as the operator's variables say.
 operator_declarationThe operator's export as declared: by OpenTelemetry's variables, by a file, or by both.
-otel_variables      OpenTelemetry's standard variables, as far as they say where and how traces are
-                    exported.
-outbound            Calls to addresses the operator configured, such as providers; whom `requests` trusts is
-                    trusted.
+otel_variables      OpenTelemetry's standard variables, as far as they say where and how traces and metrics
+                    are exported.
+outbound            Calls to addresses the operator configured, such as providers; the door of `urllib3`.
 store               Tables and queries; the only place that speaks SQL.
 transport           Send one request to an address that a tenant typed.
 variables           One environment variable: its value, or what stands in the file that `NAME_FILE` names.
 vault               Seal and open secrets and content.
 -- ring 2: use cases; each opens and closes its own transactions
 accounts            Who is asking and what they may do: users, workspaces, roles, login sessions and keys.
-activity            What the pages show of a workspace: its requests, one request with its spans, keys,
-                    members, attempts.
+activity            What the pages show of a workspace: its requests, one request with its spans, members,
+                    attempts.
 audit_trail         Who changed what in a workspace, in pages, newest first.
 batches             Batches: what a destination gets next, from its cursor or its replay on, as requests
                     ready to send.
@@ -133,7 +144,14 @@ invitations         Join a workspace by a link: made for one address and one rol
                     week.
 key_access          Keys: made, listed, revoked, and recognised on every request.
 ledger              What a destination is doing, and the proof that all of its receipts are accounted for.
+lending             Sends what needs a loan first: a role's keys are fetched once, and used until shortly
+                    before their end.
 members             The people of a workspace: their roles, and how they leave.
+metric_counting     Metric counting: each destination's metrics follow the log by themselves, each receipt
+                    counted once.
+metric_export       Metric export: send what each destination's metrics have come to, at its interval,
+                    beside the spans.
+metric_status       How a destination's metrics are doing: for its page, the API and the command line.
 notice_settings     How a workspace is told of a destination that needs attention: mail on or off, and one
                     webhook.
 notice_webhook      The address that a workspace is told at: sealed, opened, and posted to by the rules of
@@ -155,6 +173,7 @@ proof               The proof that nothing is lost: ledgers against attempts, de
                     itself.
 query_text          What a query asks, read from its texts: one reading for the API and for the command
                     line.
+rate_limit          How often something may be done within a time, counted for all processes together.
 recorder            The one lane for a worker's writes: outcomes recorded in groups, never so often that
                     ingest starves.
 replay              Replay and backfill: receipts sent to one destination once more, with the ids they had.

@@ -1,30 +1,31 @@
-"""Calls to addresses the operator configured, such as providers; whom `requests` trusts is trusted.
+"""Calls to addresses the operator configured, such as providers; the door of `urllib3`.
 
-No retries but one: when the server closed an idle connection just as it was used again.
+A pool and nothing around it: a request to a provider costs what its client waits for.
 """
 
 import contextlib
-import http.client
-import ssl
-import threading
+import re
+import socket
 import time
-import weakref
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
-from requests import adapters
+import certifi
+import urllib3
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Timeout, parse_url
 
-from broadcast.carriers import Carrier, Idle, Place, StaleError, head_of, place_of, too_late
 from broadcast.errors import SendFailed
 
 _PIECE_BYTES: Final = 64 * 1024
-_FAULTS: Final = (http.client.HTTPException, OSError, zlib.error)
-_DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
-_EITHER: Final = zlib.MAX_WBITS | 32
-"""Tells zlib to know gzip and deflate apart by itself."""
+_SERVERS: Final = 32
+_FAULTS: Final = (exceptions.HTTPError, OSError)
+_TIMEOUTS: Final = (exceptions.ReadTimeoutError, TimeoutError)
+_OWN: Final = {"User-Agent": "llm-broadcast", "Accept-Encoding": "identity"}
+_BROKEN: Final = re.compile(r"[\r\n\x00]|[^\x00-\xff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,30 +41,19 @@ class Timeouts:
 class Reply:
     """An answer whose body is still to be read; header names are lower case."""
 
-    def __init__(
-        self,
-        response: http.client.HTTPResponse,
-        carrier: Carrier,
-        keep: Callable[[Carrier], None],
-        timeouts: Timeouts,
-        deadline_s: float,
-    ) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, timeouts: Timeouts, deadline_s: float) -> None:
         self._response = response
-        self._carrier: Carrier | None = carrier
-        self._keep = keep
         self._timeouts = timeouts
         self._deadline_s = deadline_s
         self.status: int = response.status
-        self.headers = _lower(response)
+        self.headers: dict[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body as it arrives, without waiting for more than there is; raise `SendFailed`."""
-        # We ask for neither; some servers send it even so.
-        deflated = self.headers.get("content-encoding", "").strip().lower() in _DEFLATED
         try:
-            yield from _inflated(self._raw()) if deflated else self._raw()
+            while piece := self._piece():
+                yield piece
         except _FAULTS as error:
-            self.close()
             raise self._broken(error) from None
 
     def read(self, limit: int) -> bytes:
@@ -79,57 +69,44 @@ class Reply:
 
     def close(self) -> None:
         """Drop the connection when the body was not read to its end; else it was given back already."""
-        carrier, self._carrier = self._carrier, None
-        if carrier is not None:
-            with contextlib.suppress(*_FAULTS):
-                self._response.close()
-            carrier.drop()
+        with contextlib.suppress(*_FAULTS):
+            self._response.close()
 
-    def _raw(self) -> Iterator[bytes]:
-        response = self._response
-        while self._carrier is not None:
-            self._wait(self._carrier)
-            piece = response.read1(_PIECE_BYTES)
-            if not piece and response.length:
-                raise http.client.IncompleteRead(b"", response.length)
-            if not piece or response.length == 0:
-                self._end()
-            if piece:
-                yield piece
-
-    def _wait(self, carrier: Carrier) -> None:
+    def _piece(self) -> bytes:
         """Wait for more as long as silence and the whole may last."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        carrier.wait_at_most(min(self._timeouts.silence_s, left_s))
-
-    def _end(self) -> None:
-        """Give the connection back: it may be somebody else's from now on."""
-        carrier, self._carrier = self._carrier, None
-        self._response.close()
+        # None once the connection went back to the pool, where it may be somebody else's already.
+        carrier = getattr(self._response.connection, "carrier", None)
         if carrier is not None:
-            carrier.drop() if self._response.will_close else self._keep(carrier)
+            with contextlib.suppress(OSError):
+                carrier.settimeout(min(self._timeouts.silence_s, left_s))
+        # `stream` would wait for a whole piece; `read1` returns what the socket has.
+        piece: bytes = self._response.read1(_PIECE_BYTES, decode_content=True)
+        return piece
 
     def _broken(self, error: Exception) -> SendFailed:
-        if not isinstance(error, TimeoutError):
+        if not isinstance(error, _TIMEOUTS):
             return SendFailed(
                 "data", "connection_lost", "The connection was lost before the answer was complete."
             )
         if time.monotonic() >= self._deadline_s:
-            return too_late(f"The answer was not complete within {self._timeouts.whole_s:g} s.")
-        return too_late(f"The answer stood still for {self._timeouts.silence_s:g} s.")
+            return _too_late(f"The answer was not complete within {self._timeouts.whole_s:g} s.")
+        return _too_late(f"The answer stood still for {self._timeouts.silence_s:g} s.")
 
 
 class Outbound:
-    """Connections to any number of servers; for each, at most `connections` idle ones are kept."""
+    """A pool of connections; no cookies, redirects, netrc or proxies from the environment.
+
+    No retries but one: when the server closed an idle connection just as it was used again.
+    """
 
     def __init__(self, *, connections: int = 384) -> None:
-        self._most_idle = connections
-        self._idle: dict[tuple[bool, str, int], Idle] = {}
-        self._lock = threading.Lock()
-        # Providers that were declared anew leave the connections to the old ones to nobody.
-        self._close = weakref.finalize(self, _close_all, self._idle)
+        self._servers = urllib3.PoolManager(
+            num_pools=_SERVERS, maxsize=connections, ca_certs=certifi.where(), retries=False
+        )
+        self._servers.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def send(
         self,
@@ -142,80 +119,147 @@ class Outbound:
     ) -> Reply:
         """Return the answer once its headers are here; raise `SendFailed` when there is none."""
         deadline_s = time.monotonic() + timeouts.whole_s
-        place = place_of(url)
-        head = head_of(method, place, headers, body)
-        idle = self._idle_at(place)
-
-        def connect() -> Carrier:
-            return _connected(place, timeouts.connect_s)
-
-        def ask(carrier: Carrier) -> Reply:
-            try:
-                begun_s = min(timeouts.headers_s, timeouts.whole_s)
-                response = carrier.ask(method, head, body or b"", taken_s=timeouts.connect_s, begun_s=begun_s)
-            except BaseException:
-                carrier.drop()
-                raise
-            return Reply(response, carrier, idle.keep, timeouts, deadline_s)
-
+        place = _place(url)
+        asked = _PLAIN | {
+            "body": body,
+            "headers": _written(headers),
+            "timeout": Timeout(timeouts.connect_s, min(timeouts.headers_s, timeouts.whole_s)),
+        }
         try:
-            return ask(idle.take(connect))
-        except StaleError:
-            return ask(connect())
+            pool = self._servers.connection_from_host(place.host, place.port, place.scheme)
+            try:
+                response = pool.urlopen(method, place.target, **asked)
+            except exceptions.ProtocolError as error:
+                if not any(isinstance(cause, _StaleError) for cause in error.args):
+                    raise
+                response = pool.urlopen(method, place.target, **asked)
+        except _FAULTS as error:
+            raise _unanswered(error, timeouts) from None
+        return Reply(response, timeouts, deadline_s)
 
     def close(self) -> None:
-        """Close every connection that is not in use; those in use when their answers have ended."""
-        self._close()
-
-    def _idle_at(self, place: Place) -> Idle:
-        server = place.is_secure, place.host, place.port
-        with self._lock:
-            return self._idle.setdefault(server, Idle(self._most_idle))
+        """Close every pooled connection, those in use when their answers have ended."""
+        servers = self._servers.pools
+        for pool in [servers[key] for key in servers.keys()]:  # noqa: SIM118 - it refuses to be walked
+            pool.close()
+        servers.clear()
 
 
-def _close_all(servers: dict[tuple[bool, str, int], Idle]) -> None:
-    while servers:
-        _, idle = servers.popitem()
-        idle.close()
+_PLAIN: Final[dict[str, Any]] = {
+    "retries": False,
+    "redirect": False,
+    "assert_same_host": False,
+    "preload_content": False,
+}
 
 
-def _connected(place: Place, connect_s: float) -> Carrier:
-    made: http.client.HTTPConnection
-    if place.is_secure:
-        trust = _trust(adapters.DEFAULT_CA_BUNDLE_PATH)
-        made = http.client.HTTPSConnection(place.host, place.port, timeout=connect_s, context=trust)
-    else:
-        made = http.client.HTTPConnection(place.host, place.port, timeout=connect_s)
-    carrier = Carrier(made)
+# -- what is sent ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A URL taken apart: where to connect, and what to ask for there."""
+
+    scheme: str
+    host: str
+    port: int | None
+    target: str
+
+
+@lru_cache(maxsize=1024)
+def _place(url: str) -> _Place:
+    """Return a URL taken apart, once for all requests to it; raise `SendFailed` for what is none."""
     try:
-        carrier.connect()
-    except BaseException:
-        carrier.drop()
-        raise
-    return carrier
+        parts = parse_url(url)
+    except exceptions.LocationParseError:
+        parts = parse_url("")
+    if parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None:
+        raise SendFailed("address", "bad_address", "The address is not a valid URL.")
+    return _Place(scheme=parts.scheme, host=parts.host, port=parts.port, target=parts.request_uri)
 
 
-@cache
-def _trust(bundle: str) -> ssl.SSLContext:
-    """Return the authorities of a file, read once; the environment has no say in it."""
-    context = ssl.create_default_context(cafile=bundle)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+def _written(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what is sent, one header a name; raise `SendFailed` when one cannot be sent."""
+    lines = {name.lower(): (name, value) for name, value in (*_OWN.items(), *headers.items())}
+    if any(map(_BROKEN.search, (text for line in lines.values() for text in line))):
+        raise SendFailed("fields", "bad_header", "A header holds characters that HTTP cannot send.")
+    return dict(lines.values())
 
 
-def _lower(response: http.client.HTTPResponse) -> dict[str, str]:
-    """Return the headers by their names in lower case, those of one name as one."""
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return headers
+# -- connections -----------------------------------------------------------------------------------
 
 
-def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    inflate: Any = zlib.decompressobj(_EITHER)
-    for piece in pieces:
-        if inflated := inflate.decompress(piece):
-            yield inflated
-    if not inflate.eof:
-        raise http.client.IncompleteRead(b"")
+class _StaleError(ConnectionResetError):
+    """A connection that had served before was gone when it was used again: nothing was answered."""
+
+
+class _Noting:
+    """A connection that notes what `http.client` forgets: its socket, and whether it has served before."""
+
+    sock: socket.socket | None
+    carrier: socket.socket | None = None
+    served = False
+
+    def request(self, *args: Any, **options: Any) -> None:
+        with self._told_when_stale():
+            super().request(*args, **options)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        self.carrier = self.sock
+        with self._told_when_stale():
+            response = super().getresponse()  # type: ignore[misc]
+        self.served = True
+        return response
+
+    def connect(self) -> None:
+        self.served = False
+        super().connect()  # type: ignore[misc]
+
+    @contextlib.contextmanager
+    def _told_when_stale(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionResetError as error:
+            # `http.client` calls a connection that ends without an answer a reset, too.
+            if self.served:
+                raise _StaleError from error
+            raise
+
+
+class _Connection(_Noting, HTTPConnection):
+    pass
+
+
+class _TlsConnection(_Noting, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+# -- what went wrong -------------------------------------------------------------------------------
+
+
+def _unanswered(error: Exception, timeouts: Timeouts) -> SendFailed:
+    """Return the failure in our words; the library's text is left out because it holds the URL."""
+    if isinstance(error, exceptions.ReadTimeoutError):
+        return _too_late(f"No answer began within {min(timeouts.headers_s, timeouts.whole_s):g} s.")
+    if isinstance(error, exceptions.SSLError):
+        return SendFailed("tls", "tls", "No secure connection could be made.")
+    if isinstance(error, exceptions.ConnectTimeoutError) and not isinstance(
+        error, exceptions.NewConnectionError
+    ):
+        return SendFailed("connect", "connect_timeout", "The connection was not made in time.")
+    if isinstance(error, TimeoutError) or any(isinstance(cause, TimeoutError) for cause in error.args):
+        return _too_late("The request was not taken in time.")
+    return SendFailed("connect", "connection_failed", "The connection failed before an answer came.")
+
+
+def _too_late(message: str) -> SendFailed:
+    """Return the failure of what took too long."""
+    return SendFailed("data", "timeout", message)

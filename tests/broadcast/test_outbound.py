@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
-import requests
 
 from broadcast.errors import SendFailed
 from broadcast.outbound import Outbound, Timeouts
@@ -86,19 +86,21 @@ def test_a_certificate_that_is_not_trusted_is_refused(outbound: Outbound) -> Non
 
 
 def test_a_trusted_certificate_is_answered_and_its_connection_used_again(
-    outbound: Outbound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Receiver(tls=True) as receiver:
         assert receiver.ca is not None
         bundle = tmp_path / "ca.pem"
         receiver.ca.cert_pem.write_to_path(str(bundle))
-        # What requests trusts comes from a file of its own; the environment has no say in it.
-        monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(bundle))
+        # Whom we trust stands in a file that comes with us; the environment has no say in it.
+        monkeypatch.setattr(certifi, "where", lambda: str(bundle))
+        outbound = Outbound()
         url = f"https://127.0.0.1:{receiver.port}/v1"
         for _ in range(2):
             reply = outbound.send("POST", url, headers={}, body=b"{}")
             reply.read(1000)
             assert reply.status == 200
+        outbound.close()
         assert (len(receiver.requests), receiver.connections) == (2, 1)
 
 
@@ -227,16 +229,6 @@ def test_an_answer_that_comes_compressed_unasked_is_unpacked(
     reply = outbound.send("POST", provider.url, headers={}, body=b"{}")
     assert reply.read(10**6) == b"hello" * 9000
     assert provider.headers[0]["accept-encoding"] == "identity"
-
-
-def test_a_compressed_answer_that_breaks_off_is_a_lost_connection(
-    provider: Provider, outbound: Outbound
-) -> None:
-    packed = gzip.compress(os.urandom(1000))[:-9]
-    provider.answerer = lambda _, handler: handler.whole(packed, Content_Encoding="gzip")
-    with pytest.raises(SendFailed) as failed:
-        outbound.send("POST", provider.url, headers={}, body=b"{}").read(10**6)
-    assert failed.value.reason == "connection_lost"
 
 
 def test_a_length_that_is_not_reached_is_a_lost_connection(provider: Provider, outbound: Outbound) -> None:
