@@ -47,6 +47,7 @@ _FILTERS: Final[Mapping[str, str]] = {
 }
 _TRACE_KEY: Final = re.compile(r"trace\.([A-Za-z0-9_.:-]{1,64})")
 _LONGEST: Final = 256
+_MOST_KEYS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +69,9 @@ class Asked:
         given: dict[str, Any] = {
             _FILTERS[name]: value for name, value in self.filters.items() if name in _FILTERS
         }
-        for name, value in self.filters.items():
-            if key := _TRACE_KEY.fullmatch(name):
-                given["trace"] = key[1], value
-        return Only(**given)
+        found = ((_TRACE_KEY.fullmatch(name), value) for name, value in self.filters.items())
+        traced = tuple((key[1], value) for key, value in found if key)
+        return Only(**given, trace=traced or None)
 
     @property
     def facet(self) -> str | None:
@@ -125,10 +125,15 @@ def asked(slug: str, args: "MultiDict[str, str]") -> Asked:
 
 
 def _filters(args: "MultiDict[str, str]") -> Iterable[tuple[str, str]]:
-    """Yield the filters of an address; of `trace` keys the first one."""
-    traced = False
+    """Yield the filters of an address; of keys of `trace` the first few.
+
+    A form sends the fields that are left empty too: nobody is called so, and no session.
+    """
+    traced = 0
     for name, value in args.items():
         is_key = _TRACE_KEY.fullmatch(name) is not None
-        if len(value) <= _LONGEST and (name in _FILTERS or (is_key and not traced)):
-            traced = traced or is_key
-            yield name, value
+        left_empty = name in FACETS and not value
+        if len(value) > _LONGEST or left_empty or not (name in _FILTERS or (is_key and traced < _MOST_KEYS)):
+            continue
+        traced += is_key
+        yield name, value

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, Connection, Row, func, or_, select, tuple_
+from sqlalchemy import CTE, Connection, Row, and_, func, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from broadcast.store import narrowing
@@ -68,7 +68,7 @@ class Only:
     funding_source: str | None = None
     request_id: str | None = None
     streamed: bool | None = None
-    trace: tuple[str, str] | None = None
+    trace: tuple[tuple[str, str], ...] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return what is given as conditions."""
@@ -82,7 +82,7 @@ _CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
     "to_us": lambda at_us: receipts.c.created_at_us < at_us,
     "provider": lambda shown: func.coalesce(receipts.c.provider_slug, receipts.c.provider) == shown,
     "provider_name": lambda shown: func.coalesce(receipts.c.provider, "") == shown,
-    "trace": lambda pair: TraceText(receipts.c.document, pair[0]) == pair[1],
+    "trace": lambda pairs: and_(*(TraceText(receipts.c.document, key) == value for key, value in pairs)),
     "request_id": lambda shown: or_(receipts.c.request_id == shown, receipts.c.id == shown),
 }
 EVERY: Final = Only()
@@ -144,7 +144,8 @@ def _newest(
         workspace_id,
         user=only.user,
         session_id=only.session_id,
-        trace=only.trace,
+        # One of several is enough to know where to look; there the others are asked for as well.
+        trace=only.trace[0] if only.trace else None,
         from_us=only.from_us,
         to_us=only.to_us if before is None else before[0] + 1,
     )
