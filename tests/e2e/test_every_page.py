@@ -14,7 +14,8 @@ from tests.e2e.furnished import House, furnished_house
 from tests.e2e.test_pictures import SHOWN
 from tests.web.pages.test_every_page import is_html
 
-pytestmark = pytest.mark.browser
+# A walk takes many pages, and a loaded machine its time for each.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 WIDE: Final = {"width": 1280, "height": 800}
 PHONE: Final = {"width": 390, "height": 844}
