@@ -41,6 +41,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def browser(house: House, browser: Browser) -> Browser:
+    """The browser of these tests, started last: beside its loop a furnished house could run none."""
+    return browser
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Path:
     """Where pictures of every page are kept: the folder of SCREENSHOTS, or this test's own."""
