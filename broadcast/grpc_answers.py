@@ -103,7 +103,7 @@ def success(message: bytes, max_bytes: int) -> Answer:
 def failure(error: aio.AioRpcError, *, connected: bool) -> Answer:
     """Return a server's other answer; raise `SendFailed` where the status is the library's own."""
     code, words = error.code(), error.details() or ""
-    if _OUR_LIMIT in words:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OUR_LIMIT in words:
         # Only who took the call sends a message.
         return Answer(status=200, reason=f"{_OK}, with an answer that is too long to be read", body=b"")
     if words.startswith(_UNREACHED):

@@ -66,7 +66,9 @@ class GrpcTransport:
             # Answers are unpacked here, within their bounds; of what can be unpacked only gzip is asked for.
             ("grpc.per_message_decompression", 0),
             ("grpc.compression_enabled_algorithms_bitset", _PLAIN_OR_GZIP),
+            # No proxy of the environment, by either of the two ways there are.
             ("grpc.enable_http_proxy", 0),
+            ("grpc.address_http_proxy_enabled_addresses", ""),
             ("grpc.service_config_disable_resolution", 1),
             # Otherwise what one channel has failed to reach, another would wait for.
             ("grpc.use_local_subchannel_pool", 1),
@@ -149,7 +151,8 @@ class GrpcTransport:
         for target, line in list(self._lines.items()):
             self._retire(target, line)
             self._end(line)
-        await asyncio.gather(*self._closing)
+        while self._closing:
+            await asyncio.gather(*self._closing)
 
     def _verifying(self) -> grpc.ChannelCredentials:
         """Trust whom the other requests trust; the library's own choice where no authority is listed."""

@@ -32,7 +32,7 @@ from broadcast.store.metrics import MetricPlace
 from broadcast.variation import service_of
 from broadcast.vault import Vault
 
-HOLD_US: Final = 30_000_000
+HOLD_US: Final = 120_000_000
 AT_ONCE: Final = 64
 _BREATH_S: Final = 0.05
 _SECOND_US: Final = 1_000_000
@@ -106,6 +106,9 @@ class MetricExport:
         found = metrics.due(conn, now_us, AT_ONCE - len(self._flying))
         held = []
         for place in found:
+            if metrics.lock(conn, place.destination_id) is None:
+                # Waiting for one while others are held is how two wait for each other.
+                continue
             if _is_on(conn, place):
                 held.append(metrics.hold(conn, place, now_us + HOLD_US))
             else:

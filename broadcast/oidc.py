@@ -16,7 +16,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, InvalidKeyTypeError, JoseError
 
 from broadcast.errors import SignInRefused
 from broadcast.mail import is_address
@@ -179,7 +179,7 @@ class Provider:
         known = self._discovery.known(now_us)
         try:
             return jwt.decode(id_token, known.keys, algorithms=_ALGORITHMS)
-        except (InvalidKeyIdError, BadSignatureError):
+        except (InvalidKeyIdError, InvalidKeyTypeError, BadSignatureError):
             # The provider may have changed its keys since they were read.
             if known.at_us == now_us:
                 raise

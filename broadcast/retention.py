@@ -59,8 +59,9 @@ class Retention:
 
     def __init__(self, *, retention_us: int, holder: str) -> None:
         self._retention_us = retention_us
-        # Hours and sessions tell where to look for receipts, so they stay as long as these.
-        self._sums_us = max(SUMS_US, retention_us + 2 * DAY_US)
+        # Hours and sessions tell where to look for receipts, so they stay as long as these: a request may
+        # have begun a retention before its receipt arrived.
+        self._sums_us = max(SUMS_US, 2 * retention_us + 2 * DAY_US)
         self._holder = holder
         self._chores: deque[Chore] = deque()
 

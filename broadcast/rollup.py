@@ -27,6 +27,7 @@ def step(conn: Conn) -> bool:
     """Add up a little more of the logs that are behind; return whether there is more to do."""
     left = AT_ONCE
     found = rollups.behind(conn, _LOGS)
+    failed = 0
     for workspace_id in found:
         if left <= 0:
             break
@@ -34,8 +35,9 @@ def step(conn: Conn) -> bool:
             with conn.begin_nested():
                 left -= _step_of(conn, workspace_id, left) or 0
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one log, the others go on
+            failed += 1
             _log.error("action=log_not_added_up workspace=%s error=%s", workspace_id, type(error).__name__)
-    return left <= 0 or len(found) == _LOGS
+    return left <= 0 or failed < len(found) == _LOGS
 
 
 def reach(conn: Conn, workspace_id: int, seq: int) -> bool:

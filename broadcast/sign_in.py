@@ -119,15 +119,19 @@ class SignIns:
         with self._store.read() as conn:
             return identities.connected_at_us(conn, user_id=user.id, issuer=self._provider.issuer)
 
-    def disconnect(self, user: User) -> None:
-        """Let the provider open an account no more; raise `Conflict` where nothing else does."""
+    def disconnect(self, session: LoggedIn) -> None:
+        """Let the provider open an account no more, and end what it may have opened, but this session.
+
+        Raises `Conflict` where nothing else opens the account.
+        """
+        user = session.user
         if not user.has_password:
             raise Conflict("This account has no password. Choose one first, so that you still get in.")
         with self._store.write() as conn:
             if identities.disconnect(conn, user_id=user.id, issuer=self._provider.issuer):
-                audit.of_login(
-                    conn, user, "login_disconnected", {"provider": self.name}, now_us=self._clock()
-                )
+                ended = sessions.delete_for_user(conn, user.id, besides=session.token_hash)
+                told = {"provider": self.name, "sessions_ended": ended}
+                audit.of_login(conn, user, "login_disconnected", told, now_us=self._clock())
 
     # -- inside --------------------------------------------------------------------------------------
 

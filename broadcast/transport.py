@@ -266,6 +266,7 @@ class Transport:
         target, calls = course.target, self._grpc()
         if not calls.knows(target):
             calls.add(target, await self._resolver.hosts(course))
+        course.stage = "connect"
         return await calls.call(request, headers, target, deadline_s=deadline_s, on_waiting=course.connected)
 
     def _grpc(self) -> "GrpcTransport":

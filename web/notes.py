@@ -20,7 +20,7 @@ NOTES: Final = {
     "workspace_made": "Made. Add a destination, or send the first request.",
     "workspace_deleted": "Deleted. Its keys ended, and its requests are erased.",
     "connected": "Connected. From now on you get in without the password, too.",
-    "disconnected": "Disconnected. From now on you get in with the password.",
+    "disconnected": "Disconnected; your other sessions have ended. You get in with the password from now on.",
     "password_changed": "Changed. Every other session of yours has ended; this one goes on.",
     "password_reset": "The password is changed and every session has ended. Sign in with the new one.",
     "named": "Renamed. Addresses stay as they are.",

@@ -66,8 +66,9 @@ def keep(conn: Connection, workspace_id: int, wanted: Mapping[int, int], head_se
 
 def end(conn: Connection, destination_id: int) -> None:
     """Forget a destination's metrics; switched on again they begin from nothing."""
-    conn.execute(delete(metric_series).where(metric_series.c.destination_id == destination_id))
+    # The place first: whoever counts holds it, and what they add must be seen here.
     conn.execute(delete(metric_places).where(_of(destination_id)))
+    conn.execute(delete(metric_series).where(metric_series.c.destination_id == destination_id))
 
 
 # -- places --------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ not added up yet is looked through besides.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import tally
@@ -18,7 +19,7 @@ from broadcast.store.facets import Facet, Hour
 from broadcast.store.tables import heads, receipts
 from broadcast.tally import HOUR_US
 
-_TAIL: Final = 20_000
+_TAIL: Final = 5_000
 """Receipts that are not added up yet; past these, looking through them is what takes the time."""
 
 _SEQS: Final = 1_000
@@ -62,9 +63,15 @@ def places(
     if session_id:
         older = _of_session(conn, workspace_id, session_id, rolled_seq)
     else:
-        hours = facets.hours_of(conn, workspace_id, wanted, from_us, to_us)
+        hours = facets.hours_of(conn, workspace_id, wanted, _begin_us(conn, workspace_id, from_us), to_us)
         older = _of_hours(hours, rolled_seq)
     return Places(fresh=(_named(fresh),) if fresh else (), older=tuple(older))
+
+
+def _begin_us(conn: Connection, workspace_id: int, from_us: int | None) -> int:
+    """Return where the first request that is still kept began: hours stay longer than receipts."""
+    oldest = select(func.min(receipts.c.created_at_us)).where(receipts.c.workspace_id == workspace_id)
+    return max(from_us or 0, conn.execute(oldest).scalar() or 0)
 
 
 def _of_session(conn: Connection, workspace_id: int, session_id: str, rolled_seq: int) -> Iterator[Place]:
@@ -79,18 +86,30 @@ def _of_session(conn: Connection, workspace_id: int, session_id: str, rolled_seq
 
 
 def _of_hours(hours: list[Hour], rolled_seq: int) -> Iterator[Place]:
-    """Yield the hours, those together whose requests are few and known by number."""
+    """Yield the hours: together those whose requests are few and known by number, and those in a row."""
+    for listed, some in groupby(hours, lambda hour: hour.seqs is not None):
+        places_of = _by_number if listed else _in_a_row
+        yield from places_of(some, rolled_seq)
+
+
+def _by_number(hours: Iterable[Hour], rolled_seq: int) -> Iterator[Place]:
     known: set[int] = set()
     for hour in hours:
-        if hour.seqs is not None:
-            known.update(seq for seq in hour.seqs if seq <= rolled_seq)
-        if known and (hour.seqs is None or len(known) >= _SEQS):
+        known.update(seq for seq in hour.seqs or () if seq <= rolled_seq)
+        if len(known) >= _SEQS:
             yield _named(known)
             known = set()
-        if hour.seqs is None:
-            yield _between(hour.at_us, hour.at_us + HOUR_US - 1, rolled_seq)
     if known:
         yield _named(known)
+
+
+def _in_a_row(hours: Iterable[Hour], rolled_seq: int) -> Iterator[Place]:
+    """Yield each stretch of hours as one: in order of time, no more of it is read than is asked for."""
+    # One hour earlier each time, what is the same for a row is where it began.
+    numbered = enumerate(hour.at_us for hour in hours)
+    for _, row in groupby(numbered, lambda item: item[1] + item[0] * HOUR_US):
+        begun = [at_us for _, at_us in row]
+        yield _between(begun[-1], begun[0] + HOUR_US - 1, rolled_seq)
 
 
 def _named(seqs: Iterable[int]) -> Place:

@@ -41,7 +41,7 @@ facets = Table(
     "facets",
     metadata,
     Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
-    # `user`, or `trace.` and the name of a key that callers use.
+    # `user`; `trace.` and the name of a key that callers use; `trace` for keys that are not told apart.
     Column("name", Text, primary_key=True),
     Column("hours", Integer, primary_key=True, autoincrement=False),
     Column("at_us", Int64, primary_key=True, autoincrement=False),

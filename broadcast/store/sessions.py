@@ -60,7 +60,7 @@ def delete(conn: Connection, token_hash: str) -> None:
 
 
 def delete_for_user(conn: Connection, user_id: int, besides: str = "") -> int:
-    """End every session of a user, after a new password, but the one with this hash; return how many."""
+    """End every session of a user but the one with this hash, where the way in changed; return how many."""
     statement = _delete(login_sessions).where(
         login_sessions.c.user_id == user_id, login_sessions.c.token_hash != besides
     )

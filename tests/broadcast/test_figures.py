@@ -309,7 +309,7 @@ def test_hours_and_sessions_of_long_ago_go_and_days_stay(store: Store) -> None:
         stored(conn, other.id, (new,))
         rollup.step(conn)
     with store.write() as conn:
-        rounds = Retention(retention_us=398 * DAY_US, holder="worker-1")
+        rounds = Retention(retention_us=199 * DAY_US, holder="worker-1")
         while rounds.step(conn, NOW_US):
             pass
     left = "SELECT workspace_id, hours, count(DISTINCT at_us) FROM {} GROUP BY 1, 2 ORDER BY 1, 2"

@@ -14,7 +14,7 @@ from broadcast.errors import Conflict, NotFound, SignInRefused, TooManyRequests
 from broadcast.oidc import Provider
 from broadcast.outbound import Outbound
 from broadcast.sign_in import MINUTES, SignedIn, SignIns
-from broadcast.store import Store, users
+from broadcast.store import Store, sessions, users
 from broadcast.store.users import User
 from tests.broadcast.people import ADDRESS, PASSWORD, PUBLIC_URL, People
 from tests.broadcast.test_oidc import settings
@@ -207,10 +207,22 @@ def test_who_is_connected_last_is_the_only_one(scene: Scene) -> None:
 def test_a_disconnected_account_wants_its_password_again(scene: Scene) -> None:
     ada = scene.connected()
 
-    scene.sign_ins.disconnect(ada)
+    scene.sign_ins.disconnect(scene.live())
 
     assert scene.sign_ins.connected_at_us(ada) is None
     assert scene.refused(scene.away()) == "not_connected"
+
+
+def test_disconnecting_ends_every_session_but_the_one_that_asks(scene: Scene) -> None:
+    scene.connected()
+    theirs, mine = scene.live(), scene.live()
+
+    scene.sign_ins.disconnect(mine)
+
+    with scene.people.store.read() as conn:
+        now_us = scene.people.clock()
+        left = [sessions.by_token_hash(conn, one.token_hash, now_us) for one in (theirs, mine)]
+    assert [one is not None for one in left] == [False, True]
 
 
 # -- by an invitation ----------------------------------------------------------------------------------
@@ -253,11 +265,11 @@ def test_an_account_without_a_password_stays_connected_until_it_has_one(scene: S
     ada = scene.user_of(scene.back(scene.away(invite_token=scene.invitation("ada@example.com"))))
 
     with pytest.raises(Conflict, match="Choose one first"):
-        scene.sign_ins.disconnect(ada)
+        scene.sign_ins.disconnect(LoggedIn(user=ada, csrf="", token_hash=""))
 
     link = scene.people.passwords.link_for(ada.email).link
     scene.people.passwords.choose(scene.people.token(link), PASSWORD)
-    scene.sign_ins.disconnect(scene.live().user)
+    scene.sign_ins.disconnect(scene.live())
     assert scene.sign_ins.connected_at_us(ada) is None
 
 
@@ -412,7 +424,7 @@ def test_nobody_is_sent_away_without_end(scene: Scene) -> None:
 
 def test_every_step_is_written_down_where_the_person_is(scene: Scene) -> None:
     ada = scene.connected()
-    scene.sign_ins.disconnect(ada)
+    scene.sign_ins.disconnect(scene.live())
     scene.refused(scene.away())
 
     found = [(entry.action, entry.detail) for entry in scene.people.trail() if entry.user_id == ada.id]
@@ -420,7 +432,8 @@ def test_every_step_is_written_down_where_the_person_is(scene: Scene) -> None:
     by = {"provider": "Example ID"}
     assert found == [
         ("login_refused", by | {"reason": "not_connected", "address": ADDRESS}),
-        ("login_disconnected", by),
+        ("login_disconnected", by | {"sessions_ended": 1}),
+        ("login", {"address": ADDRESS}),
         ("login", by | {"address": ADDRESS}),
         ("login_connected", by),
         ("login", {"address": ADDRESS}),

@@ -80,7 +80,7 @@ def connect() -> ResponseReturnValue:
 @security.page()
 def disconnect() -> ResponseReturnValue:
     """Let the provider open one's own account no more."""
-    _sign_ins().disconnect(security.session().user)
+    _sign_ins().disconnect(security.session())
     to = url_for("password.account", slug=security.viewer().workspace.slug)
     return security.flash(redirect(to, 303), "disconnected")
 

@@ -11,7 +11,7 @@ from broadcast.store import Store
 
 VERSIONS = Path(__file__).parents[3] / "migrations" / "versions"
 AFTER_THE_FIRST = sorted(path for path in VERSIONS.glob("[0-9]*.py") if not path.stem.startswith("0001"))
-ADDING = {"create_table", "add_column", "create_index", "f"}
+ADDING = {"create_table", "add_column", "create_index", "execute", "f"}
 
 
 def stamp(store: Store, revision: str) -> None:
@@ -71,6 +71,8 @@ def test_a_migration_of_this_generation_only_adds(path: Path) -> None:
             column = ast.unparse(call.args[1])
             filled = "nullable=False" not in column or "server_default=" in column
             assert filled, f"{column}: a process of the version before does not fill it"
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "execute":
+            assert ast.literal_eval(call.args[0]).startswith("INSERT INTO "), "What is there stays as it is."
 
 
 def test_every_revision_is_four_digits_and_follows_the_one_before() -> None:

@@ -365,7 +365,7 @@ def test_a_connection_is_ended_on_ones_own_account(pages: Pages, there: Identity
     answer = pages.post("/settings/account/disconnect")
 
     assert answer.location == pages.at(ACCOUNT)
-    assert "From now on you get in with the password." in pages.get(ACCOUNT)
+    assert "You get in with the password from now on." in pages.get(ACCOUNT)
     assert sign_in(pages.app.test_client()).status_code == 403
 
 
