@@ -18,6 +18,39 @@ ABSENT: Final = object()
 """What a field says that leaves a setting as it is."""
 
 
+_WORDS: Final[Mapping[str, str]] = {
+    "access_keys": "Access keys",
+    "aws": "Amazon S3",
+    "batch": "Many at once",
+    "cloudflare_r2": "Cloudflare R2",
+    "eu": "EU",
+    "gcs": "Google Cloud Storage",
+    "grpc": "gRPC",
+    "gzip": "gzip",
+    "iam_role": "IAM role",
+    "json": "JSON",
+    "none": "None",
+    "off": "Off",
+    "other": "Another",
+    "protobuf": "Protobuf",
+    "receipt": "One for each request",
+    "single": "One for each request",
+    "us": "US",
+    "10s": "Every 10 seconds",
+    "30s": "Every 30 seconds",
+    "60s": "Every minute",
+    "5m": "Every 5 minutes",
+    "15m": "Every 15 minutes",
+    "1h": "Every hour",
+}
+"""What a choice is called; what is missing is a name of the vendor's own, and shown as it is."""
+
+
+def in_words(choice: str) -> str:
+    """Return a choice of a setting as people say it."""
+    return _WORDS.get(choice, choice)
+
+
 class SwitchField(BooleanField):
     """On or off; a form that does not mention it leaves it as it is."""
 

@@ -15,6 +15,7 @@ from wtforms import (
     StringField,
     URLField,
 )
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from broadcast.destination import Destination
@@ -32,6 +33,7 @@ from web.form_fields import (
     RegionsField,
     RulesField,
     SwitchField,
+    in_words,
     written,
 )
 
@@ -282,7 +284,8 @@ def _field(spec: Spec, stored: StoredDestination | None, passed: bool) -> Any:
         offered: Any = ([] if spec.required else [""]) + list(spec.choices)
         if spec.default:
             offered.remove("")
-        return SelectField(**shown, choices=offered, default=spec.default or "", validate_choice=False)
+        named: Any = [SelectChoice(value, in_words(value)) for value in offered]
+        return SelectField(**shown, choices=named, default=spec.default or "", validate_choice=False)
     if spec.kind == "flag":
         return SwitchField(spec.label, default=bool(spec.default), description=spec.help)
     if spec.kind == "headers":

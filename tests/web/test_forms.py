@@ -11,6 +11,8 @@ from broadcast.destination import OTLPDestination
 from broadcast.fields import HttpsUrl, Secret, SecretHeaders, field
 from broadcast.store.destinations import StoredDestination
 from broadcast.store.keys import ApiKey
+from destinations import TYPES
+from web.form_fields import in_words
 from web.forms import GROUPS, PRIVACY, REGIONS, SAMPLERS, DestinationForm, destination_form
 
 
@@ -427,3 +429,12 @@ def test_a_wrong_rule_makes_the_form_wrong() -> None:
     )  # fmt: skip
     assert "filter rules" in problem(form, "filter_rules")
     assert form.filter_rules.data.groups[0].rules[0].problem == "Enter a number."
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_choice_is_in_words_or_a_name_of_the_vendors_own(kind: str) -> None:
+    """A name of theirs has a digit, a dot or capitals, as `us-east-1`, an address or `POST`."""
+    for spec in TYPES[kind].specs():
+        for choice in spec.choices:
+            theirs = choice == "gzip" or choice.isupper() or not choice.isalpha()
+            assert theirs or in_words(choice) != choice, choice
