@@ -180,7 +180,8 @@ def _detail(found: Listed, now_us: int) -> str:
     if state.word in {"paused", "off"}:
         return ""
     if cursor is None or cursor.last_delivered_at_us is None:
-        return "nothing sent yet"
+        rejected = cursor.rejected if cursor else 0
+        return f"none delivered yet, {rejected:,} rejected" if rejected else "nothing sent yet"
     return f"last {formats.ago(cursor.last_delivered_at_us, now_us, zones.zone())}"
 
 

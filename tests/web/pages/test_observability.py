@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from broadcast.store import cursors, destinations, users
 from tests.receiver import Receiver
@@ -96,3 +97,20 @@ def test_a_ledger_that_does_not_balance_says_by_how_many(
     page = pages.get(path)
     assert "Off by 3, report this" in page
     assert "Balances" not in page
+
+
+@pytest.mark.parametrize(
+    ("rejected", "words"), [(0, "nothing sent yet"), (1_200, "none delivered yet, 1,200 rejected")]
+)
+def test_a_destination_that_rejects_everything_is_not_said_to_be_new(
+    pages: Pages, rejected: int, words: str
+) -> None:
+    pages.post("/settings/observability/switch", {"enabled": "on"})
+    with Receiver() as receiver:
+        add_collector(pages, receiver.url("/ok"))
+    with pages.services.store.write() as conn:
+        told = {"count": rejected}
+        conn.execute(text("UPDATE heads SET head_seq = head_seq + :count"), told)
+        conn.execute(text("UPDATE cursors SET rejected = :count, cursor_seq = cursor_seq + :count"), told)
+
+    assert words in pages.get("/settings/observability")
