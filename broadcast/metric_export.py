@@ -32,7 +32,7 @@ from broadcast.store.metrics import MetricPlace
 from broadcast.variation import service_of
 from broadcast.vault import Vault
 
-HOLD_US: Final = 120_000_000
+HOLD_US: Final = 30_000_000
 AT_ONCE: Final = 64
 _BREATH_S: Final = 0.05
 _SECOND_US: Final = 1_000_000

@@ -123,7 +123,7 @@ class Outbound:
         asked = _PLAIN | {
             "body": body,
             "headers": _written(headers),
-            "timeout": Timeout(timeouts.connect_s, min(timeouts.headers_s, timeouts.whole_s)),
+            "timeout": Timeout(connect=timeouts.connect_s, read=min(timeouts.headers_s, timeouts.whole_s)),
         }
         try:
             pool = self._servers.connection_from_host(place.host, place.port, place.scheme)

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from broadcast import tally
+from broadcast.errors import Unavailable
 from broadcast.store import Conn, facets, rollups
+from broadcast.store.database import apart
 from broadcast.store.facets import Facet
 from broadcast.store.periods import Period
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
@@ -32,8 +34,10 @@ def step(conn: Conn) -> bool:
         if left <= 0:
             break
         try:
-            with conn.begin_nested():
+            with apart(conn):
                 left -= _step_of(conn, workspace_id, left) or 0
+        except Unavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one log, the others go on
             failed += 1
             _log.error("action=log_not_added_up workspace=%s error=%s", workspace_id, type(error).__name__)

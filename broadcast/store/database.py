@@ -110,6 +110,13 @@ class Store:
             return schema.fault(conn)
 
 
+@contextlib.contextmanager
+def apart(conn: Conn) -> Iterator[None]:
+    """Do something that may fail without what was done before it; `Unavailable` is the database's state."""
+    with _translated(), conn.begin_nested():
+        yield
+
+
 _NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 
 
