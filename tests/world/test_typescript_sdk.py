@@ -150,12 +150,16 @@ def test_workspaces(drive: Drive) -> None:
 # -- destinations ------------------------------------------------------------------------------------
 
 
+KEYS_OR_ROLE = {"s3": {"access_key_id", "secret_access_key"}}
+"""Settings that are optional only because others may stand in for them."""
+
+
 def config(slug: str, url: str) -> dict[str, Any]:
     """Return the examples of a type's settings, with every address that a person types set to one."""
     return {
         spec.name: spec.example if spec.kind != "url" else url
         for spec in specs(TYPES[slug])
-        if spec.required or spec.kind == "url"
+        if spec.required or spec.kind == "url" or spec.name in KEYS_OR_ROLE.get(slug, ())
     }
 
 
