@@ -1,6 +1,6 @@
 """A receiver in a process of its own that misbehaves by path and counts what it took, and how often.
 
-    /good       takes everything            /flaky   fails 30 % of the calls, each in another way
+    /good       takes everything            /flaky   fails 30 % of the calls, at most 3 in a row
     /slow       answers after 0.2 s         /poison  400 where a receipt's id ends in x
     /dead       never answers, until GET /mend
 
@@ -29,6 +29,8 @@ _POISONED: Final = (
     b'{"message":"bad span"}'
 )
 _SLOW_S: Final = 0.2
+_IN_A_ROW: Final = 3
+"""A fourth failure in a row would have the back-off outlast the time that a test waits for what is left."""
 _RECEIPT: Final = re.compile(rb"chaos-(\d+)(x?)")
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -40,6 +42,7 @@ class _Tally:
         self.times = bytearray()
         self.requests = 0
         self.failed = 0
+        self.in_a_row = 0
         self.last_at = 0.0
 
     def take(self, numbers: set[int]) -> None:
@@ -98,8 +101,9 @@ class _Server:
             if path == "/poison" and any(mark for _, mark in found):
                 tally.failed += 1
                 return _POISONED
-            if path == "/flaky" and self.dice.random() < self.share:
+            if path == "/flaky" and self.dice.random() < self.share and tally.in_a_row < _IN_A_ROW:
                 tally.failed += 1
+                tally.in_a_row += 1
                 return self._failure(writer)
             if path == "/dead" and not self.mended:
                 tally.failed += 1
@@ -108,6 +112,7 @@ class _Server:
                 return None
             if path == "/slow":
                 await asyncio.sleep(_SLOW_S)
+        tally.in_a_row = 0
         tally.take({int(number) for number, _ in found})
         return _TAKEN
 

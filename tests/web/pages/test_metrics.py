@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
+from broadcast.fields import MetricsEvery
 from broadcast.series import OTHER, Series
 from broadcast.store import metrics
 from tests.broadcast.measuring import export_of
@@ -41,8 +43,9 @@ def added(pages: Pages, receiver: Receiver, every: str = "60s") -> str:
 
 def test_the_form_offers_the_intervals_where_the_type_takes_metrics(pages: Pages) -> None:
     taker = pages.get("/settings/observability/add/otel-collector")
-    assert re.findall(r'<option[^>]*value="([^"]+)">\1<', taker.partition('name="config-metrics"')[2])[:3]
-    assert 'value="off"' in taker.partition('name="config-metrics"')[2][:200]
+    select = taker.partition('name="config-metrics"')[2].partition("</select>")[0]
+    assert tuple(re.findall(r'<option[^>]*value="([^"]+)"', select)) == get_args(MetricsEvery)
+    assert ">Every 5 minutes</option>" in select
     assert "config-metrics" not in pages.get("/settings/observability/add/langfuse")
 
 
