@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from broadcast import tally
-from broadcast.store import Conn, activity, facets, rollups
+from broadcast.store import Conn, activity, facets, rollups, session_sums
 from broadcast.store.activity import Only
 from broadcast.store.periods import Stretch
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
@@ -169,8 +169,8 @@ class Reader:
             for session_id, sums in tally.session_of(facts):
                 tally.put(fresh, session_id, sums)
         # As many more as may move up or down by what is fresh.
-        known = dict(rollups.read_sessions(self._conn, self._workspace_id, before, limit + len(fresh)))
-        known |= rollups.sessions_named(self._conn, self._workspace_id, fresh.keys() - known.keys())
+        known = dict(session_sums.read(self._conn, self._workspace_id, before, limit + len(fresh)))
+        known |= session_sums.named(self._conn, self._workspace_id, fresh.keys() - known.keys())
         for session_id, sums in fresh.items():
             tally.put(known, session_id, sums)
         ordered = sorted(known.items(), key=lambda item: (item[1].last_at_us, item[0]), reverse=True)

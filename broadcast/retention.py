@@ -22,6 +22,7 @@ from broadcast.store import (
     receipts,
     retention,
     rollups,
+    session_sums,
     sweeps,
     worker_counters,
     workspaces,
@@ -256,7 +257,7 @@ def _old_sums(workspace_id: int, kept_us: int) -> Chore:
     def drop(conn: Conn, now_us: int) -> bool:
         before_us = now_us - kept_us
         hours = rollups.drop_hours(conn, workspace_id, before_us, _HOURS)
-        return hours + rollups.drop_sessions(conn, workspace_id, before_us, AT_ONCE) > 0
+        return hours + session_sums.drop(conn, workspace_id, before_us, AT_ONCE) > 0
 
     return drop
 

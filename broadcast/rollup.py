@@ -12,7 +12,7 @@ from typing import Final
 
 from broadcast import tally
 from broadcast.errors import Unavailable
-from broadcast.store import Conn, facets, rollups
+from broadcast.store import Conn, facets, rollups, session_sums
 from broadcast.store.database import apart
 from broadcast.store.facets import Facet
 from broadcast.store.periods import Period
@@ -69,7 +69,7 @@ def _add(conn: Conn, workspace_id: int, found: Iterable[tuple[int, Facts]]) -> N
     by_facet: defaultdict[Period, dict[Facet, FacetSums]] = defaultdict(dict)
     seqs: defaultdict[Period, defaultdict[Facet, list[int]]] = defaultdict(lambda: defaultdict(list))
     sessions: dict[str, SessionSums] = {}
-    of_session: defaultdict[str, list[int]] = defaultdict(list)
+    of_session: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
     for seq, facts in found:
         hour = Period(1, facts.created_at_us - facts.created_at_us % HOUR_US)
         groups[hour][tally.group_of(facts)].count(facts)
@@ -80,13 +80,17 @@ def _add(conn: Conn, workspace_id: int, found: Iterable[tuple[int, Facts]]) -> N
             listed[facet].append(seq)
         for session_id, one in tally.session_of(facts):
             tally.put(sessions, session_id, one)
-            of_session[session_id].append(seq)
+            of_session[session_id, _day(hour).at_us].append(seq)
     for hour in list(groups):
-        day = Period(24, hour.at_us - hour.at_us % DAY_US)
+        day = _day(hour)
         for group, counted in groups[hour].items():
             groups[day][group].add(counted)
         for facet, sums in by_facet[hour].items():
             tally.put(by_facet[day], facet, sums)
     rollups.add(conn, workspace_id, groups)
     facets.add(conn, workspace_id, by_facet, seqs)
-    rollups.add_sessions(conn, workspace_id, sessions, of_session)
+    session_sums.add(conn, workspace_id, sessions, of_session)
+
+
+def _day(hour: Period) -> Period:
+    return Period(24, hour.at_us - hour.at_us % DAY_US)

@@ -13,7 +13,7 @@ invitations password_resets sign_ins identities    how they get in
 operator_exports operator_tables      the operator's export, carried to every workspace
 destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
-rollups        sums of requests by hour, day, user, session
+rollups facets session_sums           sums of requests by hour, day, user, session
 metrics metric_tables                 what metrics of destinations come to, and when they were sent
 activity audit limits passed_tests    reads for pages, and the small tables
 retention sweeps checks               what is too old, and the proof of what is left

@@ -120,4 +120,4 @@ def _hours(
         hours, facets.c.at_us == hours.c.at_us
     )
     for at_us, requests, seqs in conn.execute(query.where(*of_name, facets.c.value == facet.value)):
-        yield Hour(at_us, listed(seqs, requests))
+        yield Hour(at_us, listed((seqs,), requests))

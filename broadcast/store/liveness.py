@@ -131,7 +131,7 @@ _HELD = text(
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 # A restarted server has forgotten every lock: those who live get a moment to take theirs again.
-_SETTLED = text("SELECT clock_timestamp() > pg_postmaster_start_time() + interval '3 seconds'")
+_SETTLED = text("SELECT clock_timestamp() > pg_postmaster_start_time() + interval '10 seconds'")
 _AGAIN_S: Final = 0.2
 _LOOK_S: Final = 5.0
 

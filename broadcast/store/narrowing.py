@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import tally
-from broadcast.store import facets, rollups
+from broadcast.store import facets, rollups, session_sums
 from broadcast.store.among import one_of
 from broadcast.store.facets import Facet, Hour
 from broadcast.store.tables import heads, receipts
@@ -75,7 +75,7 @@ def _begin_us(conn: Connection, workspace_id: int, from_us: int | None) -> int:
 
 
 def _of_session(conn: Connection, workspace_id: int, session_id: str, rolled_seq: int) -> Iterator[Place]:
-    found = rollups.session_place(conn, workspace_id, tally.session_name(session_id))
+    found = session_sums.place(conn, workspace_id, tally.session_name(session_id))
     if found is None:
         return
     sums, seqs = found

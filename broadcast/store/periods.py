@@ -1,6 +1,6 @@
 """Periods that sums are kept by, and how a sum is added to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Table
@@ -68,13 +68,15 @@ def written(seqs: Sequence[int]) -> str:
     return "".join(f"{seq}," for seq in seqs)
 
 
-def listed(seqs: str | None, requests: int) -> frozenset[int] | None:
+def listed(lists: Iterable[str | None], requests: int) -> frozenset[int] | None:
     """Return the numbers of so many requests, None where not all are listed.
 
-    A list that somebody added requests to without knowing of it says less than there is.
+    Lists that somebody added requests to without knowing of them say less than there is.
     """
-    found = None if seqs is None else frozenset(map(int, seqs.split(",")[:-1]))
-    return found if found is not None and len(found) == requests else None
+    found: set[int] = set()
+    for seqs in lists:
+        found.update(map(int, (seqs or "").split(",")[:-1]))
+    return frozenset(found) if len(found) == requests else None
 
 
 def appended(table: str) -> str:

@@ -69,7 +69,18 @@ sessions = Table(
     Column("spend_nano_usd", Int64, nullable=False),
     Column("input_tokens", Int64, nullable=False),
     Column("output_tokens", Int64, nullable=False),
-    # As in `facets`.
+    # Not written any more: `session_days` has them.
     Column("seqs", Text),
 )
 Index("ix_sessions_newest", sessions.c.workspace_id, sessions.c.last_at_us, sessions.c.session_id)
+
+session_days = Table(
+    "session_days",
+    metadata,
+    Column("workspace_id", Int64, ForeignKey("workspaces.id"), primary_key=True, autoincrement=False),
+    Column("session_id", Text, primary_key=True),
+    # The day of UTC; 0 for what was listed before days were told apart.
+    Column("at_us", Int64, primary_key=True, autoincrement=False),
+    # As in `facets`.
+    Column("seqs", Text),
+)

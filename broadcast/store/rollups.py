@@ -1,18 +1,18 @@
 """Sums of requests: read and replaced by period and group; how far each log has been added up."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, exists, func, or_, select, text, true, tuple_
+from sqlalchemy import Connection, delete, exists, func, or_, select, text, true
 from sqlalchemy.sql import ColumnElement
 
 from broadcast import sketch
 from broadcast.store.facets import names
-from broadcast.store.periods import Period, Stretch, added, appended, bounded, inside, listed, written
+from broadcast.store.periods import Period, Stretch, bounded, inside
 from broadcast.store.rollup_tables import facets, rollup_places, rollups, sessions
 from broadcast.store.tables import heads, receipts, workspaces
-from broadcast.tally import FAILED, Group, SessionSums, Tally
+from broadcast.tally import FAILED, Group, Tally
 
 _SUMS: Final = (
     *("requests", "unpriced", "spend_nano_usd"),
@@ -205,79 +205,6 @@ def first_at_us(conn: Connection, workspace_id: int) -> int | None:
     return min(found, default=None)
 
 
-# -- sessions ----------------------------------------------------------------------------------------------
-
-
-def add_sessions(
-    conn: Connection,
-    workspace_id: int,
-    made: Mapping[str, SessionSums],
-    seqs: Mapping[str, Sequence[int]],
-) -> None:
-    """Add to the sums of sessions and to the numbers of their requests; the caller holds the log's place."""
-    rows = [
-        {"workspace_id": workspace_id, "session_id": session_id, **bounded(sums._asdict())}
-        | {"seqs": written(seqs[session_id])}
-        for session_id, sums in made.items()
-    ]
-    if rows:
-        conn.execute(_ADD_SESSIONS, rows)
-
-
-_ADDED: Final = tuple(name for name in SessionSums._fields if not name.endswith("_at_us"))
-_SESSION_COLUMNS: Final = ("workspace_id", "session_id", *SessionSums._fields, "seqs")
-_ADD_SESSIONS: Final = text(
-    f"INSERT INTO sessions ({', '.join(_SESSION_COLUMNS)})"  # noqa: S608 - our own names
-    f" VALUES ({', '.join(f':{name}' for name in _SESSION_COLUMNS)})"
-    " ON CONFLICT (workspace_id, session_id) DO UPDATE SET "
-    + ", ".join(added("sessions", name) for name in _ADDED)
-    + ", first_at_us = CASE WHEN excluded.first_at_us < sessions.first_at_us"
-    " THEN excluded.first_at_us ELSE sessions.first_at_us END"
-    ", last_at_us = CASE WHEN excluded.last_at_us > sessions.last_at_us"
-    " THEN excluded.last_at_us ELSE sessions.last_at_us END" + f", {appended('sessions')}"
-)
-
-
-def read_sessions(
-    conn: Connection, workspace_id: int, before: tuple[int, str] | None, limit: int
-) -> list[tuple[str, SessionSums]]:
-    """Return sessions, the one that was last in use first, from a place on."""
-    query = _sessions(workspace_id)
-    if before is not None:
-        query = query.where(tuple_(sessions.c.last_at_us, sessions.c.session_id) < tuple_(*before))
-    query = query.order_by(sessions.c.last_at_us.desc(), sessions.c.session_id.desc()).limit(limit)
-    return [(row[0], SessionSums(*row[1:])) for row in conn.execute(query)]
-
-
-def sessions_named(
-    conn: Connection, workspace_id: int, session_ids: Collection[str]
-) -> dict[str, SessionSums]:
-    """Return the sums of sessions by their ids, of those that have any."""
-    found: dict[str, SessionSums] = {}
-    ids = list(session_ids)
-    for start in range(0, len(ids), _AT_ONCE):
-        query = _sessions(workspace_id).where(sessions.c.session_id.in_(ids[start : start + _AT_ONCE]))
-        found |= {row[0]: SessionSums(*row[1:]) for row in conn.execute(query)}
-    return found
-
-
-def session_place(
-    conn: Connection, workspace_id: int, session_id: str
-) -> tuple[SessionSums, frozenset[int] | None] | None:
-    """Return a session's sums, where it has some, and the numbers of its requests where all are listed."""
-    query = _sessions(workspace_id).add_columns(sessions.c.seqs)
-    row = conn.execute(query.where(sessions.c.session_id == session_id)).one_or_none()
-    if row is None:
-        return None
-    sums = SessionSums(*row[1:-1])
-    return sums, listed(row[-1], sums.requests)
-
-
-def _sessions(workspace_id: int) -> Select[Any]:
-    columns = (sessions.c[name] for name in SessionSums._fields)
-    return select(sessions.c.session_id, *columns).where(sessions.c.workspace_id == workspace_id)
-
-
 # -- what is let go ----------------------------------------------------------------------------------------
 
 
@@ -302,16 +229,4 @@ def drop_hours(conn: Connection, workspace_id: int, before_us: int, limit: int) 
         for table, named in ((facets, facets.c.name.in_(names(conn, workspace_id))), (rollups, true())):
             old = (table.c.workspace_id == workspace_id, table.c.hours == 1, table.c.at_us.in_(gone))
             conn.execute(delete(table).where(*old, named))
-    return len(gone)
-
-
-def drop_sessions(conn: Connection, workspace_id: int, before_us: int, limit: int) -> int:
-    """Delete at most `limit` sessions that were last in use too long ago; return how many went."""
-    query = select(sessions.c.session_id).where(
-        sessions.c.workspace_id == workspace_id, sessions.c.last_at_us < before_us
-    )
-    gone = list(conn.execute(query.limit(limit)).scalars())
-    if gone:
-        here = (sessions.c.workspace_id == workspace_id, sessions.c.session_id.in_(gone))
-        conn.execute(delete(sessions).where(*here))
     return len(gone)

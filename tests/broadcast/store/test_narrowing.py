@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from broadcast import receipt_parser, rollup
 from broadcast.receipt import Receipt
-from broadcast.store import Conn, Store, activity, facets, narrowing, rollups
+from broadcast.store import Conn, Store, activity, facets, narrowing, session_sums
 from broadcast.store.activity import Only
 from broadcast.tally import HOUR_US
 from tests.broadcast.store.rows import a_receipt, a_workspace, append
@@ -88,7 +88,7 @@ def pages(conn: Conn, workspace_id: int, only: Only, limit: int) -> Iterator[str
 def test_the_same_are_found_as_in_the_whole_log(
     store: Store, monkeypatch: pytest.MonkeyPatch, rolled: int, listed: int
 ) -> None:
-    for module, name in ((facets, "_ADD"), (rollups, "_ADD_SESSIONS")):
+    for module, name in ((facets, "_ADD"), (session_sums, "_LIST")):
         monkeypatch.setattr(module, name, text(getattr(module, name).text.replace("32768", str(listed))))
     monkeypatch.setattr(narrowing, "_SEQS", 5)
     monkeypatch.setattr(rollup, "AT_ONCE", max(1, rolled // 4))
@@ -110,7 +110,7 @@ def test_the_same_are_found_as_in_the_whole_log(
 
 def test_the_size_of_a_list_stands_in_both_statements() -> None:
     """What the test above changes."""
-    assert all("32768" in statement.text for statement in (facets._ADD, rollups._ADD_SESSIONS))
+    assert all("32768" in statement.text for statement in (facets._ADD, session_sums._LIST))
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -130,7 +130,7 @@ def test_a_list_that_was_added_to_without_knowing_of_it_is_not_trusted(store: St
             conn, home.id, [receipt(id=f"gen-{number}", user="ada", session_id="s-1") for number in range(4)]
         )
         rollup.step(conn)
-        for table in ("facets", "sessions"):
+        for table in ("facets", "session_days"):
             conn.execute(text(f"UPDATE {table} SET seqs = '1,2,'"))
         for only in (Only(user="ada"), Only(session_id="s-1")):
             assert len(activity.page(conn, home.id, only=only)) == 4

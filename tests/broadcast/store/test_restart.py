@@ -31,7 +31,8 @@ def test_who_lives_through_a_restart_is_never_taken_for_dead(server: OwnPostgres
         with pytest.raises(Unavailable), other.read():
             pass
         server.start()
-        for _ in range(40):
+        # For longer than what a restarted server remembers is doubted.
+        for _ in range(120):
             with other.write() as conn:
                 assert other.dead_holders(conn) == set()
                 assert leases.claim(conn, holder="other", dead_holders=other.dead_holders(conn)) == []
