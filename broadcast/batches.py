@@ -281,6 +281,9 @@ class Round:
                 places[claim.workspace_id] = min(place, claim.cursor_seq)
         for workspace in workspaces.by_ids(conn, {claim.workspace_id for claim in self._claims}):
             self._logs[workspace.id] = SharedLog(workspace, self._builder.vault, self._builder.pages)
+        if len(places) <= 1:
+            # Where there is one log alone, it is read as far as nothing was made of it yet.
+            return
         for workspace_id, rows in receipts.read_after_each(conn, places, _FIRST_READ).items():
             if workspace_id in self._logs:
                 self._logs[workspace_id].put(rows)

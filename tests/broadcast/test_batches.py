@@ -1,3 +1,5 @@
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,8 +7,10 @@ import pytest
 
 from broadcast import batches, shared_log
 from broadcast.compression import gzip_fast
+from broadcast.receipt import Receipt
 from broadcast.recorder import Recorder, Settlement
 from broadcast.store import Store, destinations
+from broadcast.variation import Variation
 from destinations.otel_collector import OtelCollector
 from tests.broadcast.sending import World, clock
 from tests.receiver import Receiver
@@ -89,6 +93,31 @@ def test_destinations_that_get_the_same_share_one_body_and_one_compression(
 
     assert len(world.receiver.requests) == 4
     assert len(packed) == 2
+
+
+def test_destinations_that_catch_up_side_by_side_encode_each_receipt_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: Counter[str] = Counter()
+    made = Variation.encoded
+
+    def slowly(
+        self: Variation, receipt: Receipt, content: bytes | None, *, had_content: bool
+    ) -> tuple[bytes, int]:
+        encoded[receipt.id] += 1
+        # Whoever is not kept from it does the same meanwhile.
+        time.sleep(0.0001)
+        return made(self, receipt, content, had_content=had_content)
+
+    monkeypatch.setattr(Variation, "encoded", slowly)
+    for _ in range(3):
+        world.destination()
+    world.append(1_200)
+
+    world.deliver()
+
+    assert len(world.generation_ids()) == 3 * 2 * 1_200
+    assert set(encoded.values()) == {1}
 
 
 def test_a_receipt_over_the_limit_loses_its_longest_values_and_nothing_else(
