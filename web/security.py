@@ -36,7 +36,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS: Final = {
+HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -44,6 +44,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+"""What every answer says to a browser that gets hold of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +295,7 @@ def _nonce() -> str:
 
 
 def _dress(answer: Response) -> Response:
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     if not is_page():
         return answer

@@ -1,7 +1,8 @@
 """The HTTP API, base `/api/v1`: one blueprint a resource, thin views over the use cases.
 
 access        bearer keys, scopes, workspaces
-receipts      POST /receipts, in front of Flask
+door          in front of Flask: receipts and requests to models
+receipts      POST /receipts
 destinations  /observability/destinations and /broadcast
 replays       .../replay, .../replays
 generation    GET /generation, OpenRouter's shape
@@ -17,12 +18,15 @@ openapi       /api/openapi.json; description/ holds what it says
 chat          the gateway
 """
 
+from typing import Final
+
 from flask import Flask
 
 from broadcast.runtime import Services
 from web.api import (
     chat,
     destinations,
+    door,
     generation,
     health,
     keys,
@@ -37,10 +41,13 @@ from web.api import (
     workspaces,
 )
 
+IN_FRONT: Final = (*receipts.PATHS, *chat.ADDRESSES)
+"""Addresses that no route of the application shows: what is posted there is answered at the door."""
+
 
 def register(app: Flask, services: Services) -> None:
     """Give the application every route of the API."""
     managing = (destinations, replays, keys, workspaces, notifications)
     for module in (chat, generation, *managing, requests, usage, otlp, health, metrics, openapi):
         app.register_blueprint(module.blueprint(services))
-    receipts.install(app, services)
+    door.install(app, {**receipts.takers(services), **chat.takers(services)})

@@ -1,21 +1,25 @@
 """The gateway: chat, messages, responses, embeddings and models, as the official SDKs ask for them."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from broadcast import generation
 from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import PATHS, SHAPES, Answer, Api, Refusal
 from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
+from web.api import door
 from web.api.access import bearer_of, number_of
-from web.responses import explain_errors
+from web.api.door import Environ, Found, Taker
+from web.responses import ApiError, explain_errors
 
+_log: Final = logging.getLogger(__name__)
 _BODY_BYTES: Final = 32 * 2**20
+_PREFIX: Final = "/api/v1"
 _MODELS: Final = 500
 _NO_KEY: Final = Refusal(
     status=401,
@@ -31,11 +35,8 @@ _RESTING: Final = Refusal(
 _NO_SCOPE: Final = Refusal(
     status=403, reason="missing_scope", message="This key may not send requests to models.", ends="denied"
 )
-_TOO_LARGE: Final = Refusal(
-    status=413,
-    reason="too_large",
-    message=f"The body is larger than {_BODY_BYTES} bytes: send less at once.",
-)
+_TOO_LARGE: Final = f"The body is larger than {_BODY_BYTES} bytes: send less at once."
+_FAULT: Final = Refusal(status=500, reason="internal", message="The router failed. Try again.")
 _LEFT: Final = Refusal(
     status=400,
     reason="cancelled",
@@ -44,14 +45,19 @@ _LEFT: Final = Refusal(
 )
 
 
+ADDRESSES: Final[dict[str, Api]] = {f"{_PREFIX}{path}": api for api, path in PATHS.items()}
+"""Where requests to models are posted."""
+
+
+def takers(services: Services) -> dict[str, Taker]:
+    """Return who answers at which address."""
+    return {address: partial(_counted, services, api) for address, api in ADDRESSES.items()}
+
+
 def blueprint(services: Services) -> Blueprint:
-    """Return the routes of the gateway."""
+    """Return the routes that tell of models."""
     routes = Blueprint("chat", __name__)
     explain_errors(routes)
-    for api, path in PATHS.items():
-        routes.add_url_rule(
-            f"/api/v1{path}", endpoint=api, view_func=partial(_ask, services, api), methods=["POST"]
-        )
 
     @routes.get("/api/v1/models")
     def models() -> Response | dict[str, Any]:
@@ -67,11 +73,13 @@ def blueprint(services: Services) -> Blueprint:
 def _told(services: Services, tell: Callable[[], dict[str, Any] | Refusal]) -> Response | dict[str, Any]:
     """Return what is told to whoever may ask models, or why it is not."""
     try:
-        _, refusal = _asking(services)
+        _, refusal = _asking(services, request.environ)
     except Unavailable as error:
         refusal = _unavailable(error)
     found = refusal or tell()
-    return _refused("chat", found) if isinstance(found, Refusal) else found
+    if isinstance(found, Refusal):
+        return Response(found.body(SHAPES["chat"]), found.status, found.headers)
+    return found
 
 
 def _model(services: Services, name: str) -> dict[str, Any] | Refusal:
@@ -90,17 +98,29 @@ def _models(services: Services) -> dict[str, Any]:
     return {**found, "data": found["data"][offset:end], "links": {"next": more}}
 
 
-def _ask(services: Services, api: Api) -> Response:
+# -- requests to models ------------------------------------------------------------------------------------
+
+
+def _counted(services: Services, api: Api, environ: Environ) -> Found:
+    found = _ask(services, api, environ)
+    services.meters.gateway(found.status)
+    return found
+
+
+def _ask(services: Services, api: Api, environ: Environ) -> Found:
     """Answer one request; from here on a key that is known has a receipt, whatever comes."""
     try:
-        key, refusal = _asking(services)
+        key, refusal = _asking(services, environ)
     except Unavailable as error:
         return _refused(api, _unavailable(error))
+    except Exception:  # noqa: BLE001 - the door of the process: the client hears 500, the log the cause
+        _log.exception("action=request_failed")
+        return _refused(api, _FAULT)
     if key is None:
         return _refused(api, refusal or _NO_KEY)
-    body, unread = _body()
+    body, unread = _body(environ)
     refusal = refusal or unread
-    headers, now_us = dict(request.headers), services.clock()
+    headers, now_us = _headers(environ), services.clock()
     if refusal is None:
         answer = services.gateway.serve(
             api,
@@ -116,11 +136,9 @@ def _ask(services: Services, api: Api) -> Response:
     return _with_receipt(services, key, answer)
 
 
-def _asking(services: Services) -> tuple[ApiKey | None, Refusal | None]:
+def _asking(services: Services, environ: Environ) -> tuple[ApiKey | None, Refusal | None]:
     """Return the key that asks, and why it may not; without a key there is nobody to keep a receipt for."""
-    token = (
-        bearer_of(request.headers.get("Authorization", "")) or request.headers.get("x-api-key", "").strip()
-    )
+    token = bearer_of(environ.get("HTTP_AUTHORIZATION", "")) or environ.get("HTTP_X_API_KEY", "").strip()
     key = services.accounts.authenticate(token) if token else None
     if key is None:
         resting = services.accounts.resting(token) if token else None
@@ -133,20 +151,40 @@ def _asking(services: Services) -> tuple[ApiKey | None, Refusal | None]:
     return key, None if key.kind == "management" or "chat" in key.scopes else _NO_SCOPE
 
 
-def _body() -> tuple[bytes, Refusal | None]:
+def _body(environ: Environ) -> tuple[bytes, Refusal | None]:
     """Return what was sent, or nothing and why."""
-    request.max_content_length = _BODY_BYTES
+    announced = environ.get("CONTENT_LENGTH", "")
     try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        return b"", _TOO_LARGE
-    except (ClientDisconnected, OSError):
+        body = door.read(environ["wsgi.input"], announced, _BODY_BYTES, _TOO_LARGE)
+    except ApiError as error:
+        return b"", Refusal(status=error.status, reason=error.reason, message=error.message)
+    except OSError:
         return b"", _LEFT
     # Some servers tell a client that left by a body that is shorter than announced.
-    return body, _LEFT if len(body) < (request.content_length or 0) else None
+    return body, _LEFT if announced.isdigit() and len(body) < int(announced) else None
 
 
-def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Response:
+def _headers(environ: Environ) -> dict[str, str]:
+    """Return the headers of a request, by names in small letters."""
+    return {name[5:].replace("_", "-").lower(): environ[name] for name in environ if name.startswith("HTTP_")}
+
+
+class _Sent:
+    """A whole answer; its receipt is offered once it is sent, or when the client has gone."""
+
+    def __init__(self, body: bytes, then: Callable[[], None]) -> None:
+        self._body = body
+        self._then = then
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self._body,))
+
+    def close(self) -> None:
+        """Take the receipt, as the server says that it is done."""
+        self._then()
+
+
+def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Found:
     """Return the answer; its receipt is offered after the last byte, or when the client has gone."""
 
     def offer() -> None:
@@ -157,18 +195,20 @@ def _with_receipt(services: Services, key: ApiKey, answer: Answer) -> Response:
         else:
             services.ingest.offer(key.workspace_id, receipt, key)
 
-    response = Response(answer.body, answer.status, answer.headers)
     if isinstance(answer.body, bytes):
-        response.call_on_close(offer)
-    else:
-        # Also when the client stalls: then nobody closes.
-        answer.body.then(offer)
-    return response
+        sized = {**answer.headers, "Content-Length": str(len(answer.body))}
+        return Found(status=answer.status, body=_Sent(answer.body, offer), headers=sized)
+    # Also when the client stalls: then nobody closes.
+    answer.body.then(offer)
+    return Found(status=answer.status, body=answer.body, headers=answer.headers)
 
 
 def _unavailable(error: Unavailable) -> Refusal:
     return Refusal(status=503, reason="unavailable", message=str(error), retry_after=str(error.retry_after_s))
 
 
-def _refused(api: Api, refusal: Refusal) -> Response:
-    return Response(refusal.body(SHAPES[api]), refusal.status, refusal.headers)
+def _refused(api: Api, refusal: Refusal) -> Found:
+    body = refusal.body(SHAPES[api])
+    return Found(
+        status=refusal.status, body=[body], headers={**refusal.headers, "Content-Length": str(len(body))}
+    )

@@ -11,11 +11,9 @@ from web.api.access import bearer_of
 from web.client_address import client_of, is_loopback
 from web.responses import ApiError, explain_errors
 
-_GATEWAY = "chat"
-
 
 def blueprint(services: Services) -> Blueprint:
-    """Return the route of metrics, and count what the gateway answers."""
+    """Return the route of metrics."""
     routes = Blueprint("metrics", __name__)
     explain_errors(routes)
 
@@ -24,12 +22,6 @@ def blueprint(services: Services) -> Blueprint:
         _check(services.config)
         answer = Response(scrape.text(services.store, services.meters), content_type=scrape.CONTENT_TYPE)
         answer.headers["Cache-Control"] = "no-store"
-        return answer
-
-    @routes.after_app_request
-    def count(answer: Response) -> Response:
-        if request.blueprint == _GATEWAY and request.method == "POST":
-            services.meters.gateway(answer.status_code)
         return answer
 
     return routes

@@ -1,36 +1,32 @@
-"""POST /api/v1/receipts and below, in front of Flask: a posted receipt costs no routing and no cookies."""
+"""POST /api/v1/receipts and below, in front of Flask."""
 
 import logging
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, Final
-
-import msgspec
-from flask import Flask
 
 from broadcast.compression import gunzip_bounded
 from broadcast.errors import BroadcastError
 from broadcast.foreign import accept_litellm
 from broadcast.runtime import Services
 from broadcast.store.keys import ApiKey
+from web.api import door
 from web.api.access import check_scope, key_of
+from web.api.door import Environ, Found, Taker
 from web.responses import ApiError, body_of, explain
 
 _log: Final = logging.getLogger(__name__)
-_PIECE_BYTES: Final = 256 * 1024
 
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
-Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
-Taker = Callable[[Services, ApiKey, bytes, str | None], tuple[int, dict[str, Any]]]
+Store = Callable[[Services, ApiKey, bytes, str | None], tuple[int, dict[str, Any]]]
 
 
-def _take_receipts(
+def _store_receipts(
     services: Services, key: ApiKey, body: bytes, content_type: str | None
 ) -> tuple[int, dict[str, Any]]:
     return services.ingest.accept_body(key.workspace_id, key, body, content_type)
 
 
-def _take_litellm(
+def _store_litellm(
     services: Services, key: ApiKey, body: bytes, content_type: str | None
 ) -> tuple[int, dict[str, Any]]:
     return accept_litellm(
@@ -44,42 +40,23 @@ def _take_litellm(
     )
 
 
-_TAKERS: Final[dict[str, Taker]] = {
-    "/api/v1/receipts": _take_receipts,
-    "/api/v1/receipts/litellm": _take_litellm,
+_STORES: Final[dict[str, Store]] = {
+    "/api/v1/receipts": _store_receipts,
+    "/api/v1/receipts/litellm": _store_litellm,
 }
-PATHS: Final = tuple(_TAKERS)
-"""The addresses answered here, which no route of the application shows."""
+PATHS: Final = tuple(_STORES)
 
 
-class ReceiptsDoor:
-    """WSGI: takes posted receipts itself and hands everything else on."""
-
-    def __init__(self, application: Application, services: Services) -> None:
-        self._application = application
-        self._services = services
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        take = _TAKERS.get(environ["PATH_INFO"])
-        if take is None or environ["REQUEST_METHOD"] != "POST":
-            return self._application(environ, start_response)
-        status, body, headers = _answer(self._services, environ, take)
-        data = msgspec.json.encode(body)
-        headers.update({"Content-Type": "application/json", "Content-Length": str(len(data))})
-        headers["Cache-Control"] = "no-store"
-        start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
-        return [data]
+def takers(services: Services) -> dict[str, Taker]:
+    """Return who answers at which address."""
+    return {path: partial(_take, services, store) for path, store in _STORES.items()}
 
 
-def install(app: Flask, services: Services) -> None:
-    """Put the door in front of the application."""
-    app.wsgi_app = ReceiptsDoor(app.wsgi_app, services)  # type: ignore[method-assign, arg-type]  # as Flask says
+def _take(services: Services, store: Store, environ: Environ) -> Found:
+    return door.told(*_answer(services, store, environ))
 
 
-def _answer(
-    services: Services, environ: dict[str, Any], take: Taker
-) -> tuple[int, dict[str, Any], dict[str, str]]:
+def _answer(services: Services, store: Store, environ: Environ) -> tuple[int, dict[str, Any], dict[str, str]]:
     try:
         key = key_of(services, environ.get("HTTP_AUTHORIZATION", ""))
         check_scope(key, "receipts:write")
@@ -89,7 +66,7 @@ def _answer(
             encoding=environ.get("HTTP_CONTENT_ENCODING", ""),
             limit=services.config.max_body_bytes,
         )
-        status, found = take(services, key, body, environ.get("CONTENT_TYPE"))
+        status, found = store(services, key, body, environ.get("CONTENT_TYPE"))
     except (BroadcastError, ApiError) as error:
         return explain(error)
     except Exception:  # noqa: BLE001 - the door of the process: the sender hears 500, the log the cause
@@ -100,7 +77,8 @@ def _answer(
 
 def sent_body(stream: IO[bytes], *, length: str, encoding: str, limit: int) -> bytes:
     """Return what was sent, decompressed; at most `limit` bytes are held of either form."""
-    raw = _read(stream, length, limit)
+    too_large = f"The body is larger than {limit} bytes: send fewer receipts at once."
+    raw = door.read(stream, length, limit, too_large)
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return raw
@@ -110,28 +88,5 @@ def sent_body(stream: IO[bytes], *, length: str, encoding: str, limit: int) -> b
         return gunzip_bounded(raw, limit)
     except ValueError as error:
         if "too large" in str(error):
-            raise _too_large(limit) from None
+            raise ApiError(413, too_large, reason="too_large") from None
         raise ApiError(400, str(error), reason="not_gzip") from None
-
-
-def _read(stream: IO[bytes], announced: str, limit: int) -> bytes:
-    """Read up to the limit, whatever length was announced."""
-    left = limit + 1
-    if announced.isdigit():
-        if int(announced) > limit:
-            raise _too_large(limit)
-        left = int(announced)
-    pieces: list[bytes] = []
-    while left > 0 and (piece := stream.read(min(left, _PIECE_BYTES))):
-        pieces.append(piece)
-        left -= len(piece)
-    body = b"".join(pieces)
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
-
-
-def _too_large(limit: int) -> ApiError:
-    return ApiError(
-        413, f"The body is larger than {limit} bytes: send fewer receipts at once.", reason="too_large"
-    )

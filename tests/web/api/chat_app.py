@@ -11,9 +11,10 @@ from flask import Flask, Response
 
 from broadcast.errors import Forbidden, Unavailable
 from broadcast.gateway import Gateway, load_upstreams
+from broadcast.meters import Meters
 from broadcast.receipt import Receipt
 from broadcast.runtime import Services
-from web.api import chat
+from web.api import chat, door
 
 
 def now_us() -> int:
@@ -67,9 +68,12 @@ class Ingest:
 
 def make(ingest: Ingest, gateway: Gateway | None = None) -> Flask:
     gateway = gateway or Gateway(load_upstreams(None, {}, with_demo=True), "openrouter", now_us)
-    services = SimpleNamespace(accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us, store=None)
+    services = SimpleNamespace(
+        accounts=Accounts(), ingest=ingest, gateway=gateway, clock=now_us, store=None, meters=Meters()
+    )
     app = Flask(__name__)
     app.register_blueprint(chat.blueprint(cast("Services", services)))
+    door.install(app, chat.takers(cast("Services", services)))
     return app
 
 

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from destinations import TYPES
 from tests.web.api.conftest import Api
-from web.api import openapi, receipts
+from web.api import IN_FRONT, openapi
 from web.api.description import OPERATIONS
 from web.api.description.words import Operation
 
@@ -26,7 +26,7 @@ def document() -> dict[str, Any]:
 
 def routes(http: Api) -> set[tuple[str, str]]:
     """Every route there is: Flask's, and those that stand in front of it."""
-    found = {("post", path) for path in receipts.PATHS}
+    found = {("post", path) for path in IN_FRONT}
     for rule in http.app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         if not path.startswith("/static/") and not NOT_OFFERED.match(path):
