@@ -119,6 +119,7 @@ def test_no_part_of_an_address_is_a_fault(scene: Scene, method: str, odd: str) -
     assert {place: status for place, status in found.items() if status >= 500} == {}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_parameter_of_a_page_is_a_fault(scene: Scene, method: str) -> None:
     # What ends the session comes last.

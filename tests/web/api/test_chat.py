@@ -41,7 +41,14 @@ def server() -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port)]
     with subprocess.Popen(
-        [*command, "--blocking-threads", "16", "tests.web.api.chat_app:application"]
+        [
+            *command,
+            "--blocking-threads",
+            "16",
+            "--workers-kill-timeout",
+            "5",
+            "tests.web.api.chat_app:application",
+        ]
     ) as process:
         url = f"http://127.0.0.1:{port}"
         try:

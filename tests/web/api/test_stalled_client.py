@@ -23,7 +23,7 @@ from tests.web.api import stalled_app
 
 KEY = {"Authorization": "Bearer sk-chat"}
 PATH = "/api/v1/chat/completions"
-WITHIN_S = 20
+WITHIN_S = 60
 LONG = delta(content="x" * 16_384)
 
 
@@ -55,7 +55,14 @@ models: {{acme/endless: {{providers: [{{provider: endless}}]}}}}
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--port", str(port)]
     with subprocess.Popen(
-        [*command, "--blocking-threads", "8", f"{stalled_app.__name__}:application"],
+        [
+            *command,
+            "--blocking-threads",
+            "8",
+            "--workers-kill-timeout",
+            "5",
+            f"{stalled_app.__name__}:application",
+        ],
         env={**os.environ, stalled_app.FILE_VARIABLE: str(file)},
     ) as process:
         url = f"http://127.0.0.1:{port}"
