@@ -84,6 +84,8 @@ config              The environment as one frozen record; the only reader of `os
 declared_file       A file of the operator's (YAML), read strictly: every error names its variable, the
                     place and the fix.
 egress              Which addresses may be dialled.
+exchange            One HTTP request and its answer, over a connection of aiohttp's pool. doors: aiohttp,
+                    yarl.
 failpoints          Named places where a test kills this process: nothing is armed unless
                     `BROADCAST_FAILPOINT` says so.
 grpc_answers        What a gRPC call came to, in the words and numbers that every answer is judged by.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import aiodns
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from broadcast import config, send_faults
@@ -25,13 +26,13 @@ from broadcast.compression import gunzip_bounded, gzip_fast
 from broadcast.destination import Request, Response
 from broadcast.egress import Policy, Target, address_of
 from broadcast.errors import AddressRefused, SendFailed
+from broadcast.exchange import MAX_ANSWER_BYTES, Exchange, Way, way
 
 if TYPE_CHECKING:
     from broadcast.grpc_transport import GrpcTransport
 
 USER_AGENT: Final = "Broadcast/1.0.0 OTel-OTLP-Exporter-Python/1.0.0"
 DEADLINE_S: Final = 15.0
-MAX_ANSWER_BYTES: Final = 65_536
 _DNS_S: Final = 5.0
 _CONNECT_S: Final = 6.0
 _HEADER_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
@@ -44,7 +45,7 @@ _FAULTS: Final[tuple[tuple[type[Exception], tuple[str, str, str]], ...]] = (
     (aiohttp.ClientConnectorDNSError, send_faults.NAME_NOT_FOUND),
     (aiohttp.ClientSSLError, send_faults.TLS_FAILED),
     (aiohttp.ClientConnectorError, send_faults.UNREACHABLE),
-    (aiohttp.ClientResponseError, ("data", "bad_answer", "The answer is not HTTP.")),
+    (HttpProcessingError, ("data", "bad_answer", "The answer is not HTTP.")),
     (aiohttp.ClientConnectionError, send_faults.LOST),
     (aiohttp.ClientPayloadError, ("data", "connection_lost", "The answer broke off.")),
     (OSError, send_faults.LOST),
@@ -61,7 +62,6 @@ class _Course:
         self.stage = "connect" if target.address else "dns"
         self.refused = False
         self.made = self.reused = False
-        self.tls: str | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def watch(self, made: socket.socket) -> None:
@@ -173,17 +173,6 @@ class _Connector(aiohttp.TCPConnector):
         return found
 
 
-class _Answer(aiohttp.ClientResponse):
-    """Notes the TLS version while the connection is at hand."""
-
-    async def start(self, connection: Any) -> "aiohttp.ClientResponse":
-        """Read the head of the answer."""
-        channel = connection.transport and connection.transport.get_extra_info("ssl_object")
-        if channel:
-            _course.get().tls = channel.version()
-        return await super().start(connection)
-
-
 class Transport:
     """One session; `async with Transport(policy) as transport: await transport.send(request)`."""
 
@@ -195,34 +184,28 @@ class Transport:
         self._policy = policy
         self._tls = tls
         self._nameservers = nameservers
-        self._session: aiohttp.ClientSession | None = None
+        self._exchange: Exchange | None = None
         self._calls: GrpcTransport | None = None
-        self._known: dict[str, tuple[Target, URL]] = {}
+        self._known: dict[str, tuple[Target, Way]] = {}
 
     async def __aenter__(self) -> Self:
         self._resolver = _JudgingResolver(self._policy, self._nameservers)
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                # aiohttp has one context that verifies: another would read every authority again.
-                ssl=self._tls or True,
-                resolver=self._resolver,
-                socket_factory=self._socket,
-                use_dns_cache=False,
-                limit=0,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, ceil_threshold=1e9),
-            auto_decompress=False,
-            trust_env=False,
-            response_class=_Answer,
+        connector = _Connector(
+            # aiohttp has one context that verifies: another would read every authority again.
+            ssl=self._tls or True,
+            resolver=self._resolver,
+            socket_factory=self._socket,
+            use_dns_cache=False,
+            limit=0,
         )
+        self._exchange = Exchange(connector, connect_s=_CONNECT_S)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         if self._calls:
             await self._calls.close()
-        if self._session:
-            await self._session.close()
+        if self._exchange:
+            await self._exchange.close()
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         """Make a socket for an address that has been judged, and judge it."""
@@ -236,7 +219,7 @@ class Transport:
 
     async def send(self, request: Request, *, deadline_s: float = DEADLINE_S) -> Response:
         """Return the answer to a request; raise `AddressRefused` or `SendFailed`, and nothing else."""
-        target, url = self._read(request.url)
+        target, where = self._read(request.url)
         headers, body = _outgoing(request)
         course = _Course(target)
         token = _course.set(course)
@@ -245,13 +228,12 @@ class Transport:
                 if request.is_call:
                     return await self._call(request, headers, course, deadline_s)
                 try:
-                    return await self._once(request, url, headers, body)
+                    return await self._once(course, where, request.method, headers, body)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    # The other side may close an idle connection while we write to it. aiohttp itself tries
-                    # again for the other methods, so this is the one second try of a POST.
-                    if not course.reused or request.method != "POST":
+                    # The other side may close an idle connection while we write to it.
+                    if not course.reused:
                         raise
-                    return await self._once(request, url, headers, body)
+                    return await self._once(course, where, request.method, headers, body)
         except SendFailed:
             raise
         except Exception as error:  # noqa: BLE001 - a foreign server must not be able to raise anything else
@@ -281,40 +263,37 @@ class Transport:
             )
         return self._calls
 
-    def _read(self, text: str) -> tuple[Target, URL]:
+    def _read(self, text: str) -> tuple[Target, Way]:
         """Return where an address leads; it reads the same every time, and is judged when it is dialled."""
         known = self._known.get(text)
         if known is None:
             target = self._policy.check_url(text)
-            known = target, _url(text, target)
+            known = target, way(_url(text, target))
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[text] = known
         return known
 
-    async def _once(self, request: Request, url: URL, headers: Mapping[str, str], body: bytes) -> Response:
-        if self._session is None:
+    async def _once(
+        self, course: _Course, where: Way, method: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        if self._exchange is None:
             raise RuntimeError("The transport is not open.")
-        course = _course.get()
         started = time.perf_counter()
-        async with self._session.request(
-            request.method,
-            url,
-            data=body if body or request.method != "GET" else None,
-            headers=headers,
-            allow_redirects=False,
-        ) as answer:
-            content = await _read(answer)
-            return Response(
-                status=answer.status,
-                reason=_clean(answer.reason or "", 200),
-                headers={name.lower(): _clean(value, 1024) for name, value in answer.headers.items()},
-                body=content,
-                duration_ms=(time.perf_counter() - started) * 1000,
-                sent_bytes=len(body),
-                host=course.target.host,
-                tls=course.tls,
-            )
+        sent = body if body or method != "GET" else None
+        answer = await self._exchange.send(where, method, headers, sent)
+        duration_ms = (time.perf_counter() - started) * 1000
+        found = {name.lower(): _clean(value, 1024) for name, value in answer.headers.items()}
+        return Response(
+            status=answer.status,
+            reason=_clean(answer.reason, 200),
+            headers=found,
+            body=_inflated(answer.body, found.get("content-encoding", "")),
+            duration_ms=duration_ms,
+            sent_bytes=len(body),
+            host=course.target.host,
+            tls=answer.tls,
+        )
 
 
 def _url(text: str, target: Target) -> URL:
@@ -335,22 +314,11 @@ def _outgoing(request: Request) -> tuple[dict[str, str], bytes]:
     for name, value in request.headers.items():
         if not _HEADER_NAME.fullmatch(name) or _OURS.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise SendFailed(*send_faults.BAD_HEADER)
-    ours = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+    headers = {"accept": "*/*", **request.headers, "user-agent": USER_AGENT, "accept-encoding": "identity"}
     if not request.packs:
-        return {**request.headers, **ours}, request.body
-    return {**request.headers, **ours, "content-encoding": "gzip"}, request.packed or gzip_fast(request.body)
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """Read at most 64 KiB as they come from the wire; a longer answer costs its connection."""
-    content = bytearray()
-    while len(content) < MAX_ANSWER_BYTES:
-        chunk = await answer.content.read(MAX_ANSWER_BYTES - len(content))
-        if not chunk:
-            return _inflated(bytes(content), answer.headers.get("content-encoding", ""))
-        content += chunk
-    answer.close()
-    return bytes(content)
+        return headers, request.body
+    headers["content-encoding"] = "gzip"
+    return headers, request.packed or gzip_fast(request.body)
 
 
 def _inflated(body: bytes, encoding: str) -> bytes:

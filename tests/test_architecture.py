@@ -82,6 +82,7 @@ RINGS: dict[str, int] = {
     "logs": 1,
     "allocator": 1,
     "egress": 1,
+    "exchange": 1,
     "transport": 1,
     "grpc_transport": 1,
     "grpc_answers": 1,
@@ -123,8 +124,8 @@ ASSEMBLERS = {
 
 # Each package that does I/O, or belongs to one layer, has one door.
 DOORS: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("broadcast/transport.py",),
-    "yarl": ("broadcast/transport.py",),
+    "aiohttp": ("broadcast/exchange.py", "broadcast/transport.py"),
+    "yarl": ("broadcast/exchange.py", "broadcast/transport.py"),
     "aiodns": ("broadcast/transport.py",),
     "pycares": ("broadcast/transport.py",),
     "certifi": ("broadcast/outbound.py",),

@@ -19,7 +19,8 @@ from broadcast.answers import judge_otlp
 from broadcast.destination import Request, Response, Verdict
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
-from broadcast.transport import MAX_ANSWER_BYTES, USER_AGENT, Transport, send_once
+from broadcast.exchange import MAX_ANSWER_BYTES
+from broadcast.transport import USER_AGENT, Transport, send_once
 from tests.broadcast.test_transport import LOOPBACK, Names, raw_server
 from tests.grpc_receiver import Behaviour, GrpcReceiver, Wire, cut, hang, refuse, reject
 from tests.receiver import Receiver

@@ -5,7 +5,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -15,7 +16,8 @@ from broadcast.compression import gzip_fast
 from broadcast.destination import Request, Response
 from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
-from broadcast.transport import MAX_ANSWER_BYTES, USER_AGENT, Transport, send_once
+from broadcast.exchange import MAX_ANSWER_BYTES
+from broadcast.transport import USER_AGENT, Transport, send_once
 from tests.receiver import Receiver
 
 BODY = b'{"resourceSpans":[]}'
@@ -265,6 +267,94 @@ def test_a_fresh_connection_that_dies_is_not_tried_again(receiver: Receiver) -> 
     receiver.clear()
     fault(receiver.url("/drop"))
     assert len(receiver.requests) == 1
+
+
+def test_a_large_body_arrives_whole(receiver: Receiver) -> None:
+    receiver.clear()
+    body = b'{"resourceSpans":[%s]}' % (b" " * 3_000_000)
+    response = send(receiver.url("/ok"), body=body)
+    assert (response.status, response.sent_bytes) == (200, len(body))
+    assert receiver.requests[0].raw == body
+
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+async def talking(talk: Talk, *sends: Request, deadline_s: float = 15.0) -> list[Response | SendFailed]:
+    """Return the answers of a server that talks as it is told to; it is told when all sends are over."""
+    answers: list[Response | SendFailed] = []
+    over, talks = asyncio.Event(), []
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await talk(reader, writer, over)
+        writer.close()
+
+    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        async with Transport(LOOPBACK) as transport:
+            for one in sends:
+                asked = replace(one, url=f"http://127.0.0.1:{port}{one.url}")
+                try:
+                    answers.append(await transport.send(asked, deadline_s=deadline_s))
+                except SendFailed as error:
+                    answers.append(error)
+            over.set()
+        await asyncio.gather(*filter(None, talks))
+    return answers
+
+
+def test_a_server_that_answers_before_it_has_read_everything_gets_a_new_connection() -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, over: asyncio.Event) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+        await over.wait()
+
+    large = request("/", body=b" " * 16_000_000)
+    answers = asyncio.run(talking(talk, large, large))
+    assert [answer.status for answer in answers if isinstance(answer, Response)] == [413, 413]
+    assert connections == 2
+
+
+def test_what_a_server_does_not_read_is_not_kept_for_it_after_the_deadline() -> None:
+    body = b" " * 16_000_000
+    read = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, over: asyncio.Event) -> None:
+        nonlocal read
+        del writer
+        await over.wait()
+        while some := await reader.read(1_000_000):
+            read += len(some)
+
+    (failed,) = asyncio.run(talking(talk, request("/", body=body), deadline_s=0.3))
+    assert isinstance(failed, SendFailed)
+    assert (failed.stage, failed.reason) == ("data", "timeout")
+    assert read < len(body)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+def test_whatever_is_asked_is_tried_once_more_where_an_idle_connection_was_closed(method: str) -> None:
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, over: asyncio.Event) -> None:
+        nonlocal connections
+        del over
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        # It reads the next request, and goes without a word.
+        await reader.readuntil(b"\r\n\r\n")
+
+    answers = asyncio.run(talking(talk, *[request("/", method=method, body=b"")] * 2))
+    assert [answer.status for answer in answers if isinstance(answer, Response)] == [200, 200]
+    assert connections == 2
 
 
 def test_cancelling_a_send_is_not_swallowed(receiver: Receiver) -> None:
@@ -517,7 +607,7 @@ def test_a_host_permitted_by_name_is_looked_up_and_reached(canary: Receiver) -> 
 def test_the_socket_is_judged_even_if_the_resolver_were_fooled(canary: Receiver) -> None:
     async def attempt() -> None:
         async with Transport(on_its_port(canary)) as transport:
-            transport._session._connector._resolver.resolve = fooled  # type: ignore[union-attr]
+            transport._exchange._connector._resolver.resolve = fooled  # type: ignore[union-attr]
             await transport.send(request(f"https://receiver.test:{canary.port}/"))
 
     async def fooled(host: str, port: int = 0, family: int = 0) -> list[dict[str, Any]]:
