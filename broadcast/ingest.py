@@ -61,6 +61,15 @@ class Accepted:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parsed:
+    """What a submission holds: receipts, their places in it, and why others are refused."""
+
+    receipts: Sequence[Receipt]
+    places: Sequence[int]
+    rejected: list[Rejection]
+
+
 class Ingest:
     """The door of the log: every receipt comes through `accept`, `accept_body` or `offer`."""
 
@@ -96,31 +105,30 @@ class Ingest:
     ) -> tuple[int, dict[str, Any]]:
         """Store the receipts of one request; raise `ReceiptError` when the body is not JSON at all."""
         now_us = self._clock()
-        parsed, rejected = self._parsed(body, content_type, now_us)
-        result = self._store_all(workspace_id, parsed, key, rejected, now_us)
+        parsed = self._parsed(body, content_type, now_us)
+        result = self._store_all(workspace_id, parsed, key, now_us)
         self.meters.receipts("rejected", len(result.rejected))
         return result.status, result.view()
 
-    def _parsed(
-        self, body: bytes, content_type: str | None, now_us: int
-    ) -> tuple[list[tuple[int, Receipt]], list[Rejection]]:
-        """Return the receipts of a body with their places in it, and why others are refused."""
+    def _parsed(self, body: bytes, content_type: str | None, now_us: int) -> _Parsed:
         retention_us = self._retention_us
         together = receipt_parser.parse_lines(body, content_type, now_us=now_us, retention_us=retention_us)
         if together is not None:
-            return list(enumerate(together)), []
-        parsed: list[tuple[int, Receipt]] = []
+            return _all_good(together)
+        receipts: list[Receipt] = []
+        places: list[int] = []
         rejected: list[Rejection] = []
         for index, item in enumerate(receipt_parser.split(body, content_type)):
             try:
-                parsed.append((index, receipt_parser.parse(item, now_us=now_us, retention_us=retention_us)))
+                receipts.append(receipt_parser.parse(item, now_us=now_us, retention_us=retention_us))
+                places.append(index)
             except ReceiptError as error:
                 rejected.append(Rejection(index=index, id=error.id, field=error.field, message=error.message))
-        return parsed, rejected
+        return _Parsed(receipts=receipts, places=places, rejected=rejected)
 
     def accept(self, workspace_id: int, receipts: Sequence[Receipt], key: ApiKey | None) -> Accepted:
         """Store receipts and return after the durable commit; raise `Unavailable` when that cannot be."""
-        return self._store_all(workspace_id, list(enumerate(receipts)), key, [], self._clock())
+        return self._store_all(workspace_id, _all_good(receipts), key, self._clock())
 
     def offer(self, workspace_id: int, receipt: Receipt, key: ApiKey | None) -> None:
         """Store a receipt without waiting and without ever raising: its request has been answered already."""
@@ -142,37 +150,23 @@ class Ingest:
             "action=receipt_lost receipt=%s error=%s", receipt_id, type(error).__name__, exc_info=error
         )
 
-    def _store_all(
-        self,
-        workspace_id: int,
-        parsed: list[tuple[int, Receipt]],
-        key: ApiKey | None,
-        rejected: list[Rejection],
-        now_us: int,
-    ) -> Accepted:
-        if not parsed:
-            return Accepted(rejected=rejected)
+    def _store_all(self, workspace_id: int, parsed: _Parsed, key: ApiKey | None, now_us: int) -> Accepted:
+        if not parsed.receipts:
+            return Accepted(rejected=parsed.rejected)
         with self.meters.ingesting():
-            return self._commit_all(workspace_id, parsed, key, rejected, now_us)
+            return self._commit_all(workspace_id, parsed, key, now_us)
 
-    def _commit_all(
-        self,
-        workspace_id: int,
-        parsed: list[tuple[int, Receipt]],
-        key: ApiKey | None,
-        rejected: list[Rejection],
-        now_us: int,
-    ) -> Accepted:
+    def _commit_all(self, workspace_id: int, parsed: _Parsed, key: ApiKey | None, now_us: int) -> Accepted:
+        receipts, rejected = parsed.receipts, parsed.rejected
         cipher = self._cipher(workspace_id)
         suffix = _key_suffix(key)
         jobs: list[tuple[Job, int]] = []
-        for start in range(0, len(parsed), GROUP):
+        for start in range(0, len(receipts), GROUP):
             if len(jobs) >= _AHEAD:
                 # One sender's long list must not fill the queue that all share.
                 jobs[-_AHEAD][0].result()
             items = [
-                _prepared(receipt, cipher, suffix, key, now_us)
-                for _, receipt in parsed[start : start + GROUP]
+                _prepared(receipt, cipher, suffix, key, now_us) for receipt in receipts[start : start + GROUP]
             ]
             job = Job(workspace_id=workspace_id, cipher=cipher, items=items, size=_size(items))
             self._writer.put(job)
@@ -180,7 +174,7 @@ class Ingest:
         for job, start in jobs:
             job.result()
             rejected.extend(
-                _conflict(parsed[start + at][0], parsed[start + at][1].id) for at in job.conflicts
+                _conflict(parsed.places[start + at], receipts[start + at].id) for at in job.conflicts
             )
         return Accepted(
             accepted=sum(job.accepted for job, _ in jobs),
@@ -202,6 +196,10 @@ class Ingest:
                 raise WorkspaceGone
             cipher = self._ciphers[workspace_id] = self._vault.content_cipher(workspace.content_key)
         return cipher
+
+
+def _all_good(receipts: Sequence[Receipt]) -> _Parsed:
+    return _Parsed(receipts=receipts, places=range(len(receipts)), rejected=[])
 
 
 def _prepared(

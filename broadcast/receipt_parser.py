@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -59,7 +58,7 @@ class _OnlyId(msgspec.Struct, gc=False):
     id: Id
 
 
-_facts: Final = attrgetter(*Facts.__struct_fields__)
+_FACTS: Final = len(Facts.__struct_fields__)
 _WIRE: Final = msgspec.json.Decoder(Posted)
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -120,7 +119,7 @@ def parse_lines(
     Reading all lines at once costs a third less than one after the other.
     """
     # No line of a body within the limit of one item is beyond that limit.
-    if not _is_lines(content_type) or len(body) > MAX_ITEM_BYTES or b"\\u0000" in body:
+    if not _is_lines(content_type) or len(body) > MAX_ITEM_BYTES or _holds_nul(body):
         return None
     body = body.strip(_BLANK)
     try:
@@ -144,7 +143,7 @@ def parse(item: bytes, *, now_us: int, retention_us: int) -> Receipt:
 def _decode(item: bytes) -> Posted:
     if len(item) > MAX_ITEM_BYTES:
         raise ReceiptError(f"The receipt is larger than {MAX_ITEM_BYTES} bytes: shorten input or output.")
-    if b"\\u0000" in item:
+    if _holds_nul(item):
         return _decode_mended(item)
     try:
         return _WIRE.decode(item)
@@ -156,6 +155,11 @@ def _decode(item: bytes) -> Posted:
         raise json_text.too_deep() from None
     except msgspec.DecodeError:
         return _decode_mended(item)
+
+
+def _holds_nul(body: bytes) -> bool:
+    """Look for one byte, then search from the end: from the start that costs a third of reading the JSON."""
+    return b"\\" in body and body.rfind(b"\\u0000") >= 0
 
 
 def _decode_mended(item: bytes) -> Posted:
@@ -176,7 +180,7 @@ def _receipt(wire: Posted, *, now_us: int, retention_us: int) -> Receipt:
     _check_required(wire)
     _check_facts(wire)
     receipt = Receipt(
-        *_facts(wire),
+        *structs.astuple(wire)[:_FACTS],
         created_at_us=check_created_at(
             (wire.created_at - _EPOCH) // _MICROSECOND, now_us=now_us, retention_us=retention_us
         ),

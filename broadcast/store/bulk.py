@@ -1,27 +1,49 @@
-"""Many rows into one table, as fast as each database takes them: the hot path of ingest."""
+"""Many rows in or out, as fast as each driver does it: the hot paths of ingest and of delivery."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table, Text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 
 def insert_rows(
     conn: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Insert tuples in the order of `columns`, as a statement of its own; the values are the driver's types.
+    """Insert tuples in the order of `columns`, as `insert_columns` does."""
+    if rows:
+        insert_columns(conn, table, dict(zip(columns, zip(*rows, strict=True), strict=True)))
 
-    Dictionaries and type processors cost more than the database does, so they are left out here.
+
+def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Insert rows, given column by column, as a statement of its own; the values are the driver's types.
+
+    A column without any value is left out, which saves a NULL a row. Rows are made one at a time while the
+    driver takes them: dictionaries, type processors and lists of rows, which the garbage collector walks over
+    again and again, cost more than the database does.
     """
-    names = ", ".join(f'"{table.c[name].name}"' for name in columns)
+    filled = {name: values for name, values in columns.items() if not _is_empty(values)}
+    names = ", ".join(f'"{table.c[name].name}"' for name in filled)
+    rows = zip(*filled.values(), strict=True)
+    raw: Any = conn.connection.driver_connection
     if conn.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(columns))
-        conn.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 - our own names
-    else:
-        types = [_BINARY.get(type(table.c[name].type), "") for name in columns]
-        _copy(conn, f'COPY "{table.name}" ({names}) FROM STDIN', types if all(types) else (), rows)
+        marks = ", ".join("?" * len(filled))
+        statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - our own names
+        with _told(conn, statement):
+            raw.executemany(statement, rows).close()
+        return
+    types = [_BINARY.get(type(table.c[name].type), "") for name in filled]
+    statement = f'COPY "{table.name}" ({names}) FROM STDIN{" (FORMAT BINARY)" if all(types) else ""}'
+    with _told(conn, statement), raw.cursor() as cursor, cursor.copy(statement) as copy:
+        if all(types):
+            copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _is_empty(values: Sequence[Any]) -> bool:
+    return values[0] is None and values.count(None) == len(values)
 
 
 _BINARY: Final[dict[type, str]] = {
@@ -35,17 +57,15 @@ _BINARY: Final[dict[type, str]] = {
 """What PostgreSQL takes as it is; anything else goes as text, which costs the server half as much again."""
 
 
-def _copy(conn: Connection, statement: str, types: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+@contextlib.contextmanager
+def _told(conn: Connection, statement: str) -> Iterator[None]:
+    """Raise the driver's errors as SQLAlchemy does, which did not see the statement."""
     raw: Any = conn.connection.driver_connection
-    statement = f"{statement} (FORMAT BINARY)" if types else statement
+    errors = conn.dialect.loaded_dbapi.Error
     try:
-        with raw.cursor() as cursor, cursor.copy(statement) as copy:
-            if types:
-                copy.set_types(types)
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.IntegrityError as error:
-        raise IntegrityError(statement, None, error) from error
-    except psycopg.OperationalError as error:
-        # SQLAlchemy did not see this statement, so it cannot tell that the connection may be gone.
-        raise OperationalError(statement, None, error, connection_invalidated=bool(raw.closed)) from error
+        yield
+    except errors as error:
+        gone = conn.dialect.name == "postgresql" and bool(raw.closed)
+        raise DBAPIError.instance(
+            statement, None, error, errors, connection_invalidated=gone, dialect=conn.dialect
+        ) from error

@@ -74,7 +74,6 @@ class Appending:
 
 
 _ROW: Final = tuple(receipts.c[name] for name in ReceiptRow.__struct_fields__)
-_RECEIPT_COLUMNS: Final = ("workspace_id", "seq", "block", "has_content", *NewReceipt.__struct_fields__[:-2])
 
 
 def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[str, bytes]:
@@ -127,27 +126,29 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
     )
     if moved.rowcount != len(filled):
         raise RuntimeError("A log's head is not where the caller saw it: its lock was not held.")
-    numbered = [
-        (batch.workspace_id, seq, row)
-        for batch in filled
-        for seq, row in enumerate(batch.rows, batch.first_seq)
+    columns = _columns(filled)
+    sealed, expires_at_us = columns.pop("content"), columns.pop("content_expires_at_us")
+    bulk.insert_columns(conn, receipts, columns)
+    kept = [
+        row
+        for row in zip(columns["workspace_id"], columns["seq"], sealed, expires_at_us, strict=True)
+        if row[2] is not None
     ]
-    bulk.insert_rows(
-        conn,
-        receipts,
-        _RECEIPT_COLUMNS,
-        [
-            (workspace_id, seq, seq >> BLOCK_BITS, row.content is not None, *structs.astuple(row)[:-2])
-            for workspace_id, seq, row in numbered
-        ],
-    )
-    sealed = [
-        (workspace_id, seq, row.content, row.content_expires_at_us)
-        for workspace_id, seq, row in numbered
-        if row.content is not None
-    ]
-    if sealed:
-        bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), sealed)
+    bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), kept)
+
+
+def _columns(batches: Sequence[Appending]) -> dict[str, Sequence[Any]]:
+    """Return the values of all rows, numbered, by column: row by row that costs five times as much."""
+    rows = [structs.astuple(row) for batch in batches for row in batch.rows]
+    given = dict(zip(NewReceipt.__struct_fields__, zip(*rows, strict=True), strict=True))
+    seqs = [batch.first_seq + place for batch in batches for place in range(len(batch.rows))]
+    return {
+        "workspace_id": [batch.workspace_id for batch in batches for _ in batch.rows],
+        "seq": seqs,
+        "block": [seq >> BLOCK_BITS for seq in seqs],
+        "has_content": [content is not None for content in given["content"]],
+        **given,
+    }
 
 
 _MOVE_HEAD: Final = (

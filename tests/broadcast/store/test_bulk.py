@@ -1,0 +1,39 @@
+"""Many rows at once, on both databases."""
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from broadcast.store import Store, bulk
+from broadcast.store.tables import destinations, heads, receipts
+from tests.broadcast.store.rows import a_receipt, a_workspace, append
+
+
+def test_values_and_gaps_stand_in_the_rows_they_came_in(store: Store) -> None:
+    with store.write() as conn:
+        workspace = a_workspace(conn)
+        append(conn, workspace.id, a_receipt("a", user="ada"), a_receipt("b"), a_receipt("c", user="eve"))
+
+    with store.read() as conn:
+        query = select(receipts.c.id, receipts.c.user, receipts.c.provider).order_by(receipts.c.seq)
+        assert [tuple(row) for row in conn.execute(query)] == [
+            ("a", "ada", None),
+            ("b", None, None),
+            ("c", "eve", None),
+        ]
+
+
+def test_no_rows_are_no_statement(store: Store) -> None:
+    with store.write() as conn:
+        bulk.insert_rows(conn, destinations, ("id", "no column of this name"), [])
+
+
+def test_a_row_too_many_is_refused_as_any_statement_is(store: Store) -> None:
+    with store.write() as conn:
+        workspace = a_workspace(conn)
+
+    with pytest.raises(IntegrityError), store.write() as conn:
+        bulk.insert_rows(conn, heads, ("workspace_id", "head_seq"), [(workspace.id, 7)])
+
+    with store.read() as conn:
+        assert conn.execute(select(heads.c.head_seq)).scalars().all() == [0]
