@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, CursorResult, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from broadcast.store import bulk
 from broadcast.store.tables import BLOCK_BITS, heads, receipts
@@ -162,16 +162,8 @@ def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) 
     """Return the next receipts of a log, in order, at most `limit` and one at least while there are any."""
     wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
     # Beyond a gap, which only retention makes, there is no bound to name.
-    found = _plain(conn.execute(_WITHIN, wanted)) or _plain(conn.execute(_AFTER, wanted))
+    found = bulk.rows_of(conn, _WITHIN, wanted) or bulk.rows_of(conn, _AFTER, wanted)
     return list(starmap(_receipt_row, found))
-
-
-def _plain(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
-    """Return all rows as the driver gives them: to wrap a row costs as much as to read it."""
-    cursor: Any = result.cursor
-    rows: list[tuple[Any, ...]] = cursor.fetchall()
-    result.close()
-    return rows
 
 
 # Text, because delivery reads every receipt through it: nothing to build, no value to convert. With both
@@ -194,7 +186,7 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
     found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
     wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
-    for row in starmap(_receipt_row, _plain(conn.execute(_AFTER_EACH, wanted)) if places else ()):
+    for row in starmap(_receipt_row, bulk.rows_of(conn, _AFTER_EACH, wanted) if places else ()):
         found[row.workspace_id].append(row)
     return found
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from broadcast.errors import Unavailable
-from broadcast.store import Store, leases
-from tests.broadcast.store.rows import a_destination, a_workspace, append_some
+from broadcast.store import Store, leases, receipts
+from tests.broadcast.store.rows import a_destination, a_receipt, a_workspace, append, append_some
 from tests.databases import OwnPostgres, own_postgres
 
 
@@ -54,4 +54,23 @@ def test_connections_that_a_restart_has_ended_are_replaced_unseen(server: OwnPos
     server.start()
     with store.read() as one, store.write() as other:
         assert min(store.now_us(one), store.now_us(other)) > max(before)
+    store.close()
+
+
+def test_a_server_that_goes_amid_a_transaction_is_not_available_and_then_is_again(
+    server: OwnPostgres,
+) -> None:
+    store = Store.open(server.url)
+    store.migrate()
+    with store.write() as conn:
+        home = a_workspace(conn)
+        append(conn, home.id, a_receipt("a"))
+
+    with pytest.raises(Unavailable), store.read() as conn:  # noqa: PT012 - it has to go between the two
+        server.kill()
+        receipts.read_after(conn, home.id, 0, 10)
+    server.start()
+
+    with store.read() as conn:
+        assert [row.id for row in receipts.read_after(conn, home.id, 0, 10)] == ["a"]
     store.close()
