@@ -8,11 +8,10 @@ import msgspec
 from broadcast import genai_attributes as facts
 from broadcast import genai_names as names
 from broadcast import messages, truncation
-from broadcast.genai_measures import Measures, measures
-from broadcast.receipt import ProviderAttempt, Receipt, Routing
+from broadcast.genai_measures import Measures, Root, Route, Try, measures
+from broadcast.receipt import Receipt
 from broadcast.receipt_parser import with_content
 from broadcast.span import CLIENT, FAILED, INTERNAL, OK, Attributes, Event, Repeated, ResourceSpans, Span
-from broadcast.trace_context import caller_text, says, span_id
 
 VERSION: Final = "1.0.0"
 
@@ -55,63 +54,39 @@ def whole_spans(
     """Return the spans of one receipt with texts of any length; `truncation.within` cuts them."""
     if content is not None and options.content:
         receipt = with_content(receipt, content)
-    kind, measured, own = facts.kind_of(receipt), measures(receipt), names.own(namespace)
-    roots: tuple[Span, ...] = ()
-    name = ""
-    if says(receipt.trace):
-        roots = _roots(receipt, measured)
-        name = caller_text(receipt.trace, "generation_name")
-    generation = _generation(
-        kind,
-        measured,
-        own,
-        options,
-        name=name,
-        parent=roots[-1].span_id if roots else measured.parent or "",
-        receipt=receipt,
-    )
-    below = _below(receipt, measured, own) if receipt.attempts or receipt.routing else ()
-    return _tree((*roots, generation, *below), measured, own, namespace, version)
+    said: Attributes = {}
+    if options.content:
+        messages.add_content(
+            said, receipt, prompt_attributes=options.prompt_attributes, own=options.own_content
+        )
+    kind, measured = facts.kind_of(receipt), measures(receipt)
+    return measured_spans(kind, measured, namespace=namespace, version=version, content=said, options=options)
 
 
-def is_plain(receipt: Receipt) -> bool:
-    """Whether `plain_spans` says all there is to say of a receipt."""
-    return (
-        receipt.status == "succeeded"
-        and receipt.input is None
-        and receipt.output is None
-        and not receipt.attempts
-        and receipt.routing is None
-        and not says(receipt.trace)
-    )
-
-
-def plain_spans(
+def measured_spans(
     kind: facts.Kind,
     measured: Measures,
     *,
     namespace: str,
     version: str = VERSION,
+    content: Attributes | None = None,
     options: SpanOptions = DEFAULT_OPTIONS,
 ) -> ResourceSpans:
-    """Return the one span of a request that succeeded at once; no value of `measured` is looked into."""
+    """Return the spans of a request; no value of `measured` is looked into, so it may hold places."""
     own = names.own(namespace)
-    span = _generation(kind, measured, own, options, parent=measured.parent or "")
-    return _tree((span,), measured, own, namespace, version)
-
-
-# -- the tree ----------------------------------------------------------------------------------------
-
-
-def _tree(
-    spans: tuple[Span, ...], measured: Measures, own: names.Own, namespace: str, version: str
-) -> ResourceSpans:
+    roots = _roots(measured)
+    parent = roots[-1].span_id if roots else measured.parent or ""
+    generation = _generation(kind, measured, own, options, parent=parent, content=content)
+    below = (_below(kind, measured, own, part) for part in measured.parts if not isinstance(part, Root))
     resource: Attributes = {
         names.SERVICE_NAME: namespace,
         names.SERVICE_VERSION: version,
         own.trace_id: measured.receipt_id,
     }
-    return ResourceSpans(resource=resource, scope=namespace, spans=spans)
+    return ResourceSpans(resource=resource, scope=namespace, spans=(*roots, generation, *below))
+
+
+# -- the tree ----------------------------------------------------------------------------------------
 
 
 def _generation(
@@ -120,11 +95,10 @@ def _generation(
     own: names.Own,
     options: SpanOptions,
     *,
-    name: str = "",
     parent: str,
-    receipt: Receipt | None = None,
+    content: Attributes | None,
 ) -> Span:
-    """Return the span of the request itself; only a whole receipt has content or a failure to tell of."""
+    """Return the span of the request itself."""
     repeated = facts.repeated(kind, own)
     found = repeated.attributes.copy()
     found.update(measured.metadata)
@@ -138,16 +112,13 @@ def _generation(
     facts.add_who(found, measured)
     if options.extra:
         found.update(options.extra)
-    if receipt is not None and options.content:
-        messages.add_content(
-            found, receipt, prompt_attributes=options.prompt_attributes, own=options.own_content
-        )
+    if content:
+        found.update(content)
     return _span(
-        receipt,
         measured,
         measured.span_id,
         parent,
-        name or f"{facts.operation(kind)} {kind.model}",
+        measured.generation_name or f"{facts.operation(kind)} {kind.model}",
         kind=CLIENT,
         attributes=found,
         # What a destination adds may have replaced some of these.
@@ -156,7 +127,6 @@ def _generation(
 
 
 def _span(
-    receipt: Receipt | None,
     measured: Measures,
     own_id: str,
     parent: str,
@@ -167,14 +137,9 @@ def _span(
     repeated: Repeated | None = None,
 ) -> Span:
     """Return a span as long as the request, with its status."""
-    message = ""
     events: tuple[Event, ...] = ()
-    failure = measured.error_type
-    if failure is not None:
-        message = (
-            receipt.error.message if receipt is not None and receipt.error is not None else ""
-        ) or failure
-        said = {names.EXCEPTION_TYPE: failure, names.EXCEPTION_MESSAGE: message}
+    if measured.failure is not None:
+        said = {names.EXCEPTION_TYPE: measured.error_type, names.EXCEPTION_MESSAGE: measured.failure}
         events = (Event(name=names.EXCEPTION, time_ns=measured.end_ns, attributes=said),)
     return Span(
         trace_id=measured.trace_id,
@@ -186,82 +151,65 @@ def _span(
         end_ns=measured.end_ns,
         attributes=attributes,
         events=events,
-        status_code=OK if failure is None else FAILED,
-        status_message=message,
+        status_code=OK if measured.failure is None else FAILED,
+        status_message=measured.failure or "",
         repeated=repeated,
     )
 
 
-def _roots(receipt: Receipt, measured: Measures) -> tuple[Span, ...]:
+def _roots(measured: Measures) -> tuple[Span, ...]:
     """Return the spans that the caller named, one inside the other."""
     made: tuple[Span, ...] = ()
-    for key, part in (("trace_name", "trace"), ("span_name", "span")):
-        name = caller_text(receipt.trace, key)
-        if name:
+    for part in measured.parts:
+        if isinstance(part, Root):
             parent = made[-1].span_id if made else measured.parent or ""
-            own_id = span_id(receipt.id, part)
             who: Attributes = {}
             facts.add_who(who, measured)
-            made = (*made, _span(receipt, measured, own_id, parent, name, kind=INTERNAL, attributes=who))
+            made = (
+                *made,
+                _span(measured, part.span_id, parent, part.name, kind=INTERNAL, attributes=who),
+            )
     return made
 
 
-def _below(receipt: Receipt, measured: Measures, own: names.Own) -> list[Span]:
-    """Return the router's own steps: how it chose, and its tries."""
-    made = [] if receipt.routing is None else [_route(receipt, receipt.routing, measured, own)]
-    made += (_attempt(receipt, measured, own, index, one) for index, one in enumerate(receipt.attempts))
-    return made
+def _below(kind: facts.Kind, measured: Measures, own: names.Own, part: Route | Try) -> Span:
+    """Return one of the router's own steps: how it chose, or a try."""
+    return _route(kind, measured, own, part) if isinstance(part, Route) else _attempt(measured, own, part)
 
 
-def _route(receipt: Receipt, routing: Routing, measured: Measures, own: names.Own) -> Span:
-    duration_ms = routing.duration_ms
-    if duration_ms is None and receipt.timing is not None:
-        duration_ms = receipt.timing.router_ms
+def _route(kind: facts.Kind, measured: Measures, own: names.Own, route: Route) -> Span:
     return Span(
         trace_id=measured.trace_id,
-        span_id=span_id(receipt.id, "route"),
+        span_id=route.span_id,
         parent_span_id=measured.span_id,
         name="route",
         kind=INTERNAL,
         start_ns=measured.start_ns,
-        end_ns=_inside(measured, duration_ms or 0),
-        attributes={own.routing_profile: routing.profile} if routing.profile else {},
+        end_ns=route.end_ns,
+        attributes={own.routing_profile: kind.routing_profile} if kind.routing_profile else {},
     )
 
 
-def _attempt(
-    receipt: Receipt, measured: Measures, own: names.Own, index: int, attempt: ProviderAttempt
-) -> Span:
-    """A failed try of a request that succeeded has no status: `status = error` finds failed requests only."""
-    failed = attempt.error_type is not None or (attempt.status_code or 0) >= 400
-    failed_for_good = failed and measured.error_type is not None
-    said: Attributes = {
-        own.provider_name: attempt.provider,
-        own.duration_ms: round(attempt.duration_ms),
-    }
+def _attempt(measured: Measures, own: names.Own, attempt: Try) -> Span:
+    said: Attributes = {own.provider_name: attempt.provider, own.duration_ms: attempt.duration_ms}
     if attempt.provider_slug is not None:
         said[own.provider_slug] = attempt.provider_slug
     if attempt.status_code is not None:
         said[names.HTTP_STATUS] = attempt.status_code
-    if failed:
-        said[names.ERROR_TYPE] = attempt.error_type or str(attempt.status_code)
+    if attempt.error_type is not None:
+        said[names.ERROR_TYPE] = attempt.error_type
     return Span(
         trace_id=measured.trace_id,
-        span_id=span_id(receipt.id, f"attempt-{index}"),
+        span_id=attempt.span_id,
         parent_span_id=measured.span_id,
-        name=f"provider attempt {index + 1}: {attempt.provider}",
+        name=attempt.name,
         kind=CLIENT,
-        start_ns=_inside(measured, attempt.start_ms),
-        end_ns=_inside(measured, attempt.start_ms + attempt.duration_ms),
+        start_ns=attempt.start_ns,
+        end_ns=attempt.end_ns,
         attributes=said,
-        status_code=FAILED if failed_for_good else 0,
-        status_message=(attempt.error_message or said[names.ERROR_TYPE]) if failed_for_good else "",
+        status_code=0 if attempt.failure is None else FAILED,
+        status_message=attempt.failure or "",
     )
-
-
-def _inside(measured: Measures, offset_ms: float) -> int:
-    """Return the instant, moved inside the generation: no child ends after its parent."""
-    return min(measured.start_ns + round(offset_ms * 1000) * 1000, measured.end_ns)
 
 
 # -- spans without a receipt -------------------------------------------------------------------------

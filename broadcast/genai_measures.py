@@ -1,19 +1,55 @@
 """What differs from request to request, worked out: `genai` and `genai_attributes` only give it names."""
 
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from broadcast import genai_names as names
 from broadcast import trace_metadata
 from broadcast.json_text import INT64_MAX, INT64_MIN
-from broadcast.receipt import Receipt
+from broadcast.receipt import ProviderAttempt, Receipt
 from broadcast.span import Attributes
-from broadcast.trace_context import caller_text, ids_of
+from broadcast.trace_context import caller_text, ids_of, says, span_id
 
 _NANO: Final = 1_000_000_000
 
 
+class Root(NamedTuple):
+    """A span that the caller named, around what comes after it."""
+
+    span_id: str
+    name: str
+
+
+class Route(NamedTuple):
+    """The router's choice."""
+
+    span_id: str
+    end_ns: int
+
+
+class Try(NamedTuple):
+    """One of the router's tries; `failure` says why it ended a request that failed."""
+
+    span_id: str
+    name: str
+    start_ns: int
+    end_ns: int
+    provider: str
+    duration_ms: int
+    provider_slug: str | None
+    status_code: int | None
+    error_type: str | None
+    failure: str | None
+
+
+Part = Root | Route | Try
+
+
 class Measures(NamedTuple):
-    """One request's own values; None is not said. The last two are attributes by name."""
+    """One request's own values; None is not said.
+
+    The last three are attributes by name, twice, and the values of the other spans, in order.
+    """
 
     receipt_id: str
     trace_id: str
@@ -40,9 +76,12 @@ class Measures(NamedTuple):
     user: str | None
     session_id: str | None
     trace_name: str | None
+    generation_name: str | None
     error_type: str | None
+    failure: str | None
     metadata: Attributes
     parameters: Attributes
+    parts: tuple[Part, ...]
 
 
 def measures(receipt: Receipt) -> Measures:
@@ -67,6 +106,9 @@ def measures(receipt: Receipt) -> Measures:
             upstream_cost = money.upstream_nano_usd / _NANO
     first_ms = receipt.timing.first_token_ms if receipt.timing is not None else None
     trace, attempts = receipt.trace, receipt.attempts
+    end_ns = start_ns + duration_us * 1000
+    named = says(trace)
+    failure = None if receipt.status == "succeeded" else error_type_of(receipt)
     # Positional: named one by one they cost half as much again.
     return Measures._make(
         (
@@ -75,7 +117,7 @@ def measures(receipt: Receipt) -> Measures:
             span_id,
             parent or None,
             start_ns,
-            start_ns + duration_us * 1000,
+            end_ns,
             (attempts[-1].id if attempts else None) or receipt.id,
             asked,
             written,
@@ -94,12 +136,56 @@ def measures(receipt: Receipt) -> Measures:
             len(attempts) or None,
             receipt.user,
             receipt.session_id,
-            (caller_text(trace, "trace_name") or None) if trace and "trace_name" in trace else None,
-            None if receipt.status == "succeeded" else error_type_of(receipt),
+            caller_text(trace, "trace_name") or None if named else None,
+            caller_text(trace, "generation_name") or None if named else None,
+            failure,
+            None if failure is None else (receipt.error and receipt.error.message) or failure,
             trace_metadata.attributes(trace) if trace else {},
             parameters(receipt.parameters) if receipt.parameters else {},
+            tuple(_parts(receipt, start_ns, end_ns)) if attempts or receipt.routing or named else (),
         )
     )
+
+
+def _parts(receipt: Receipt, start_ns: int, end_ns: int) -> Iterator[Part]:
+    """Say what the caller named, how the router chose, and its tries."""
+    for key, part in (("trace_name", "trace"), ("span_name", "span")):
+        name = caller_text(receipt.trace, key)
+        if name:
+            yield Root(span_id(receipt.id, part), name)
+    if (routing := receipt.routing) is not None:
+        took_ms = routing.duration_ms
+        if took_ms is None and receipt.timing is not None:
+            took_ms = receipt.timing.router_ms
+        yield Route(span_id(receipt.id, "route"), _inside(start_ns, end_ns, took_ms or 0))
+    for index, attempt in enumerate(receipt.attempts):
+        yield _try(receipt, attempt, index, start_ns, end_ns)
+
+
+def _try(receipt: Receipt, attempt: ProviderAttempt, index: int, start_ns: int, end_ns: int) -> Try:
+    """A failed try of a request that succeeded has no status: `status = error` finds failed requests only."""
+    begun_ms, took_ms, status = attempt.start_ms, attempt.duration_ms, attempt.status_code
+    error_type = failure = None
+    if attempt.error_type is not None or (status or 0) >= 400:
+        error_type = attempt.error_type or str(status)
+        failure = None if receipt.status == "succeeded" else attempt.error_message or error_type
+    return Try(
+        span_id(receipt.id, f"attempt-{index}"),
+        f"provider attempt {index + 1}: {attempt.provider}",
+        _inside(start_ns, end_ns, begun_ms),
+        _inside(start_ns, end_ns, begun_ms + took_ms),
+        attempt.provider,
+        round(took_ms),
+        attempt.provider_slug,
+        status,
+        error_type,
+        failure,
+    )
+
+
+def _inside(start_ns: int, end_ns: int, offset_ms: float) -> int:
+    """Return the instant, moved inside the generation: no child ends after its parent."""
+    return min(start_ns + round(offset_ms * 1000) * 1000, end_ns)
 
 
 def error_type_of(receipt: Receipt) -> str:

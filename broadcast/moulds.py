@@ -5,6 +5,7 @@ what is said and no value of one request ever stands in another's text.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 
@@ -21,10 +22,11 @@ _MAX_MOULDS: Final = 1024
 
 
 class _Mould(msgspec.Struct, frozen=True, gc=False):
-    """A text with places, and which of a request's values go there, in order."""
+    """A text with places, which of a request's values go there, in order, and how many spans it is."""
 
     template: Template
     wanted: Callable[[Sequence[Any]], Sequence[Any]]
+    spans: int
 
 
 _known: Final[dict[tuple[object, ...], _Mould]] = {}
@@ -36,32 +38,46 @@ class Moulds:
     def __init__(self, spans: Callable[[Kind, Measures], ResourceSpans]) -> None:
         self._spans = spans
 
-    def text(self, receipt: Receipt) -> bytes | None:
-        """Return the encoded spans of a receipt, None where these have to be made one by one."""
+    def encoded(self, receipt: Receipt) -> tuple[bytes, int] | None:
+        """Return the encoded spans of a receipt without content, and how many they are.
+
+        None where they have to be made one by one.
+        """
         kind, measured = kind_of(receipt), measures(receipt)
-        *values, metadata, parameters = measured
+        *values, metadata, parameters, parts = measured
         values += metadata.values()
         values += parameters.values()
-        key = (self, kind, *map(type, values), *metadata, *parameters)
+        for part in parts:
+            values += part
+        key = (self, kind, *map(type, values), *metadata, *parameters, *map(type, parts))
         mould = _known.get(key) or self._made(kind, measured, values, key)
-        return None if mould is None else mould.template.filled(mould.wanted(values))
+        body = None if mould is None else mould.template.filled(mould.wanted(values))
+        return None if mould is None or body is None else (body, mould.spans)
 
     def _made(
         self, kind: Kind, measured: Measures, values: Sequence[object], key: tuple[object, ...]
     ) -> _Mould | None:
-        places = [None if value is None else Place(index, type(value)) for index, value in enumerate(values)]
-        own = len(measured) - 2
-        named = iter(places[own:])
-        metadata = dict(zip(measured.metadata, named, strict=False))
-        parameters = dict(zip(measured.parameters, named, strict=False))
-        cast = otlp.cast(self._spans(kind, Measures._make((*places[:own], metadata, parameters))))
+        spans = self._spans(kind, _places(measured, values))
+        cast = otlp.cast(spans)
         if cast is None:
             return None
         template, wanted = cast
-        made = _Mould(template, itemgetter(*wanted))
+        made = _Mould(template, itemgetter(*wanted), len(spans.spans))
         # Callers name some attributes themselves, and any of a kind's facts may be any text.
         if kind.is_short and template.is_short:
             if len(_known) >= _MAX_MOULDS:
                 _known.clear()
             _known[key] = made
         return made
+
+
+def _places(measured: Measures, values: Sequence[object]) -> Measures:
+    """Return a request's measures with a place for each of its values."""
+    places: Any = iter(
+        [None if value is None else Place(index, type(value)) for index, value in enumerate(values)]
+    )
+    *own, metadata, parameters, parts = measured
+    # In the order in which the values stand.
+    made = [*islice(places, len(own))]
+    made += [dict(zip(names, places, strict=False)) for names in (metadata, parameters)]
+    return Measures._make([*made, tuple(type(part)._make(islice(places, len(part))) for part in parts)])

@@ -93,9 +93,9 @@ class Variation:
         """
         allowed = self.privacy.receipt(receipt)
         if content is None and not (had_content and self.sends_content):
-            body = self._written(allowed)
-            if body is not None:
-                return body, 1
+            written = self._written(allowed)
+            if written is not None:
+                return written
         made = self._spans(allowed, content, had_content=had_content)
         body = truncation.within(
             made,
@@ -105,16 +105,16 @@ class Variation:
         )
         return body, len(made.spans)
 
-    def _written(self, allowed: Receipt) -> bytes | None:
-        """Return the text of a plain receipt, None where spans have to be made or looked at one by one."""
-        if self._moulds is None or not genai.is_plain(allowed):
+    def _written(self, allowed: Receipt) -> tuple[bytes, int] | None:
+        """Return the text of a receipt and its spans, None where these have to be looked at one by one."""
+        if self._moulds is None or allowed.input is not None or allowed.output is not None:
             return None
-        body = self._moulds.text(allowed)
-        if body is None or not truncation.is_within(
-            body, max_attribute_bytes=self._max_attribute_bytes, max_bytes=self._max_bytes
+        written = self._moulds.encoded(allowed)
+        if written is None or not truncation.is_within(
+            written[0], max_attribute_bytes=self._max_attribute_bytes, max_bytes=self._max_bytes
         ):
             return None
-        return body
+        return written
 
     def _shared_moulds(self, destination: Destination) -> Moulds:
         resource, service = encode(self._resource), encode(self._service)
@@ -140,7 +140,7 @@ def _moulds(namespace: str, total_cost: bool, resource: bytes, service: bytes) -
     options = genai.SpanOptions(total_cost_attributes=total_cost)
 
     def spans(kind: Kind, measured: Measures) -> ResourceSpans:
-        made = genai.plain_spans(kind, measured, namespace=namespace, options=options)
+        made = genai.measured_spans(kind, measured, namespace=namespace, options=options)
         return _with_resource(made, decode(resource), decode(service))
 
     return Moulds(spans)

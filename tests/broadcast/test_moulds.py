@@ -10,21 +10,24 @@ from broadcast import genai, moulds, otlp
 from broadcast.genai_attributes import Kind
 from broadcast.genai_measures import Measures
 from broadcast.moulds import Moulds
-from broadcast.receipt import Cost, KeyRef, ProviderAttempt, Receipt, Timing, Usage
+from broadcast.receipt import Cost, Error, KeyRef, ProviderAttempt, Receipt, Routing, Timing, Usage
 from broadcast.span import ResourceSpans
+from broadcast.trace_context import OUR_KEYS
 from tests import factories
 
 NS = "openrouter"
-PLAIN: dict[str, Any] = {"attempts": (), "routing": None}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 COUNT = st.none() | st.integers(0, 2**53)
 NANO = st.none() | st.integers(0, 10**18)
+MILLIS = st.floats(0, 1e12)
 SCALARS = st.one_of(TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(-1e300, 1e300))
 RECEIPTS = st.builds(
     factories.receipt,
     id=st.text("abc:._-XYZ019", min_size=1, max_size=40),
     duration_us=st.integers(0, 10**12),
     model=TEXT,
+    status=st.sampled_from(["succeeded", "error", "denied", "cancelled"]),
+    error=st.none() | st.builds(Error, type=TEXT.filter(bool), message=TEXT),
     provider=st.none() | TEXT,
     finish_reason=st.none() | TEXT,
     streamed=st.booleans(),
@@ -41,34 +44,56 @@ RECEIPTS = st.builds(
     ),
     cost=st.none()
     | st.builds(Cost, total_nano_usd=NANO, input_nano_usd=NANO, output_nano_usd=NANO, upstream_nano_usd=NANO),
-    timing=st.none() | st.builds(Timing, first_token_ms=st.none() | st.floats(0, 1e12)),
-    attempts=st.just(()),
+    timing=st.none() | st.builds(Timing, first_token_ms=st.none() | MILLIS, router_ms=st.none() | MILLIS),
+    attempts=st.lists(
+        st.builds(
+            ProviderAttempt,
+            provider=TEXT.filter(bool),
+            provider_slug=st.none() | TEXT,
+            id=st.none() | TEXT,
+            status_code=st.sampled_from([None, 0, 200, 399, 400, 503]),
+            error_type=st.none() | TEXT,
+            error_message=st.none() | TEXT,
+            start_ms=MILLIS,
+            duration_ms=MILLIS,
+        ),
+        max_size=3,
+    ).map(tuple),
+    routing=st.none() | st.builds(Routing, profile=st.none() | TEXT, duration_ms=st.none() | MILLIS),
     user=st.none() | TEXT,
     session_id=st.none() | TEXT,
     parameters=st.none()
     | st.dictionaries(st.sampled_from(["temperature", "max_tokens", "stop", "top_k", "own"]), SCALARS),
-    trace=st.none() | st.dictionaries(TEXT, SCALARS | st.lists(SCALARS, max_size=3), max_size=4),
+    trace=st.none()
+    | st.dictionaries(
+        TEXT | st.sampled_from(sorted(OUR_KEYS)), SCALARS | st.lists(SCALARS, max_size=3), max_size=4
+    ),
     traceparent=st.sampled_from([None, f"00-{'a' * 32}-{'b' * 16}-01"]),
     api_key=st.none() | st.builds(KeyRef, name=st.none() | TEXT),
 )
 
 
 def spans(kind: Kind, measured: Measures) -> ResourceSpans:
-    return genai.plain_spans(kind, measured, namespace=NS)
+    return genai.measured_spans(kind, measured, namespace=NS)
 
 
 MOULDS = Moulds(spans)
 
 
-def encoded(receipt: Receipt) -> bytes:
-    return otlp.encode(genai.whole_spans(receipt, namespace=NS))
+def a_try(**fields: Any) -> ProviderAttempt:
+    return ProviderAttempt(**{"provider": "OpenAI", "start_ms": 0.0, "duration_ms": 1.0, **fields})
+
+
+def encoded(receipt: Receipt) -> tuple[bytes, int]:
+    made = genai.whole_spans(receipt, namespace=NS)
+    return otlp.encode(made), len(made.spans)
 
 
 @settings(max_examples=200)
-@given(st.lists(RECEIPTS.filter(genai.is_plain), min_size=1, max_size=3))
-def test_any_plain_receipt_becomes_what_its_spans_become(receipts: list[Receipt]) -> None:
+@given(st.lists(RECEIPTS, min_size=1, max_size=3))
+def test_any_receipt_without_content_becomes_what_its_spans_become(receipts: list[Receipt]) -> None:
     for receipt in [*receipts, *receipts]:
-        assert MOULDS.text(receipt) == encoded(receipt)
+        assert MOULDS.encoded(receipt) == encoded(receipt)
 
 
 def test_the_second_request_of_a_kind_is_written_into_the_mould_of_the_first() -> None:
@@ -79,9 +104,13 @@ def test_the_second_request_of_a_kind_is_written_into_the_mould_of_the_first() -
         return spans(kind, measured)
 
     counting = Moulds(counted)
-    first = factories.receipt(**PLAIN, id="gen-1", user="ada", trace={"step": 1})
-    second = factories.receipt(**PLAIN, id="gen-2", user='"\\ \u2028', trace={"step": 2}, duration_us=9)
-    assert [counting.text(one) for one in (first, second)] == [encoded(first), encoded(second)]
+    tried = {"provider_slug": None, "id": None, "status_code": 200}
+    first = factories.receipt(id="gen-1", user="ada", trace={"step": 1}, attempts=(a_try(**tried),))
+    changed = a_try(**tried, provider="Azure", start_ms=7.5)
+    second = factories.receipt(
+        id="gen-2", user='"\\ \u2028', trace={"step": 2}, duration_us=9, attempts=(changed,)
+    )
+    assert [counting.encoded(one) for one in (first, second)] == [encoded(first), encoded(second)]
     assert len(made) == 1
 
 
@@ -98,13 +127,22 @@ def test_the_second_request_of_a_kind_is_written_into_the_mould_of_the_first() -
         {"parameters": {"stop": ["a", "b"]}},
         {"streamed": False},
         {"api_key": KeyRef(name="other")},
+        {"attempts": ()},
+        {"attempts": (a_try(status_code=200), a_try(status_code=200))},
+        {"attempts": (a_try(status_code=503),)},
+        {"attempts": (a_try(),)},
+        {"routing": Routing(profile="fast")},
+        {"status": "error"},
+        {"trace": {"step": 1, "trace_name": "Answer"}},
+        {"trace": {"step": 1, "span_name": "Answer"}},
+        {"trace": {"step": 1, "generation_name": "Answer"}},
     ],
 )
 def test_what_makes_another_kind_gets_a_mould_of_its_own(changes: dict[str, Any]) -> None:
-    before = factories.receipt(**PLAIN, trace={"step": 1})
-    after = factories.receipt(**{**PLAIN, "trace": {"step": 1}, **changes})
-    assert MOULDS.text(before) == encoded(before)
-    assert MOULDS.text(after) == encoded(after)
+    alike: dict[str, Any] = {"attempts": (a_try(status_code=200),), "trace": {"step": 1}}
+    before, after = factories.receipt(**alike), factories.receipt(**{**alike, **changes})
+    assert MOULDS.encoded(before) == encoded(before)
+    assert MOULDS.encoded(after) == encoded(after) != encoded(before)
 
 
 def test_a_mould_is_made_of_no_value_of_a_request() -> None:
@@ -115,29 +153,21 @@ def test_a_mould_is_made_of_no_value_of_a_request() -> None:
         seen.extend(measured)
         return spans(kind, measured)
 
-    receipt = factories.receipt(**PLAIN, user="user-of-ours", trace={"note": "private words"})
-    assert Moulds(watched).text(receipt) is not None
-    assert "user-of-ours" not in repr(seen)
-    assert "private words" not in repr(seen)
-    assert receipt.id not in repr(seen)
+    receipt = factories.receipt(
+        user="user-of-ours",
+        trace={"note": "private words", "span_name": "its own name"},
+        attempts=(a_try(error_type="vendor's words", error_message="more of them"),),
+        status="error",
+        error=Error(type="a type", message="a message"),
+    )
+    assert Moulds(watched).encoded(receipt) is not None
+    own = ("user-of-ours", "private words", "its own name", "vendor's words", "more of them", "a message")
+    assert not [text for text in (*own, receipt.id) if text in repr(seen)]
 
 
 def test_the_memory_of_moulds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moulds, "_MAX_MOULDS", 4)
     for number in range(20):
-        receipt = factories.receipt(**PLAIN, model=f"model-{number}")
-        assert MOULDS.text(receipt) == encoded(receipt)
+        receipt = factories.receipt(model=f"model-{number}")
+        assert MOULDS.encoded(receipt) == encoded(receipt)
     assert len(moulds._known) <= 4
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"status": "error"},
-        {"trace": {"trace_name": "a"}},
-        {"attempts": (ProviderAttempt(provider="OpenAI", start_ms=0.0, duration_ms=1.0),)},
-    ],
-)
-def test_what_has_more_than_one_span_or_a_failure_is_not_plain(changes: dict[str, Any]) -> None:
-    assert genai.is_plain(factories.receipt(**PLAIN))
-    assert not genai.is_plain(factories.receipt(**{**PLAIN, **changes}))
