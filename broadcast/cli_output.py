@@ -1,6 +1,10 @@
 """How commands print: aligned tables for people, the API's object for machines. Door: click."""
 
+import contextlib
 import json
+import sys
+import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+_TICK_S: Final = 1.0
 _NO_DESTINATIONS: Final = "No destinations yet. Requests are recorded; nothing leaves this server."
 _GOOD: Final = frozenset(("succeeded", "delivering", "delivered"))
 _BAD: Final = frozenset(("error", "denied", "rejected", "paused", "retrying", "throttled", "expired"))
@@ -33,6 +38,31 @@ def columns(*heads: str, numbers: Iterable[str] = ()) -> tuple[Column, ...]:
     """Return columns by their heads; those of `numbers` stand on the right."""
     right = frozenset(numbers)
     return tuple(Column(head=head, is_number=head in right) for head in heads)
+
+
+@contextlib.contextmanager
+def waiting(told: str) -> Iterator[None]:
+    """Say what takes long; a terminal shows for how long it has."""
+    if not sys.stderr.isatty():
+        click.echo(f"{told} ...", err=True)
+        yield
+        return
+    begun_s, done = time.monotonic(), threading.Event()
+
+    def tick() -> None:
+        while True:
+            click.echo(f"\r{told} ... {time.monotonic() - begun_s:.0f} s", nl=False, err=True)
+            if done.wait(_TICK_S):
+                break
+
+    ticking = threading.Thread(target=tick, name="waiting", daemon=True)
+    ticking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticking.join()
+        click.echo(err=True)
 
 
 def print_json(answer: Any) -> None:

@@ -1,13 +1,14 @@
 """`broadcast export`, `broadcast apply`: destinations and switch as a file without secrets. Door: click."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Final, TextIO
 
 import click
 
 from broadcast import settings_file
 from broadcast.cli_client import JSON, Client, with_client
-from broadcast.cli_output import clean, example, print_json
+from broadcast.cli_output import clean, example, print_json, waiting
 from broadcast.cli_program import types
 from broadcast.config import caller
 from broadcast.errors import NotApplied
@@ -81,9 +82,9 @@ def _applied(
     client: Client, body: Mapping[str, Any], planned: Mapping[str, Any], *, as_json: bool
 ) -> dict[str, Any]:
     tested = sum(change["tested"] for change in planned["changes"])
-    if tested:
-        click.echo(f"Testing {tested} destination{'' if tested == 1 else 's'} ...", err=True)
-    done: dict[str, Any] = client.apply(body)["data"]
+    told = waiting(f"Testing {tested} destination{'' if tested == 1 else 's'}")
+    with told if tested else nullcontext():
+        done: dict[str, Any] = client.apply(body)["data"]
     click.echo("Every test passed. Saved." if tested else "Saved.", err=as_json)
     return done
 
