@@ -35,6 +35,9 @@ USER_AGENT: Final = "Broadcast/1.0.0 OTel-OTLP-Exporter-Python/1.0.0"
 DEADLINE_S: Final = 15.0
 _DNS_S: Final = 5.0
 _CONNECT_S: Final = 6.0
+_IDLE_S: Final = 55.0
+"""How long a connection waits for its next request: servers and what stands before them wait a minute."""
+
 _HEADER_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _OURS: Final = re.compile(
@@ -196,6 +199,7 @@ class Transport:
             resolver=self._resolver,
             socket_factory=self._socket,
             use_dns_cache=False,
+            keepalive_timeout=_IDLE_S,
             limit=0,
         )
         self._exchange = Exchange(connector, connect_s=_CONNECT_S)
