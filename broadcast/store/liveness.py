@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from select import select as select_ready
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Final, Protocol
 
 import psycopg
@@ -183,9 +183,13 @@ class _Session:
 
     def _ended(self, raw: psycopg.Connection | None) -> bool:
         """Sleep until the session says something, which is most often its end; return whether we end."""
-        sources = [self._ending, *([] if raw is None else [raw.pgconn.socket])]
-        readable, _, _ = select_ready(sources, [], [], _AGAIN_S if raw is None else _LOOK_S)
-        return self._ending in readable
+        # Not `select`, which knows the first 1,024 files of a process only.
+        told = poll()
+        told.register(self._ending, POLLIN)
+        if raw is not None:
+            told.register(raw.pgconn.socket, POLLIN)
+        found = told.poll((_AGAIN_S if raw is None else _LOOK_S) * 1000)
+        return self._ending in {source for source, _ in found}
 
     def _lock(self) -> psycopg.Connection:
         raw = psycopg.connect(self._dsn, autocommit=True, **POSTGRESQL_PATIENCE)

@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,28 @@ def test_a_worker_that_leaves_gives_its_leases_back(store: Store) -> None:
     with store.write() as conn:
         assert store.dead_holders(conn) == set()
         assert leases.claim(conn, holder="worker-2")
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Have as many files open as a worker with many connections has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_000), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    yield
+    for file in opened:
+        os.close(file)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_worker_with_a_thousand_connections_watches_over_its_lock() -> None:
+    with postgres_url() as url:
+        store = Store.open(url)
+        # Its watcher is a thread: what goes wrong there is a warning, and each warning an error.
+        with store.hold("busy") as hold:
+            assert hold.keep()
+        store.close()
 
 
 def test_a_server_that_is_gone_is_unavailable() -> None:
