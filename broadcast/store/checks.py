@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, select, text
+from sqlalchemy import Connection, Select, Table, bindparam, func, literal, select, text, true
+from sqlalchemy.sql import ColumnElement
 
 from broadcast.store import rollups
 from broadcast.store.clock import NowUs
-from broadcast.store.rollup_tables import rollups as summed
+from broadcast.store.periods import MOST, whole, wide
+from broadcast.store.rollup_tables import facets
+from broadcast.store.rollup_tables import rollups as groups
 from broadcast.store.side_tables import workers
 from broadcast.store.tables import contents, cursors, destinations, receipts, workspaces
 from broadcast.tally import DAY_US
@@ -125,35 +128,52 @@ class DaySums(NamedTuple):
     output_tokens: int
 
 
-def summed_days(conn: Connection, workspace_id: int, from_us: int, hours: int) -> dict[int, DaySums]:
+class Counted(NamedTuple):
+    """Sums that are kept of some requests, and which requests these are."""
+
+    table: Table
+    kept: ColumnElement[bool]
+    those: ColumnElement[bool]
+
+
+EVERY: Final = Counted(groups, true(), true())
+WITH_USER: Final = Counted(
+    facets, facets.c.name == "user", receipts.c.user.is_not(None) & (receipts.c.user != "")
+)
+
+
+def summed_days(
+    conn: Connection, workspace_id: int, what: Counted, from_us: int, hours: int
+) -> dict[int, DaySums]:
     """Return the sums of every day from one on, as periods of 1 or 24 hours say them."""
-    day = summed.c.at_us - summed.c.at_us % DAY_US
+    table = what.table
+    day = table.c.at_us - table.c.at_us % DAY_US
+    parts = (part for name in DaySums._fields for part in wide(table.c[name]))
     query = (
-        select(day, *(func.sum(summed.c[name]) for name in DaySums._fields))
-        .where(summed.c.workspace_id == workspace_id, summed.c.hours == hours, summed.c.at_us >= from_us)
+        select(day, *map(func.sum, parts))
+        .where(table.c.workspace_id == workspace_id, table.c.hours == hours, table.c.at_us >= from_us)
+        .where(what.kept)
         .group_by(day)
     )
     return _days(conn, query)
 
 
-def counted_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int, DaySums]:
+def counted_days(conn: Connection, workspace_id: int, what: Counted, from_us: int) -> dict[int, DaySums]:
     """Return the same, counted from the receipts that have been added up."""
     day = receipts.c.created_at_us - receipts.c.created_at_us % DAY_US
     cost = receipts.c.cost_nano_usd
-    parts = (
-        func.count(),
-        func.count().filter(cost.is_(None)),
-        *(
-            func.coalesce(func.sum(part), 0)
-            for part in (cost, receipts.c.input_tokens, receipts.c.output_tokens)
-        ),
-    )
+    # One part counts by itself, so each figure is a pair as the sums are.
+    counts = (func.count(), func.count().filter(cost.is_(None)))
+    parts: list[ColumnElement[int]] = [pair for count in counts for pair in (literal(0), count)]
+    for column in (cost, receipts.c.input_tokens, receipts.c.output_tokens):
+        parts += [func.coalesce(func.sum(part), 0) for part in wide(column)]
     query = (
         select(day, *parts)
         .where(
             receipts.c.workspace_id == workspace_id,
             receipts.c.created_at_us >= from_us,
             receipts.c.seq <= rollups.place(conn, workspace_id),
+            what.those,
         )
         .group_by(day)
     )
@@ -161,4 +181,8 @@ def counted_days(conn: Connection, workspace_id: int, from_us: int) -> dict[int,
 
 
 def _days(conn: Connection, query: Select[Any]) -> dict[int, DaySums]:
-    return {int(row[0]): DaySums(*map(int, row[1:])) for row in conn.execute(query)}
+    """Return days by their begin; no figure is told apart beyond the most that a sum holds."""
+    return {
+        int(row[0]): DaySums(*(min(whole(*pair), MOST) for pair in zip(row[1::2], row[2::2], strict=True)))
+        for row in conn.execute(query)
+    }

@@ -65,6 +65,7 @@ def stored(conn: Conn, workspace_id: int, found: Iterable[Receipt]) -> None:
             cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
             input_tokens=one.usage.input_tokens if one.usage else None,
             output_tokens=one.usage.output_tokens if one.usage else None,
+            user=one.user,
         )
         for one in found
     ]

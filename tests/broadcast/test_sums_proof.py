@@ -9,6 +9,7 @@ from broadcast.tally import DAY_US
 from tests.broadcast.store.rows import a_workspace
 from tests.broadcast.test_figures import some_receipts
 from tests.broadcast.test_figures import stored as store_receipts
+from tests.broadcast.test_rollup import dear
 from tests.factories import RETENTION_US
 
 LONG_US = 100 * 365 * DAY_US
@@ -30,11 +31,12 @@ def test_sums_that_are_those_of_the_receipts_pass(summed: Store) -> None:
     assert (proof.days, proof.faults) == (3, ())
 
 
+@pytest.mark.parametrize("table", ["rollups", "facets"])
 @pytest.mark.parametrize("hours", [1, 24])
 @pytest.mark.parametrize("change", ["requests = requests + 1", "spend_nano_usd = spend_nano_usd - 1"])
-def test_a_sum_that_is_off_is_named(summed: Store, change: str, hours: int) -> None:
+def test_a_sum_that_is_off_is_named(summed: Store, change: str, hours: int, table: str) -> None:
     with summed.write() as conn:
-        conn.execute(text(f"UPDATE rollups SET {change} WHERE hours = {hours}"))
+        conn.execute(text(f"UPDATE {table} SET {change} WHERE hours = {hours}"))
 
     (fault,) = sums_proof.prove(summed, retention_us=LONG_US).faults
 
@@ -52,3 +54,14 @@ def test_hours_that_are_kept_no_more_are_not_missed(summed: Store, monkeypatch: 
 
 def test_days_that_retention_may_have_cut_are_left_out(summed: Store) -> None:
     assert sums_proof.prove(summed, retention_us=RETENTION_US).days == 0
+
+
+def test_more_than_a_sum_holds_is_no_fault(store: Store) -> None:
+    with store.write() as conn:
+        home = a_workspace(conn)
+        store_receipts(conn, home.id, dear())
+        rollup.step(conn)
+
+    proof = sums_proof.prove(store, retention_us=LONG_US)
+
+    assert (proof.days, proof.faults) == (1, ())
