@@ -1,5 +1,6 @@
 """What becomes of a receipt at a destination, and a map of it in 3 bits a receipt."""
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
@@ -21,12 +22,22 @@ _BITS: Final = 3
 _MASK: Final = (1 << _BITS) - 1
 
 
+def counted(fates: Sequence[Fate | None]) -> Counter[Fate | None]:
+    """Return how many there are of each fate of a run."""
+    return Counter({fates[0]: len(fates)} if is_even(fates) else fates)
+
+
+def is_even(fates: Sequence[Fate | None]) -> bool:
+    """Whether a run is all of one fate, as nearly every run is: then nobody has to look at each."""
+    return bool(fates) and fates.count(fates[0]) == len(fates)
+
+
 def pack(fates: Sequence[Fate | None]) -> bytes:
     """Return the map of a run of receipts: the first one's fate in the lowest 3 bits; 0 stands for none."""
     if not fates:
         return b""
-    # Nearly every run is all of one fate, and then the map is one digit repeated.
-    if fates.count(fates[0]) == len(fates):
+    if is_even(fates):
+        # One digit repeated.
         packed = _CODES[fates[0]] * ((1 << _BITS * len(fates)) - 1) // _MASK
     else:
         packed = int("".join(str(_CODES[fate]) for fate in reversed(fates)), 8)

@@ -255,6 +255,8 @@ def _map(made: Prepared, marks: tuple[Mark, ...]) -> tuple[Fate | None, ...]:
 
 def _dead(made: Prepared, sent: Sent, done: int) -> tuple[DeadOne, ...]:
     """Return the dead letters among what is settled: rejected there, or not encodable here."""
+    if not (sent.dead or made.broken):
+        return ()
     broken = tuple(
         DeadOne(seq=seq, receipt_id=receipt_id, reason=reason, status_code=None)
         for seq, receipt_id, reason in made.broken

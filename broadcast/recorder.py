@@ -111,18 +111,18 @@ class Settlement:
 
     def settled(self, moved: int) -> Settled:
         """Return what the cursor is told; `moved` dead letters have arrived after all."""
-        count = self.fates.count
+        counts = fate_map.counted(self.fates)
         tried = self.sent or self.attention is not None
         return Settled(
             destination_id=self.claim.destination_id,
             token=self.claim.token,
             advance_to=self.advance_to,
             counts=Counts(
-                delivered=count(Fate.DELIVERED) + moved,
-                sampled_out=count(Fate.SAMPLED_OUT),
-                filtered=count(Fate.FILTERED),
-                rejected=count(Fate.REJECTED) - moved,
-                expired=count(Fate.EXPIRED),
+                delivered=counts[Fate.DELIVERED] + moved,
+                sampled_out=counts[Fate.SAMPLED_OUT],
+                filtered=counts[Fate.FILTERED],
+                rejected=counts[Fate.REJECTED] - moved,
+                expired=counts[Fate.EXPIRED],
             ),
             due_in_us=self.due_in_us,
             failures=self.failures,
@@ -244,7 +244,7 @@ def _counted(items: Sequence[Settlement]) -> Counter[str]:
     for entry in (entry for item in items for entry in item.entries):
         counts[f"{worker_counters.ATTEMPTS}{entry.outcome.verdict.value}"] += 1
         counts[worker_counters.SENT_BYTES] += entry.sent_bytes
-        for fate, count in Counter(entry.fates).items():
+        for fate, count in fate_map.counted(entry.fates).items():
             if fate is not None:
                 counts[f"{worker_counters.SETTLED}{fate.value}"] += count
     return counts
@@ -292,7 +292,8 @@ def _rows(conn: Conn, item: Settlement) -> list[dict[str, Any]]:
 
 
 def _row(item: Settlement, entry: Entry) -> dict[str, Any]:
-    delivered, rejected = entry.fates.count(Fate.DELIVERED), entry.fates.count(Fate.REJECTED)
+    counts = fate_map.counted(entry.fates)
+    delivered, rejected = counts[Fate.DELIVERED], counts[Fate.REJECTED]
     return {
         "destination_id": item.claim.destination_id,
         "at_us": entry.at_us,
@@ -303,7 +304,7 @@ def _row(item: Settlement, entry: Entry) -> dict[str, Any]:
         "config_version": entry.config_version,
         "delivered": delivered,
         "rejected": rejected,
-        "skipped": len(entry.fates) - entry.fates.count(None) - delivered - rejected,
+        "skipped": len(entry.fates) - counts[None] - delivered - rejected,
         "status_code": entry.outcome.status_code,
         "duration_ms": round(entry.duration_ms, 1),
         "bytes": entry.sent_bytes,

@@ -17,7 +17,7 @@ from broadcast.errors import AddressRefused, SendFailed
 from broadcast.fates import Fate
 from broadcast.outcomes import Sent
 from broadcast.recorder import DeadOne
-from broadcast.shared_log import Chunk, Piece
+from broadcast.shared_log import Chunk, Piece, all_delivered
 
 MAX_DEAD_LETTERS: Final = 16
 """After so many rejected receipts in one batch its rest waits: then the fault is hardly the receipts'."""
@@ -237,7 +237,7 @@ class Courier:
         tally.durations_ms.append((asyncio.get_running_loop().time() - started) * 1000)
         if outcome.delivered:
             tally.good.append(outcome)
-            tally.fates |= dict.fromkeys([piece.seq for piece in pieces], Fate.DELIVERED)
+            tally.fates |= all_delivered(pieces) if chunk is None else chunk.delivered
         elif outcome.status_code == _TOO_BIG and len(pieces) > 1:
             self._too_big(made, len(request.body))
         return outcome

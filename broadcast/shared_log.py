@@ -13,6 +13,7 @@ import msgspec
 
 from broadcast.compression import gzip_fast
 from broadcast.content import associated_data
+from broadcast.fates import Fate
 from broadcast.store import Conn, receipts
 from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
@@ -39,6 +40,11 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spans: int
 
 
+def all_delivered(pieces: Iterable[Piece]) -> dict[int, Fate]:
+    """Return what is told of some receipts that have arrived, by their numbers."""
+    return dict.fromkeys([piece.seq for piece in pieces], Fate.DELIVERED)
+
+
 class Body:
     """The body of a request and its gzip, made when first asked for."""
 
@@ -61,13 +67,16 @@ class Chunk:
     bodies: tuple[bytes, ...]
     spans: int
     body: Body
+    delivered: Mapping[int, Fate]
+    """What is told once it has arrived, shared likewise."""
 
     @classmethod
     def of(cls, join: Callable[[tuple[bytes, ...]], bytes], pieces: tuple[Piece, ...]) -> Self:
         """Return the request of some pieces, joined as the destination's type joins them."""
         bodies = tuple(piece.body for piece in pieces)
         spans = sum(piece.spans for piece in pieces)
-        return cls(pieces=pieces, bodies=bodies, spans=spans, body=Body(join(bodies)))
+        body = Body(join(bodies))
+        return cls(pieces=pieces, bodies=bodies, spans=spans, body=body, delivered=all_delivered(pieces))
 
     @property
     def size_bytes(self) -> int:

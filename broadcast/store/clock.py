@@ -1,6 +1,6 @@
 """The database's clock, for everything several machines must agree on: leases and due times."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, select
 from sqlalchemy.ext.compiler import compiles
@@ -30,4 +30,7 @@ def _postgresql(element: NowUs, compiler: Any, **kwargs: Any) -> str:
 
 def now_us(conn: Connection) -> int:
     """Return the database's clock."""
-    return int(conn.execute(select(NowUs())).scalar_one())
+    return int(conn.execute(_NOW).scalar_one())
+
+
+_NOW: Final = select(NowUs())
