@@ -176,5 +176,10 @@ def receipts(number: int) -> str:
 
 
 def moment(text: str | None, zone: tzinfo = UTC) -> str:
-    """Return an instant of the API in a zone, to the second."""
-    return "" if text is None else f"{datetime.fromisoformat(text).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    """Return an instant of the API in a zone, to the second; in UTC where the zone's calendar ends."""
+    if text is None:
+        return ""
+    at = datetime.fromisoformat(text)
+    with contextlib.suppress(OverflowError):
+        at = at.astimezone(zone)
+    return f"{at:%Y-%m-%d %H:%M:%S}"

@@ -21,6 +21,7 @@ from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSum
 AT_ONCE: Final = 1_000
 """Receipts in one step: a few hundredths of a second, and a few megabytes."""
 
+_REACH: Final = 10 * AT_ONCE
 _LOGS: Final = 32
 _log: Final = logging.getLogger(__name__)
 
@@ -45,9 +46,11 @@ def step(conn: Conn) -> bool:
 
 
 def reach(conn: Conn, workspace_id: int, seq: int) -> bool:
-    """Add up a log as far as a number, or its head; False while another worker is at it."""
+    """Add up a log as far as a number, or its head; False while another worker is at it, or much is left."""
     behind = seq - rollups.place(conn, workspace_id)
-    return behind <= 0 or _step_of(conn, workspace_id, behind) is not None
+    if behind <= 0:
+        return True
+    return _step_of(conn, workspace_id, min(behind, _REACH)) is not None and behind <= _REACH
 
 
 def _step_of(conn: Conn, workspace_id: int, limit: int) -> int | None:

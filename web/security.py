@@ -209,6 +209,11 @@ def from_elsewhere() -> bool:
     return request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}
 
 
+def is_visit() -> bool:
+    """Return whether a person goes to this address, not a page for an image, as far as the browser says."""
+    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+
+
 def check_csrf() -> None:
     """Refuse a form that did not come from one of our pages."""
     session = logged_in()

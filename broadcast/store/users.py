@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from broadcast.errors import Conflict
 from broadcast.store.tables import memberships, users
 
 NO_PASSWORD: Final = "!"  # noqa: S105 - what stands where there is none
@@ -39,7 +41,7 @@ class Membership:
 
 
 def create(conn: Connection, *, email: str, password_hash: str, now_us: int) -> User:
-    """Make a user; the address counts without regard to case."""
+    """Make a user; the address counts without regard to case, and `Conflict` says that it is taken."""
     values: dict[str, Any] = {
         "uid": str(uuid.uuid4()),
         "email": _folded(email),
@@ -47,7 +49,11 @@ def create(conn: Connection, *, email: str, password_hash: str, now_us: int) -> 
         "last_workspace_id": None,
         "created_at_us": now_us,
     }
-    id_ = conn.execute(insert(users).values(values).returning(users.c.id)).scalar_one()
+    try:
+        id_ = conn.execute(insert(users).values(values).returning(users.c.id)).scalar_one()
+    except IntegrityError:
+        # Whoever looked before saw nobody: two come at the same moment.
+        raise Conflict("A user with this address exists already. Log in.", field="email") from None
     return User(id=id_, **values)
 
 

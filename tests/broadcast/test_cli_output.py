@@ -4,6 +4,9 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import timedelta, timezone
+
+from broadcast.cli_output import moment
 
 WAITS = """
 import time
@@ -29,3 +32,7 @@ def test_a_terminal_shows_for_how_long_something_takes() -> None:
 def test_elsewhere_it_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", WAITS], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"Testing 2 destinations ...\n")
+
+
+def test_the_calendar_s_last_day_is_shown_where_a_zone_has_none() -> None:
+    assert moment("9999-12-31T23:59:59Z", timezone(timedelta(hours=9))) == "9999-12-31 23:59:59"

@@ -111,3 +111,12 @@ def test_a_capability_that_is_said_twice_counts_once(store: Store) -> None:
     with store.read() as conn:
         found = Reader(conn, home.id).figures(EVER).by("capabilities")
     assert {name: sums.requests for name, sums in found.items()} == {"tools": 1, "vision": 1}
+
+
+def test_a_long_log_is_reached_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollup, "_REACH", 3)
+    with store.write() as conn:
+        home = a_workspace(conn)
+        stored(conn, home.id, *(receipt(id=f"gen-{number}") for number in range(5)))
+        assert [rollup.reach(conn, home.id, 5), rollups.place(conn, home.id)] == [False, 3]
+        assert [rollup.reach(conn, home.id, 5), rollups.place(conn, home.id)] == [True, 5]

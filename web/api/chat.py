@@ -73,7 +73,8 @@ def blueprint(services: Services) -> Blueprint:
 def _told(services: Services, tell: Callable[[], dict[str, Any] | Refusal]) -> Response | dict[str, Any]:
     """Return what is told to whoever may ask models, or why it is not."""
     try:
-        _, refusal = _asking(services, request.environ)
+        given = request.headers
+        _, refusal = _asking(services, given.get("Authorization", ""), given.get("x-api-key", ""))
     except Unavailable as error:
         refusal = _unavailable(error)
     found = refusal or tell()
@@ -110,7 +111,9 @@ def _counted(services: Services, api: Api, environ: Environ) -> Found:
 def _ask(services: Services, api: Api, environ: Environ) -> Found:
     """Answer one request; from here on a key that is known has a receipt, whatever comes."""
     try:
-        key, refusal = _asking(services, environ)
+        key, refusal = _asking(
+            services, environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", "")
+        )
     except Unavailable as error:
         return _refused(api, _unavailable(error))
     except Exception:  # noqa: BLE001 - the door of the process: the client hears 500, the log the cause
@@ -136,9 +139,9 @@ def _ask(services: Services, api: Api, environ: Environ) -> Found:
     return _with_receipt(services, key, answer)
 
 
-def _asking(services: Services, environ: Environ) -> tuple[ApiKey | None, Refusal | None]:
+def _asking(services: Services, authorization: str, api_key: str) -> tuple[ApiKey | None, Refusal | None]:
     """Return the key that asks, and why it may not; without a key there is nobody to keep a receipt for."""
-    token = bearer_of(environ.get("HTTP_AUTHORIZATION", "")) or environ.get("HTTP_X_API_KEY", "").strip()
+    token = bearer_of(authorization) or api_key.strip()
     key = services.accounts.authenticate(token) if token else None
     if key is None:
         resting = services.accounts.resting(token) if token else None

@@ -28,8 +28,8 @@ _WORTH_AGAIN: Final = frozenset({"declined", "unknown_state", "untrue", "failed"
 @blueprint.get("/login/oidc")
 def begin() -> ResponseReturnValue:
     """Go to the provider; with the address of an invitation as `next`, to join by it."""
-    if security.logged_in() and security.from_elsewhere():
-        # Whoever is in is in; another site's link connects no account behind their back.
+    if not security.is_visit() or (security.logged_in() and security.from_elsewhere()):
+        # An image of another site uses up nobody's tries, and its link connects no account behind one's back.
         return redirect("/", 303)
     next_, browser = request.args.get("next", ""), security.browser()
     try:

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from broadcast.errors import Conflict
 from broadcast.store import Conn, Store, keys, sessions, users, workspaces
 from broadcast.store.keys import ApiKey
 from tests.broadcast.store.rows import NOW_US, a_user, a_workspace
@@ -63,7 +64,7 @@ def test_an_address_belongs_to_one_user_without_regard_to_case(store: Store) -> 
         assert users.by_id(conn, ada.id) == ada
         assert users.by_uid(conn, ada.uid) == ada
         assert users.count(conn) == 1
-    with pytest.raises(IntegrityError), store.write() as conn:
+    with pytest.raises(Conflict, match="exists already"), store.write() as conn:
         a_user(conn, "ADA@example.com")
 
 

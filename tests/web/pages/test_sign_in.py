@@ -315,9 +315,16 @@ def test_a_link_of_another_site_connects_no_account(pages: Pages, there: Identit
     assert (answer.status_code, answer.location) == (303, "/")
 
 
+def test_an_image_of_another_site_begins_none(there: IdentityProvider, browser: FlaskClient) -> None:
+    """Each that is begun counts for its address, and there are only so many."""
+    answer = browser.get(BEGIN, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"})
+
+    assert (answer.status_code, answer.location) == (303, "/")
+
+
 def test_a_link_of_another_site_may_begin_a_sign_in(there: IdentityProvider, browser: FlaskClient) -> None:
     """Such as a portal's, where the provider shows what its people may use."""
-    answer = browser.get(BEGIN, headers={"Sec-Fetch-Site": "cross-site"})
+    answer = browser.get(BEGIN, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
 
     assert answer.location.startswith(there.issuer)
 
