@@ -1,23 +1,11 @@
-"""Many rows in or out, as fast as each driver does it: the hot paths of ingest and of delivery."""
+"""Many rows into one table, as fast as each database takes them: the hot path of ingest."""
 
-import contextlib
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Connection,
-    Dialect,
-    Double,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-    TextClause,
-)
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table, Text
+
+from broadcast.store.direct import driver
 
 
 def insert_rows(
@@ -38,16 +26,15 @@ def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequenc
     filled = {name: values for name, values in columns.items() if not _is_empty(values)}
     names = ", ".join(f'"{table.c[name].name}"' for name in filled)
     rows = zip(*filled.values(), strict=True)
-    raw: Any = conn.connection.driver_connection
     if conn.dialect.name == "sqlite":
         marks = ", ".join("?" * len(filled))
         statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - our own names
-        with _told(conn, statement):
+        with driver(conn, statement) as raw:
             raw.executemany(statement, rows).close()
         return
     types = [_BINARY.get(type(table.c[name].type), "") for name in filled]
     statement = f'COPY "{table.name}" ({names}) FROM STDIN{" (FORMAT BINARY)" if all(types) else ""}'
-    with _told(conn, statement), raw.cursor() as cursor, cursor.copy(statement) as copy:
+    with driver(conn, statement) as raw, raw.cursor() as cursor, cursor.copy(statement) as copy:
         if all(types):
             copy.set_types(types)
         for row in rows:
@@ -67,39 +54,3 @@ _BINARY: Final[dict[type, str]] = {
     LargeBinary: "bytea",
 }
 """What PostgreSQL takes as it is; anything else goes as text, which costs the server half as much again."""
-
-
-def rows_of(conn: Connection, query: TextClause, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows as the driver gives them: to wrap a row costs as much as to read it.
-
-    PostgreSQL's come in its own form: as text, bytes are twice as many, to be written and to be read.
-    """
-    if conn.dialect.name == "sqlite":
-        result = conn.execute(query, values)
-        cursor: Any = result.cursor
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        result.close()
-        return rows
-    raw: Any = conn.connection.driver_connection
-    statement = _statement(query, conn.dialect)
-    with _told(conn, statement), raw.cursor(binary=True) as cursor:
-        return list(cursor.execute(statement, values))
-
-
-@functools.cache
-def _statement(query: TextClause, dialect: Dialect) -> str:
-    return str(query.compile(dialect=dialect))
-
-
-@contextlib.contextmanager
-def _told(conn: Connection, statement: str) -> Iterator[None]:
-    """Raise the driver's errors as SQLAlchemy does, which did not see the statement."""
-    raw: Any = conn.connection.driver_connection
-    errors = conn.dialect.loaded_dbapi.Error
-    try:
-        yield
-    except errors as error:
-        gone = conn.dialect.name == "postgresql" and bool(raw.closed)
-        raise DBAPIError.instance(
-            statement, None, error, errors, connection_invalidated=gone, dialect=conn.dialect
-        ) from error

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from broadcast.store.direct import driver
+
 BUSY_S: Final = 5
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA synchronous=FULL",
@@ -102,7 +104,8 @@ def _on_connect(engine: Engine, pragmas: tuple[str, ...]) -> None:
 
 def _begin(statement: str) -> Callable[[Connection], None]:
     def begin(conn: Connection) -> None:
-        conn.exec_driver_sql(statement)
+        with driver(conn, statement) as raw:
+            raw.execute(statement).close()
 
     return begin
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from broadcast.store import bulk
+from broadcast.store.direct import Statement
 from broadcast.store.tables import BLOCK_BITS, heads, receipts
 from broadcast.store.tables import contents as _contents
 
@@ -81,21 +82,10 @@ def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[st
     wanted = list(ids)
     if not wanted:
         return {}
-    if conn.dialect.name == "sqlite":
-        found = conn.execute(
-            _KNOWN_SQLITE, {"workspace_id": workspace_id, "ids": msgspec.json.encode(wanted).decode()}
-        )
-    else:
-        found = conn.execute(_KNOWN_POSTGRESQL, {"workspace_id": workspace_id, "ids": wanted})
-    return {row[0]: bytes(row[1]) for row in found}
+    return dict(_KNOWN.rows(conn, {"workspace_id": workspace_id, "ids": wanted}))
 
 
-# One parameter, whatever the number of ids: nothing to expand, nothing to compile again.
-_KNOWN_SQLITE: Final = text(
-    "SELECT id, fingerprint FROM receipts"
-    " WHERE workspace_id = :workspace_id AND id IN (SELECT value FROM json_each(:ids))"
-)
-_KNOWN_POSTGRESQL: Final = text(
+_KNOWN: Final = Statement(
     "SELECT id, fingerprint FROM receipts WHERE workspace_id = :workspace_id AND id = ANY(:ids)"
 )
 
@@ -113,18 +103,15 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
     filled = [batch for batch in batches if batch.rows]
     if not filled:
         return
-    moved = conn.execute(
-        _MOVE_HEAD,
-        [
-            {
-                "of": batch.workspace_id,
-                "before": batch.first_seq - 1,
-                "head_seq": batch.first_seq + len(batch.rows) - 1,
-            }
-            for batch in filled
-        ],
-    )
-    if moved.rowcount != len(filled):
+    moves = [
+        {
+            "of": batch.workspace_id,
+            "before": batch.first_seq - 1,
+            "head_seq": batch.first_seq + len(batch.rows) - 1,
+        }
+        for batch in filled
+    ]
+    if _MOVE_HEAD.run(conn, moves) != len(filled):
         raise RuntimeError("A log's head is not where the caller saw it: its lock was not held.")
     columns = _columns(filled)
     sealed, expires_at_us = columns.pop("content"), columns.pop("content_expires_at_us")
@@ -151,10 +138,8 @@ def _columns(batches: Sequence[Appending]) -> dict[str, Sequence[Any]]:
     }
 
 
-_MOVE_HEAD: Final = (
-    update(heads)
-    .where(heads.c.workspace_id == bindparam("of"), heads.c.head_seq == bindparam("before"))
-    .values(head_seq=bindparam("head_seq"))
+_MOVE_HEAD: Final = Statement(
+    "UPDATE heads SET head_seq = :head_seq WHERE workspace_id = :of AND head_seq = :before"
 )
 
 
@@ -162,17 +147,16 @@ def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) 
     """Return the next receipts of a log, in order, at most `limit` and one at least while there are any."""
     wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
     # Beyond a gap, which only retention makes, there is no bound to name.
-    found = bulk.rows_of(conn, _WITHIN, wanted) or bulk.rows_of(conn, _AFTER, wanted)
+    found = _WITHIN.rows(conn, wanted) or _AFTER.rows(conn, wanted)
     return list(starmap(_receipt_row, found))
 
 
-# Text, because delivery reads every receipt through it: nothing to build, no value to convert. With both
-# bounds a planner that knows nothing of the table yet does not sort a whole backlog.
+# With both bounds a planner that knows nothing of the table yet does not sort a whole backlog.
 _SELECT: Final = f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
-_WITHIN: Final = text(
+_WITHIN: Final = Statement(
     f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after AND seq <= :upto ORDER BY seq"
 )
-_AFTER: Final = text(
+_AFTER: Final = Statement(
     f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count"
 )
 
@@ -186,13 +170,13 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
     found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
     wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
-    for row in starmap(_receipt_row, bulk.rows_of(conn, _AFTER_EACH, wanted) if places else ()):
+    for row in starmap(_receipt_row, _AFTER_EACH.rows(conn, wanted) if places else ()):
         found[row.workspace_id].append(row)
     return found
 
 
 # One round trip for as many logs as there are; within the process of SQLite there is nothing to save.
-_AFTER_EACH: Final = text(
+_AFTER_EACH: Final = Statement(
     "SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - likewise
     f" CROSS JOIN LATERAL ({_SELECT} WHERE workspace_id = log.id"
     " AND seq > log.place AND seq <= log.place + :count ORDER BY seq) AS found"

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from broadcast.errors import Conflict
 from broadcast.store.among import among
+from broadcast.store.direct import Statement
 from broadcast.store.tables import heads, memberships, workspaces
 
 
@@ -167,15 +168,11 @@ def lock_heads(conn: Connection, workspace_ids: Iterable[int]) -> dict[int, int]
     Locked in the order of ids, before anything else: so no two transactions can wait for each other, and the
     order of numbers is the order of commits.
     """
-    found = conn.execute(_LOCK_HEADS, {"ids": sorted(set(workspace_ids))})
-    return {row.workspace_id: row.head_seq for row in found}
+    return dict(_LOCK_HEADS.rows(conn, {"ids": list(workspace_ids)}))
 
 
-_LOCK_HEADS: Final = (
-    select(heads.c.workspace_id, heads.c.head_seq)
-    .where(among(heads.c.workspace_id, "ids"))
-    .order_by(heads.c.workspace_id)
-    .with_for_update()
+_LOCK_HEADS: Final = Statement(
+    "SELECT workspace_id, head_seq FROM heads WHERE workspace_id = ANY(:ids) ORDER BY workspace_id FOR UPDATE"
 )
 
 
