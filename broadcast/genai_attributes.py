@@ -1,6 +1,8 @@
 """The generation's attributes, group by group; the names are in `genai_names`."""
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from broadcast import genai_names as names
 from broadcast.genai_measures import Measures
@@ -12,7 +14,7 @@ _MAX_KNOWN_CHARS: Final = 2048
 _known: Final[dict[tuple[object, ...], Repeated]] = {}
 
 
-class Kind(NamedTuple):
+class Kind(msgspec.Struct, frozen=True, gc=False):
     """What many requests have in common: which model was asked where, how, and on whose account."""
 
     api_type: str

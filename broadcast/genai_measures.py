@@ -1,33 +1,35 @@
 """What differs from request to request, worked out: `genai` and `genai_attributes` only give it names."""
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from broadcast import genai_names as names
 from broadcast import trace_metadata
 from broadcast.json_text import INT64_MAX, INT64_MIN
-from broadcast.receipt import ProviderAttempt, Receipt
+from broadcast.receipt import ProviderAttempt, Receipt, Routing
 from broadcast.span import Attributes
 from broadcast.trace_context import caller_text, ids_of, says, span_id
 
 _NANO: Final = 1_000_000_000
 
 
-class Root(NamedTuple):
+class Root(msgspec.Struct, frozen=True, gc=False):
     """A span that the caller named, around what comes after it."""
 
     span_id: str
     name: str
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True, gc=False):
     """The router's choice."""
 
     span_id: str
     end_ns: int
 
 
-class Try(NamedTuple):
+class Try(msgspec.Struct, frozen=True, gc=False):
     """One of the router's tries; `failure` says why it ended a request that failed."""
 
     span_id: str
@@ -45,7 +47,7 @@ class Try(NamedTuple):
 Part = Root | Route | Try
 
 
-class Measures(NamedTuple):
+class Measures(msgspec.Struct, frozen=True, gc=False):
     """One request's own values; None is not said.
 
     The last three are attributes by name, twice, and the values of the other spans, in order.
@@ -110,56 +112,57 @@ def measures(receipt: Receipt) -> Measures:
     named = says(trace)
     failure = None if receipt.status == "succeeded" else error_type_of(receipt)
     # Positional: named one by one they cost half as much again.
-    return Measures._make(
+    return Measures(
+        receipt.id,
+        trace_id,
+        span_id,
+        parent or None,
+        start_ns,
+        end_ns,
+        (attempts[-1].id if attempts else None) or receipt.id,
+        asked,
+        written,
+        total,
+        cached,
+        kept,
+        thought,
+        cost,
+        input_cost,
+        output_cost,
+        upstream_cost,
+        round(duration_us / 1000),
+        None if first_ms is None else round(first_ms),
+        None if first_ms is None else first_ms / 1000,
+        _tokens_per_second(written, duration_us, first_ms) if written else None,
+        len(attempts) or None,
+        receipt.user,
+        receipt.session_id,
+        caller_text(trace, "trace_name") or None if named else None,
+        caller_text(trace, "generation_name") or None if named else None,
+        failure,
+        None if failure is None else (receipt.error and receipt.error.message) or failure,
+        trace_metadata.attributes(trace) if trace else {},
+        parameters(receipt.parameters) if receipt.parameters else {},
         (
-            receipt.id,
-            trace_id,
-            span_id,
-            parent or None,
-            start_ns,
-            end_ns,
-            (attempts[-1].id if attempts else None) or receipt.id,
-            asked,
-            written,
-            total,
-            cached,
-            kept,
-            thought,
-            cost,
-            input_cost,
-            output_cost,
-            upstream_cost,
-            round(duration_us / 1000),
-            None if first_ms is None else round(first_ms),
-            None if first_ms is None else first_ms / 1000,
-            _tokens_per_second(written, duration_us, first_ms) if written else None,
-            len(attempts) or None,
-            receipt.user,
-            receipt.session_id,
-            caller_text(trace, "trace_name") or None if named else None,
-            caller_text(trace, "generation_name") or None if named else None,
-            failure,
-            None if failure is None else (receipt.error and receipt.error.message) or failure,
-            trace_metadata.attributes(trace) if trace else {},
-            parameters(receipt.parameters) if receipt.parameters else {},
-            tuple(_parts(receipt, start_ns, end_ns)) if attempts or receipt.routing or named else (),
-        )
+            *(_roots(receipt) if named else ()),
+            *((_route(receipt, receipt.routing, start_ns, end_ns),) if receipt.routing is not None else ()),
+            *[_try(receipt, one, index, start_ns, end_ns) for index, one in enumerate(attempts)],
+        ),
     )
 
 
-def _parts(receipt: Receipt, start_ns: int, end_ns: int) -> Iterator[Part]:
-    """Say what the caller named, how the router chose, and its tries."""
+def _roots(receipt: Receipt) -> Iterator[Root]:
     for key, part in (("trace_name", "trace"), ("span_name", "span")):
         name = caller_text(receipt.trace, key)
         if name:
             yield Root(span_id(receipt.id, part), name)
-    if (routing := receipt.routing) is not None:
-        took_ms = routing.duration_ms
-        if took_ms is None and receipt.timing is not None:
-            took_ms = receipt.timing.router_ms
-        yield Route(span_id(receipt.id, "route"), _inside(start_ns, end_ns, took_ms or 0))
-    for index, attempt in enumerate(receipt.attempts):
-        yield _try(receipt, attempt, index, start_ns, end_ns)
+
+
+def _route(receipt: Receipt, routing: Routing, start_ns: int, end_ns: int) -> Route:
+    took_ms = routing.duration_ms
+    if took_ms is None and receipt.timing is not None:
+        took_ms = receipt.timing.router_ms
+    return Route(span_id(receipt.id, "route"), _inside(start_ns, end_ns, took_ms or 0))
 
 
 def _try(receipt: Receipt, attempt: ProviderAttempt, index: int, start_ns: int, end_ns: int) -> Try:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from broadcast import otlp
 from broadcast.genai_attributes import Kind, kind_of
@@ -44,11 +45,11 @@ class Moulds:
         None where they have to be made one by one.
         """
         kind, measured = kind_of(receipt), measures(receipt)
-        *values, metadata, parameters, parts = measured
+        *values, metadata, parameters, parts = astuple(measured)
         values += metadata.values()
         values += parameters.values()
         for part in parts:
-            values += part
+            values += astuple(part)
         key = (self, kind, *map(type, values), *metadata, *parameters, *map(type, parts))
         mould = _known.get(key) or self._made(kind, measured, values, key)
         body = None if mould is None else mould.template.filled(mould.wanted(values))
@@ -76,8 +77,9 @@ def _places(measured: Measures, values: Sequence[object]) -> Measures:
     places: Any = iter(
         [None if value is None else Place(index, type(value)) for index, value in enumerate(values)]
     )
-    *own, metadata, parameters, parts = measured
+    *own, metadata, parameters, parts = astuple(measured)
     # In the order in which the values stand.
-    made = [*islice(places, len(own))]
-    made += [dict(zip(names, places, strict=False)) for names in (metadata, parameters)]
-    return Measures._make([*made, tuple(type(part)._make(islice(places, len(part))) for part in parts)])
+    flat = [*islice(places, len(own))]
+    named = [dict(zip(names, places, strict=False)) for names in (metadata, parameters)]
+    made = tuple(type(part)(*islice(places, len(part.__struct_fields__))) for part in parts)
+    return Measures(*[*flat, *named, made])

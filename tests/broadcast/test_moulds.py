@@ -150,7 +150,7 @@ def test_a_mould_is_made_of_no_value_of_a_request() -> None:
     seen: list[object] = []
 
     def watched(kind: Kind, measured: Measures) -> ResourceSpans:
-        seen.extend(measured)
+        seen.append(measured)
         return spans(kind, measured)
 
     receipt = factories.receipt(
