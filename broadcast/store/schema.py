@@ -1,7 +1,8 @@
 """Which schemas this program works on: its own, and every later one of its generation.
 
 A revision has four digits. While the first two stay the same, a migration only adds: tables, columns that are
-empty or filled by themselves, indexes. So a process of the version before goes on while the next one starts.
+empty or filled by themselves, indexes; or it lets go of an index that no query needs. So a process of the
+version before goes on while the next one starts.
 A migration that has to take something away begins the next generation.
 """
 

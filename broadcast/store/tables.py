@@ -189,7 +189,8 @@ cursors = Table(
     Column("ended_seq", Int64),
     Column("ended_at_us", Int64),
     *(Column(name, Int64, nullable=False) for name in ("cursor_seq", *_FATES)),
-    Column("due_at_us", Int64, nullable=False, index=True),
+    # Without an index: who is idle was due long ago, and each outcome would have to change it.
+    Column("due_at_us", Int64, nullable=False),
     Column("failures", Int64, nullable=False),
     # Doubtful answers in a row (408, 500, 501, 505 and above): after three the batch is halved.
     Column("doubts", Integer, nullable=False, server_default="0"),
