@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+import msgspec
+from sqlalchemy import Connection, Text, cast, func, or_, select
 from sqlalchemy import insert as _insert
 from sqlalchemy import update as _update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from broadcast import filters
 from broadcast.errors import Conflict
 from broadcast.store.among import among
+from broadcast.store.direct import Statement
 from broadcast.store.tables import destinations, workspaces
 
 
@@ -292,19 +294,19 @@ def any_wants_content(conn: Connection, workspace_ids: Iterable[int]) -> set[int
 
     Read under the heads' locks.
     """
-    found = conn.execute(_WANTING_CONTENT, {"ids": list(workspace_ids)})
+    found = _WANTING_CONTENT.rows(conn, {"ids": list(workspace_ids)})
     return {
-        row.workspace_id
-        for row in found
-        if row.privacy_level != "metadata" or filters.needs_content(row.filter_rules)
+        workspace_id
+        for workspace_id, level, rules in found
+        if level != "metadata" or filters.needs_content(msgspec.json.decode(rules))
     }
 
 
-_WANTING_CONTENT: Final = (
-    select(destinations.c.workspace_id, destinations.c.privacy_level, destinations.c.filter_rules)
+_WANTING_CONTENT: Final = Statement(
+    select(destinations.c.workspace_id, destinations.c.privacy_level, cast(destinations.c.filter_rules, Text))
     .join(workspaces, workspaces.c.id == destinations.c.workspace_id)
     .where(
-        destinations.c.workspace_id.in_(bindparam("ids", expanding=True)),
+        among(destinations.c.workspace_id, "ids"),
         or_(workspaces.c.broadcast_enabled, destinations.c.origin == "operator"),
         destinations.c.enabled,
         or_(destinations.c.privacy_level != "metadata", destinations.c.filter_rules.is_not(None)),

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from broadcast.store import bulk
+from broadcast.store.among import among
 from broadcast.store.direct import Statement
 from broadcast.store.tables import BLOCK_BITS, heads, receipts
 from broadcast.store.tables import contents as _contents
@@ -86,7 +87,9 @@ def existing(conn: Connection, workspace_id: int, ids: Iterable[str]) -> dict[st
 
 
 _KNOWN: Final = Statement(
-    "SELECT id, fingerprint FROM receipts WHERE workspace_id = :workspace_id AND id = ANY(:ids)"
+    select(receipts.c.id, receipts.c.fingerprint).where(
+        receipts.c.workspace_id == bindparam("workspace_id"), among(receipts.c.id, "ids")
+    )
 )
 
 
@@ -139,7 +142,9 @@ def _columns(batches: Sequence[Appending]) -> dict[str, Sequence[Any]]:
 
 
 _MOVE_HEAD: Final = Statement(
-    "UPDATE heads SET head_seq = :head_seq WHERE workspace_id = :of AND head_seq = :before"
+    update(heads)
+    .where(heads.c.workspace_id == bindparam("of"), heads.c.head_seq == bindparam("before"))
+    .values(head_seq=bindparam("head_seq"))
 )
 
 
@@ -154,10 +159,10 @@ def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) 
 # With both bounds a planner that knows nothing of the table yet does not sort a whole backlog.
 _SELECT: Final = f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
 _WITHIN: Final = Statement(
-    f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after AND seq <= :upto ORDER BY seq"
+    text(f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after AND seq <= :upto ORDER BY seq")
 )
 _AFTER: Final = Statement(
-    f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count"
+    text(f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after ORDER BY seq LIMIT :count")
 )
 
 
@@ -177,10 +182,12 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
 
 # One round trip for as many logs as there are; within the process of SQLite there is nothing to save.
 _AFTER_EACH: Final = Statement(
-    "SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - likewise
-    f" CROSS JOIN LATERAL ({_SELECT} WHERE workspace_id = log.id"
-    " AND seq > log.place AND seq <= log.place + :count ORDER BY seq) AS found"
-    " ORDER BY found.workspace_id, found.seq"
+    text(
+        "SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - likewise
+        f" CROSS JOIN LATERAL ({_SELECT} WHERE workspace_id = log.id"
+        " AND seq > log.place AND seq <= log.place + :count ORDER BY seq) AS found"
+        " ORDER BY found.workspace_id, found.seq"
+    )
 )
 
 

@@ -172,7 +172,10 @@ def lock_heads(conn: Connection, workspace_ids: Iterable[int]) -> dict[int, int]
 
 
 _LOCK_HEADS: Final = Statement(
-    "SELECT workspace_id, head_seq FROM heads WHERE workspace_id = ANY(:ids) ORDER BY workspace_id FOR UPDATE"
+    select(heads.c.workspace_id, heads.c.head_seq)
+    .where(among(heads.c.workspace_id, "ids"))
+    .order_by(heads.c.workspace_id)
+    .with_for_update()
 )
 
 
