@@ -50,6 +50,7 @@ _ENOUGH: Final = 1_000_000
 
 _LANES: Final = 64
 _BREATH_S: Final = 0.05
+_MOMENT_S: Final = 0.01
 T = TypeVar("T")
 _log: Final = logging.getLogger(__name__)
 
@@ -250,8 +251,7 @@ class Delivery:
                     return
                 claim = following
                 budget.give(size)
-                size = 0
-                budget = self._budget(claim)
+                size, budget = 0, self._budget(claim)
                 made = await self._next(claim)
                 size = _size(made)
         except Unavailable:
@@ -304,17 +304,18 @@ class Delivery:
                 )
                 settlement = one if before is None else before.followed_by(one)
                 claim = replace(claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False)
-                if one.joins and index < len(others) and others[index].done():
-                    # What is known already is recorded at once.
-                    before = settlement
-                    continue
+                if one.joins and index < len(others):
+                    # What is known within a moment is recorded at once.
+                    await asyncio.wait(others[index : index + 1], timeout=_MOMENT_S)
+                    if others[index].done():
+                        before = settlement
+                        continue
                 before = None
                 if not settlement.goes_on:
                     # One batch in flight: the lease ends after the last request of it.
                     behind = [await send for send in others[index:]]
                     self._remember_ahead(made, settlement, (sent, *behind))
-                kept = await self._record(settlement)
-                if not (kept and settlement.goes_on):
+                if not (await self._record(settlement) and settlement.goes_on):
                     return None
         finally:
             for send in others:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broadcast import batches, shared_log
+from broadcast import batches, delivery, shared_log
 from broadcast.compression import gzip_fast
 from broadcast.receipt import Receipt
 from broadcast.recorder import Recorder, Settlement
@@ -52,6 +52,27 @@ def test_the_requests_of_a_batch_go_out_side_by_side_each_receipt_once_and_each_
     assert len(attempts) == len(world.receiver.requests) > 4
     assert [item["from_seq"] for item in attempts] == [1, *(item["to_seq"] + 1 for item in attempts[:-1])]
     assert attempts[-1]["to_seq"] == sum(item["delivered"] for item in attempts) == 1_600
+
+
+def test_requests_of_a_batch_that_are_answered_in_the_same_moment_are_recorded_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_MOMENT_S", 60.0)
+    recorded: list[int] = []
+    record = Recorder.record
+
+    async def counted(self: Recorder, settlement: Settlement) -> bool:
+        recorded.append(len(settlement.entries))
+        return await record(self, settlement)
+
+    monkeypatch.setattr(Recorder, "record", counted)
+    stored = world.destination()
+    world.append(7 * 256)
+
+    world.deliver()
+
+    assert recorded == [1, 2, 4]
+    assert world.cursor(stored).delivered == 7 * 256
 
 
 def test_a_pause_holds_from_the_next_batch_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
