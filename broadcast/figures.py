@@ -54,16 +54,20 @@ class Figures:
 
     def count(self, facts: Facts) -> None:
         """Count one request."""
-        sums = Tally()
-        sums.count(facts)
-        self.add(facts.created_at_us, tally.group_of(facts), sums)
+        group = tally.group_of(facts)
+        self.by_group[group].count(facts)
+        if self.window.step_us is not None:
+            self.by_step[self._step(facts.created_at_us), Kind(group.model, group.status)].count(facts)
 
     def add(self, at_us: int, group: Group, sums: Tally) -> None:
         """Count what a group came to in the period that begins at an instant."""
         self.by_group[group].add(sums)
         if self.window.step_us is not None:
-            step = at_us - (at_us - self.window.from_us) % self.window.step_us
-            self.by_step[step, Kind(group.model, group.status)].add(sums)
+            self.by_step[self._step(at_us), Kind(group.model, group.status)].add(sums)
+
+    def _step(self, at_us: int) -> int:
+        """Return the beginning of the step in which an instant lies."""
+        return at_us - (at_us - self.window.from_us) % self.step_us
 
     @property
     def step_us(self) -> int:

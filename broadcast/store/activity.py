@@ -148,6 +148,7 @@ def _newest(
         trace=only.trace[0] if only.trace else None,
         from_us=only.from_us,
         to_us=only.to_us if before is None else before[0] + 1,
+        at_once=limit,
     )
     if where is None:
         return list(conn.execute(newest))

@@ -1,24 +1,25 @@
 """Facets: sums by a value that requests have in common, and in which hours to look for these requests."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, cast, func, select, text
 
 from broadcast.store.periods import (
+    Numbered,
     Period,
     Stretch,
     added,
     appended,
     bounded,
     inside,
-    listed,
     whole,
     wide,
     written,
 )
 from broadcast.store.rollup_tables import facets
-from broadcast.tally import HOUR_US, FacetSums
+from broadcast.tally import DAY_US, HOUR_US, FacetSums
 
 
 class Facet(NamedTuple):
@@ -26,13 +27,6 @@ class Facet(NamedTuple):
 
     name: str
     value: str
-
-
-class Hour(NamedTuple):
-    """An hour in which a value occurs, and the numbers of its requests there where all are listed."""
-
-    at_us: int
-    seqs: frozenset[int] | None
 
 
 def add(
@@ -91,33 +85,57 @@ def names(conn: Connection, workspace_id: int) -> list[str]:
 
 
 def hours_of(
-    conn: Connection, workspace_id: int, wanted: Iterable[Facet], from_us: int | None, to_us: int | None
-) -> list[Hour]:
-    """Return the hours inside `[from_us, to_us)` in which one of several facets occurs, newest first."""
-    found: dict[int, frozenset[int] | None] = {}
-    for facet in wanted:
-        for hour in _hours(conn, workspace_id, facet, from_us, to_us):
-            known = found.get(hour.at_us, frozenset())
-            found[hour.at_us] = None if known is None or hour.seqs is None else known | hour.seqs
-    return [Hour(at_us, found[at_us]) for at_us in sorted(found, reverse=True)]
+    conn: Connection, workspace_id: int, wanted: Sequence[Facet], from_us: int | None, to_us: int | None
+) -> Iterator[list[Numbered]]:
+    """Yield by the hour what is kept of several facets inside `[from_us, to_us)`, newest first.
+
+    Whoever reads on pays for it: a day is asked for first, then each time twice as much.
+    """
+    first_us, last_us = _ends(conn, workspace_id, {facet.name for facet in wanted})
+    if first_us is None or last_us is None:
+        return
+    begin_us = first_us if from_us is None else max(first_us, from_us - from_us % HOUR_US)
+    end_us = last_us if to_us is None else min(last_us, to_us - 1)
+    end_us, length_us = end_us - end_us % HOUR_US, DAY_US
+    while end_us >= begin_us:
+        since_us = max(begin_us, end_us - length_us + HOUR_US)
+        found: defaultdict[int, list[Numbered]] = defaultdict(list)
+        for facet in wanted:
+            for hour in _hours(conn, workspace_id, facet, since_us, end_us):
+                found[hour.at_us].append(hour)
+        yield from (found[at_us] for at_us in sorted(found, reverse=True))
+        end_us, length_us = since_us - HOUR_US, 2 * length_us
+
+
+def _ends(conn: Connection, workspace_id: int, names: Iterable[str]) -> tuple[int | None, int | None]:
+    """Return the first and the last hour of which some facets are kept."""
+    of_name = [
+        conn.execute(
+            select(end(facets.c.at_us)).where(
+                facets.c.workspace_id == workspace_id, facets.c.name == name, facets.c.hours == 1
+            )
+        ).scalar()
+        for name in names
+        for end in (func.min, func.max)
+    ]
+    known = [at_us for at_us in of_name if at_us is not None]
+    return min(known, default=None), max(known, default=None)
 
 
 def _hours(
-    conn: Connection, workspace_id: int, facet: Facet, from_us: int | None, to_us: int | None
-) -> Iterator[Hour]:
+    conn: Connection, workspace_id: int, facet: Facet, first_us: int, last_us: int
+) -> Iterator[Numbered]:
     """Ask for each hour by itself: all values of all hours would be many times as much."""
-    of_name = (facets.c.workspace_id == workspace_id, facets.c.name == facet.name, facets.c.hours == 1)
-    first, last = (
-        conn.execute(select(end(facets.c.at_us)).where(*of_name)).scalar() for end in (func.min, func.max)
+    hours = select(cast(first_us, BigInteger).label("at_us")).cte("hours", recursive=True)
+    hours = hours.union_all(select(hours.c.at_us + HOUR_US).where(hours.c.at_us + HOUR_US <= last_us))
+    query = (
+        select(facets.c.at_us, facets.c.requests, facets.c.seqs)
+        .join(hours, facets.c.at_us == hours.c.at_us)
+        .where(
+            facets.c.workspace_id == workspace_id,
+            facets.c.name == facet.name,
+            facets.c.hours == 1,
+            facets.c.value == facet.value,
+        )
     )
-    if first is None or last is None:
-        return
-    begin_us = first if from_us is None else max(first, from_us - from_us % HOUR_US)
-    hours = select(cast(begin_us, BigInteger).label("at_us")).cte("hours", recursive=True)
-    end_us = last if to_us is None else min(last, to_us - 1)
-    hours = hours.union_all(select(hours.c.at_us + HOUR_US).where(hours.c.at_us + HOUR_US <= end_us))
-    query = select(facets.c.at_us, facets.c.requests, facets.c.seqs).join(
-        hours, facets.c.at_us == hours.c.at_us
-    )
-    for at_us, requests, seqs in conn.execute(query.where(*of_name, facets.c.value == facet.value)):
-        yield Hour(at_us, listed((seqs,), requests))
+    return (Numbered(*row) for row in conn.execute(query))

@@ -1,6 +1,6 @@
 """Periods that sums are kept by, and how a sum is added to."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Table
@@ -68,15 +68,21 @@ def written(seqs: Sequence[int]) -> str:
     return "".join(f"{seq}," for seq in seqs)
 
 
-def listed(lists: Iterable[str | None], requests: int) -> frozenset[int] | None:
-    """Return the numbers of so many requests, None where not all are listed.
+class Numbered(NamedTuple):
+    """The requests of a period: how many they are, and their numbers as a column holds them."""
 
-    Lists that somebody added requests to without knowing of them say less than there is.
-    """
-    found: set[int] = set()
-    for seqs in lists:
-        found.update(map(int, (seqs or "").split(",")[:-1]))
-    return frozenset(found) if len(found) == requests else None
+    at_us: int
+    requests: int
+    written: str | None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all are listed; one that somebody added to without knowing of the list is not."""
+        return self.written is not None and self.written.count(",") == self.requests
+
+    def seqs(self) -> Iterator[int]:
+        """Yield the numbers that are listed."""
+        return map(int, (self.written or "").split(",")[:-1])
 
 
 def appended(table: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, delete, select, text, tuple_
 
-from broadcast.store.periods import added, appended, bounded, listed, written
+from broadcast.store.periods import Numbered, added, appended, bounded, written
 from broadcast.store.rollup_tables import session_days, sessions
 from broadcast.tally import SessionSums
 
@@ -80,18 +80,20 @@ def named(conn: Connection, workspace_id: int, session_ids: Collection[str]) -> 
     return found
 
 
-def place(
-    conn: Connection, workspace_id: int, session_id: str
-) -> tuple[SessionSums, frozenset[int] | None] | None:
-    """Return a session's sums, where it has some, and the numbers of its requests where all are listed."""
+def days(conn: Connection, workspace_id: int, session_id: str) -> tuple[SessionSums, list[Numbered]] | None:
+    """Return a session's sums, where it has some, and its days: what these list is all, or else none of it.
+
+    A day 0 stands for any.
+    """
     row = conn.execute(_sessions(workspace_id).where(sessions.c.session_id == session_id)).one_or_none()
     if row is None:
         return None
     sums = SessionSums(*row[1:])
-    days = select(session_days.c.seqs).where(
+    query = select(session_days.c.at_us, session_days.c.seqs).where(
         session_days.c.workspace_id == workspace_id, session_days.c.session_id == session_id
     )
-    return sums, listed(conn.execute(days).scalars(), sums.requests)
+    found = [Numbered(at_us, (seqs or "").count(","), seqs) for at_us, seqs in conn.execute(query)]
+    return sums, found if sum(day.requests for day in found) == sums.requests else []
 
 
 def _sessions(workspace_id: int) -> Select[Any]:
