@@ -91,6 +91,7 @@ class _Page:
         self.rows: dict[int, ReceiptRow] = {}
         self.contents: dict[int, bytes | None] = {}
         self.pieces: dict[Variation, dict[int, Piece]] = {}
+        self.longest = 0
         self.size = 0
 
 
@@ -147,7 +148,6 @@ class SharedLog:
         self._vault = vault
         self._pages = pages
         self._cipher: ContentCipher | None = None
-        self._read = _READ
 
     def put(self, rows: Iterable[ReceiptRow]) -> None:
         """Take in receipts that were read for several workspaces at once."""
@@ -155,16 +155,18 @@ class SharedLog:
             page = self._pages.page(self.workspace.id, number << _PAGE_BITS)
             fresh = [row for row in together if row.seq not in page.rows]
             page.rows.update((row.seq, row) for row in fresh)
-            self._pages.grow(page, sum(len(row.document) for row in fresh))
+            sizes = [len(row.document) for row in fresh]
+            page.longest = max(page.longest, *sizes, 0)
+            self._pages.grow(page, sum(sizes))
 
     def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
-        """Return the next receipts: few at first, then as many as their size allows."""
+        """Return the next receipts: few at first, then as many as the size of those before allows."""
         known = self._known_after(seq)
         if known:
             return known
-        rows = receipts.read_after(conn, self.workspace.id, seq, self._read)
-        longest = max((len(row.document) for row in rows), default=0)
-        self._read = max(_READ, min(_READ_AT_MOST, _READ_BYTES // (longest + 1)))
+        longest = self._pages.page(self.workspace.id, seq).longest
+        most = max(_READ, min(_READ_AT_MOST, _READ_BYTES // longest)) if longest else _READ
+        rows = receipts.read_after(conn, self.workspace.id, seq, most)
         self.put(rows)
         return rows
 

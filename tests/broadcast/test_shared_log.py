@@ -1,7 +1,10 @@
 from typing import Any
 
+import pytest
+
 from broadcast.shared_log import Pages, Piece, SharedLog
-from broadcast.store import Store
+from broadcast.store import Conn, Store, receipts
+from broadcast.store.receipts import ReceiptRow
 from tests.broadcast.store.rows import a_workspace
 
 VAULT: Any = None
@@ -40,3 +43,22 @@ def test_a_request_that_leaves_receipts_out_is_nobody_else_s(store: Store) -> No
     log = a_log(store)
     one = log.request(("json",), 1_000, pieces(1, 3), b",".join)
     assert log.request(("json",), 1_000, pieces(1, 3), b",".join) is not one
+
+
+@pytest.mark.parametrize(("document", "most"), [(b"{}", 512), (b"x" * 20_000, 200), (b"x" * 1_000_000, 64)])
+def test_so_many_receipts_are_read_at_once_as_the_size_of_those_before_allows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, document: bytes, most: int
+) -> None:
+    log = a_log(store)
+    asked: list[int] = []
+
+    def read(_conn: Conn, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
+        asked.append(limit)
+        numbers = range(after_seq + 1, after_seq + 1 + limit)
+        return [ReceiptRow(workspace_id, seq, f"gen-{seq}", 0, 0, document, False) for seq in numbers]
+
+    monkeypatch.setattr(receipts, "read_after", read)
+    with store.read() as conn:
+        seq = log.after(conn, 0)[-1].seq
+        log.after(conn, seq)
+    assert asked == [64, most]
