@@ -13,6 +13,7 @@ from broadcast.delivery import Delivery
 from broadcast.egress import Policy
 from broadcast.ingest import Ingest
 from broadcast.receipt import Receipt
+from broadcast.runtime import Services
 from broadcast.store import Store, cursors, destinations, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
@@ -60,6 +61,19 @@ class World:
             vault=vault,
             connections=Connections(store, vault, TYPES, POLICY, config),
             ingest=Ingest(store, vault, clock, 30 * 86_400_000_000),
+            workspace=workspace,
+        )
+
+    @classmethod
+    def of(cls, services: Services, workspace: Workspace, receiver: Receiver) -> "World":
+        """Return the same over an application's own parts."""
+        return cls(
+            store=services.store,
+            receiver=receiver,
+            config=services.config,
+            vault=services.vault,
+            connections=services.connections,
+            ingest=services.ingest,
             workspace=workspace,
         )
 

@@ -14,7 +14,7 @@ from broadcast.retention import Retention
 from broadcast.store import Conn, Store, receipts
 from broadcast.store.activity import Only
 from broadcast.tally import DAY_US, HOUR_US, Facts, Tally
-from tests.broadcast.store.rows import NOW_US, a_receipt, a_workspace, append
+from tests.broadcast.store.rows import NOW_US, a_receipt, a_row_of, a_workspace, append
 from tests.factories import AT_US, receipt
 
 DAY_ONE_US = AT_US - AT_US % DAY_US
@@ -56,20 +56,7 @@ def some_receipts(count: int, seed: int) -> list[Receipt]:
 
 
 def stored(conn: Conn, workspace_id: int, found: Iterable[Receipt]) -> None:
-    rows = [
-        a_receipt(
-            one.id,
-            at_us=one.created_at_us,
-            document=receipt_parser.document(one),
-            model=one.model,
-            cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
-            input_tokens=one.usage.input_tokens if one.usage else None,
-            output_tokens=one.usage.output_tokens if one.usage else None,
-            user=one.user,
-        )
-        for one in found
-    ]
-    append(conn, workspace_id, *rows)
+    append(conn, workspace_id, *map(a_row_of, found))
 
 
 def facts(one: Receipt) -> Facts:

@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import pytest
 import trustme
-import uvloop
 
 from broadcast import grpc_transport
 from broadcast.answers import judge_otlp
@@ -21,6 +20,7 @@ from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
 from broadcast.exchange import MAX_ANSWER_BYTES
 from broadcast.transport import USER_AGENT, Transport, send_once
+from tests.broadcast.loops import both_loops  # noqa: F401 - used by every test here
 from tests.broadcast.test_transport import LOOPBACK, Names, raw_server
 from tests.grpc_receiver import Behaviour, GrpcReceiver, Wire, cut, hang, refuse, reject
 from tests.receiver import Receiver
@@ -29,14 +29,6 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 BODY = b"\n\x00" * 2_000
 SECRET = "glc_topsecret"
 CODES = grpc.StatusCode
-
-
-@pytest.fixture(autouse=True, params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
-def loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Test Connection runs on asyncio's own loop, the worker on uvloop."""
-    asyncio.set_event_loop_policy(request.param())
-    yield
-    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(scope="module")

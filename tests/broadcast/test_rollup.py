@@ -7,12 +7,12 @@ import pytest
 from msgspec import structs
 from sqlalchemy import text
 
-from broadcast import receipt_parser, rollup
+from broadcast import rollup
 from broadcast.figures import Reader, Window
 from broadcast.receipt import Cost, Receipt
 from broadcast.store import Conn, Store, facets, rollups
 from broadcast.tally import DAY_US
-from tests.broadcast.store.rows import a_receipt, a_workspace, append
+from tests.broadcast.store.rows import a_row_of, a_workspace, append
 from tests.factories import AT_US, receipt
 
 EVER = Window(from_us=0, to_us=AT_US - AT_US % DAY_US + DAY_US)
@@ -21,10 +21,7 @@ DEAREST_NANO_USD = 10**18
 
 
 def stored(conn: Conn, workspace_id: int, *found: Receipt) -> None:
-    rows = (
-        a_receipt(one.id, at_us=one.created_at_us, document=receipt_parser.document(one)) for one in found
-    )
-    append(conn, workspace_id, *rows)
+    append(conn, workspace_id, *map(a_row_of, found))
 
 
 def dear() -> list[Receipt]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 import pytest
-import uvloop
 
 from broadcast.compression import gzip_fast
 from broadcast.destination import Request, Response
@@ -18,19 +17,12 @@ from broadcast.egress import Policy
 from broadcast.errors import AddressRefused, SendFailed
 from broadcast.exchange import MAX_ANSWER_BYTES
 from broadcast.transport import USER_AGENT, Transport, send_once
+from tests.broadcast.loops import both_loops  # noqa: F401 - used by every test here
 from tests.receiver import Receiver
 
 BODY = b'{"resourceSpans":[]}'
 SECRET = "glc_topsecret"
 OVER_GRPC = {"content-type": "application/grpc"}
-
-
-@pytest.fixture(autouse=True, params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
-def loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a tenant's address meet both loops: Test Connection runs on asyncio's own, the worker on uvloop."""
-    asyncio.set_event_loop_policy(request.param())
-    yield
-    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from broadcast import receipt_parser
+from broadcast.receipt import Receipt
 from broadcast.store import Conn, cursors, destinations, receipts, users, workspaces
 from broadcast.store.receipts import NewReceipt
 from broadcast.store.workspaces import Workspace
@@ -39,6 +41,22 @@ def a_receipt(
         content=content,
         content_expires_at_us=NOW_US + 1000,
         **values,
+    )
+
+
+def a_row_of(one: Receipt) -> NewReceipt:
+    """Return a receipt as ingest stores it, with the columns that filters and sums read."""
+    return a_receipt(
+        one.id,
+        at_us=one.created_at_us,
+        document=receipt_parser.document(one),
+        status=one.status,
+        model=one.model,
+        cost_nano_usd=one.cost.total_nano_usd if one.cost else None,
+        input_tokens=one.usage.input_tokens if one.usage else None,
+        output_tokens=one.usage.output_tokens if one.usage else None,
+        user=one.user,
+        session_id=one.session_id,
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from broadcast import receipt_parser, rollup
+from broadcast import rollup
 from broadcast.receipt import Receipt
 from broadcast.store import Conn, Store, activity, facets, narrowing, session_sums
 from broadcast.store.activity import Only
 from broadcast.tally import HOUR_US
-from tests.broadcast.store.rows import a_receipt, a_workspace, append
+from tests.broadcast.store.rows import a_row_of, a_workspace, append
 from tests.factories import AT_US, receipt
 
 COUNT = 240
@@ -39,18 +39,7 @@ def some_receipts(count: int = COUNT, seed: int = 7) -> list[Receipt]:
 
 
 def stored(conn: Conn, workspace_id: int, found: list[Receipt]) -> None:
-    rows = [
-        a_receipt(
-            one.id,
-            at_us=one.created_at_us,
-            document=receipt_parser.document(one),
-            model=one.model,
-            user=one.user,
-            session_id=one.session_id,
-        )
-        for one in found
-    ]
-    append(conn, workspace_id, *rows)
+    append(conn, workspace_id, *map(a_row_of, found))
 
 
 FILTERS: dict[str, dict[str, Any]] = {

@@ -81,15 +81,7 @@ def test_late_and_duplicate_requests_come_to_the_same_everywhere(
     services, now_us = pages.services, pages.services.clock()
     with services.store.write() as conn:
         workspaces.set_broadcast(conn, pages.workspace.id, True)
-    world = World(
-        store=services.store,
-        receiver=receiver,
-        config=services.config,
-        vault=services.vault,
-        connections=services.connections,
-        ingest=services.ingest,
-        workspace=pages.workspace,
-    )
+    world = World.of(services, pages.workspace, receiver)
     world.destination()
     made = some_documents(now_us)
 

@@ -28,15 +28,7 @@ def path(pages: Pages, receiver: Receiver) -> str:
 def deliver(pages: Pages, receiver: Receiver, *ids: str) -> None:
     for id_ in ids:
         pages.send(id=id_)
-    World(
-        store=pages.services.store,
-        receiver=receiver,
-        config=pages.services.config,
-        vault=pages.services.vault,
-        connections=pages.services.connections,
-        ingest=pages.services.ingest,
-        workspace=pages.workspace,
-    ).deliver(rounds=2)
+    World.of(pages.services, pages.workspace, receiver).deliver(rounds=2)
 
 
 def hidden(page: str) -> dict[str, str]:

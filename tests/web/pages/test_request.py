@@ -111,15 +111,7 @@ def test_every_destination_that_has_the_trace_links_to_it(pages: Pages, receiver
     services = pages.services
     with services.store.write() as conn:
         workspaces.set_broadcast(conn, pages.workspace.id, True)
-    world = World(
-        store=services.store,
-        receiver=receiver,
-        config=services.config,
-        vault=services.vault,
-        connections=services.connections,
-        ingest=services.ingest,
-        workspace=pages.workspace,
-    )
+    world = World.of(services, pages.workspace, receiver)
     for name in ("one", "two"):
         link = f"https://{name}.example.com/trace/{{traceId}}"
         config = {"endpoint": receiver.url("/ok"), "traceLink": link}
