@@ -105,8 +105,10 @@ _READY: Final[tuple[ColumnElement[bool], ...]] = (
     destinations.c.deleted_at_us.is_(None),
     or_(workspaces.c.broadcast_enabled, destinations.c.origin == "operator"),
 )
+# Read once for a statement: for each row that it looks at, the clock costs more than the row.
+_NOW: Final = select(NowUs()).scalar_subquery()
 _UNLEASED: Final = or_(
-    cursors.c.lease_until_us < NowUs(), cursors.c.lease_holder.in_(bindparam("dead", expanding=True))
+    cursors.c.lease_until_us < _NOW, cursors.c.lease_holder.in_(bindparam("dead", expanding=True))
 )
 # Built once: building a statement costs more than running it.
 _CLAIMABLE: Final = (
@@ -116,7 +118,7 @@ _CLAIMABLE: Final = (
     .join(workspaces, workspaces.c.id == cursors.c.workspace_id)
     .where(
         *_READY,
-        cursors.c.due_at_us <= NowUs(),
+        cursors.c.due_at_us <= _NOW,
         _UNLEASED,
         heads.c.head_seq - cursors.c.cursor_seq <= bindparam("most"),
     )
