@@ -158,7 +158,7 @@ def _decode(item: bytes) -> Posted:
 
 
 def _holds_nul(body: bytes) -> bool:
-    """Look for one byte, then search from the end: from the start that costs a third of reading the JSON."""
+    """Look for one byte, which costs nothing, then from the end, which takes a third of the usual search."""
     return b"\\" in body and body.rfind(b"\\u0000") >= 0
 
 

@@ -15,6 +15,7 @@ destinations cursors receipts         the log and its readers
 attempts dead_letters                 what became of each receipt
 rollups facets session_sums           sums of requests by hour, day, user, session
 metrics metric_tables                 what metrics of destinations come to, and when they were sent
+bulk direct among                     statements of the hot paths, and long lists as one parameter
 activity audit limits passed_tests    reads for pages, and the small tables
 retention sweeps checks               what is too old, and the proof of what is left
 

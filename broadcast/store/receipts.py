@@ -128,7 +128,7 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
 
 
 def _columns(batches: Sequence[Appending]) -> dict[str, Sequence[Any]]:
-    """Return the values of all rows, numbered, by column: row by row that costs five times as much."""
+    """Return the values of all rows, numbered, by column: row by row that costs twice as much."""
     rows = [structs.astuple(row) for batch in batches for row in batch.rows]
     given = dict(zip(NewReceipt.__struct_fields__, zip(*rows, strict=True), strict=True))
     seqs = [batch.first_seq + place for batch in batches for place in range(len(batch.rows))]
