@@ -295,7 +295,7 @@ class Delivery:
             for index, part in enumerate(parts):
                 sent = await (others[index - 1] if index else self._send(part))
                 one = outcomes.settlement(
-                    replace(part, claim=claim),
+                    replace(part, claim=claim) if index else part,
                     sent,
                     more=index + 1 < len(parts),
                     goes_on=goes_on and not self._stopping,
@@ -303,7 +303,8 @@ class Delivery:
                     now_us=self._clock(),
                 )
                 settlement = one if before is None else before.followed_by(one)
-                claim = replace(claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False)
+                if one.goes_on:
+                    claim = replace(claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False)
                 if one.joins and index < len(others):
                     # What is known within a moment is recorded at once.
                     await asyncio.wait(others[index : index + 1], timeout=_MOMENT_S)
