@@ -103,6 +103,9 @@ class Filling:
             if (last := self._take_whole(at, head_seq, done)) is not None:
                 at = last
                 continue
+            if not (self._judges or self._pieces or self._has_room()):
+                # What comes next could only be read for nothing.
+                break
             rows = self._shared.after(self._conn, at)
             if not rows:
                 self._gone(at + 1, head_seq)

@@ -19,8 +19,11 @@ from broadcast.store.receipts import ReceiptRow
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import ContentCipher, Vault
 
-HALF_BYTES: Final = 12 * 2**20
-"""Half of what all that is shared may hold in memory."""
+HALF_BYTES: Final = 20 * 2**20
+"""Half of what all that is shared may hold in memory: two whole batches and what these are made of.
+
+Destinations that catch up side by side are seldom a batch apart, and what is forgotten is made once more.
+"""
 
 _PAGE_BITS: Final = 8
 _READ: Final = 64
