@@ -219,13 +219,12 @@ def _steps(found: Overview, asked: Asked, now_us: int, zone: tzinfo) -> list[Ste
         end_us = at_us + step_us
         begin, end = (formats.moment(at).astimezone(zone) for at in (at_us, end_us))
         days = step_us >= DAY_US
-        utc = formats.moment(at_us)
+        date = formats.moment(at_us) if days else begin
+        day = f"{date.day} {date:%b}"
         steps.append(
             Step(
-                words=f"{utc.day} {utc:%b}"
-                if days
-                else f"{begin.day} {begin:%b} {begin:%H:%M} to {end:%H:%M}",
-                mark=f"{utc.day} {utc:%b}" if days or step_us > DAY_US // 24 else f"{begin:%H:%M}",
+                words=day if days else f"{day} {begin:%H:%M} to {end:%H:%M}",
+                mark=f"{begin:%H:%M}" if step_us <= DAY_US // 24 else day,
                 href=asked.at(**{"from": formats.iso(at_us), "to": formats.iso(end_us)}),
                 unfinished=at_us <= now_us < end_us,
             )

@@ -191,12 +191,19 @@ def _round_up(value: float) -> float:
 
 
 def _marks(steps: Sequence[Step]) -> tuple[tuple[float, str, str], ...]:
-    """Return a few marks of time: place, words, and how these are held to it."""
+    """Return a few marks of time: place, words, and how these are held to it.
+
+    Steps of one day have its mark together: it stands where the day begins, as far as it is there whole.
+    """
     if not steps:
         return ()
-    every = max(1, math.ceil(len(steps) / _MOST_MARKS))
+    begun = [at for at, step in enumerate(steps) if not at or step.mark != steps[at - 1].mark]
+    length = begun[2] - begun[1] if len(begun) > 2 else 1
+    if len(begun) > 2 and begun[1] < length:
+        del begun[0]
+    every = max(1, math.ceil(len(begun) / _MOST_MARKS))
     width = 100 / len(steps)
-    chosen = [at for at in range(0, len(steps), every) if len(steps) - at >= every]
+    chosen = [at for at in begun[::every] if len(steps) - at >= every * length]
     marks = [(round(at * width, 3), steps[at].mark, "start") for at in chosen]
     return (*marks, (100.0, "now" if steps[-1].unfinished else "", "end"))
 

@@ -86,3 +86,16 @@ def test_last_values_never_cover_each_other() -> None:
     heights = [y for y, _ in chart.ends]
     assert [words for _, words in chart.ends] == ["0", "0.01", "3.99", "4"]
     assert all(lower - higher >= 13 for lower, higher in pairwise(heights))
+
+
+def test_a_day_of_several_steps_is_marked_where_it_begins() -> None:
+    """The first of them is not there whole: its mark would stand beside the second's."""
+    quarters = [Step(words="", mark=f"{(at + 1) // 4} Nov", href="") for at in range(28)]
+
+    marks = stacked("Spend", quarters, [series(*range(28))], words=plain).marks
+
+    assert [(round(at * 28 / 100), words) for at, words, _ in marks[:-1]] == [
+        (3, "1 Nov"),
+        (11, "3 Nov"),
+        (19, "5 Nov"),
+    ]
