@@ -282,8 +282,7 @@ class Delivery:
         if made is None:
             await self._give_back((claim,))
             return None
-        # It spreads retries and keeps no secret.
-        jitter = random.uniform(-1, 1)  # noqa: S311
+        jitter = random.uniform(-1, 1)  # noqa: S311 - it spreads retries and keeps no secret
         if isinstance(made, Unbuilt):
             await self._record(outcomes.unbuilt(made, jitter=jitter, now_us=self._clock()))
             return None
