@@ -52,12 +52,13 @@ class Figures:
     by_group: defaultdict[Group, Tally] = field(default_factory=lambda: defaultdict(Tally))
     by_step: defaultdict[tuple[int, Kind], Tally] = field(default_factory=lambda: defaultdict(Tally))
 
-    def count(self, facts: Facts) -> None:
-        """Count one request."""
-        group = tally.group_of(facts)
-        self.by_group[group].count(facts)
-        if self.window.step_us is not None:
-            self.by_step[self._step(facts.created_at_us), Kind(group.model, group.status)].count(facts)
+    def count(self, found: Iterable[tuple[Group, Facts]]) -> None:
+        """Count requests: each once, then what those of one group and step came to."""
+        counted: defaultdict[tuple[Group, int], Tally] = defaultdict(Tally)
+        for group, facts in found:
+            counted[group, self._step(facts.created_at_us)].count(facts)
+        for (group, at_us), sums in counted.items():
+            self.add(at_us, group, sums)
 
     def add(self, at_us: int, group: Group, sums: Tally) -> None:
         """Count what a group came to in the period that begins at an instant."""
@@ -117,8 +118,7 @@ class Chosen:
     def figures(self) -> Figures:
         """Return what they come to."""
         found = Figures(window=self.window)
-        for facts in self.facts:
-            found.count(facts)
+        found.count((tally.group_of(facts), facts) for facts in self.facts)
         return found
 
     def by_facet(self, name: str) -> dict[str, FacetSums]:
@@ -140,10 +140,14 @@ class Reader:
         for stretch in _whole(window):
             for at_us, group, sums in rollups.read(self._conn, self._workspace_id, stretch, wanted):
                 found.add(at_us, group, sums)
-        for facts in self._single(window):
-            group = tally.group_of(facts)
-            if all(getattr(group, name) == value for name, value in wanted.items()):
-                found.count(facts)
+        single = ((tally.group_of(facts), facts) for facts in self._single(window))
+        if wanted:
+            single = (
+                (group, facts)
+                for group, facts in single
+                if all(getattr(group, name) == value for name, value in wanted.items())
+            )
+        found.count(single)
         return found
 
     def chosen(self, window: Window, only: Only) -> Chosen:

@@ -196,7 +196,7 @@ def group_of(facts: Facts) -> Group:
         api_key_hash=((key.hash if key else None) or "")[:_LONGEST],
         api_key_name=((key.name if key else None) or "")[:_LONGEST],
         status=facts.status,
-        capabilities=",".join(sorted(set(facts.capabilities)))[:_LONGEST],
+        capabilities=",".join(sorted(set(facts.capabilities)))[:_LONGEST] if facts.capabilities else "",
     )
 
 
