@@ -5,7 +5,7 @@ It cost more than all the rest of an outcome: each one changed it, for a destina
 
 from alembic import op
 
-revision = "0012"
+revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
