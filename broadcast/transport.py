@@ -209,7 +209,9 @@ class Transport:
         if self._calls:
             await self._calls.close()
         if self._exchange:
+            # The connector closes no resolver but one of its own.
             await self._exchange.close()
+            await self._resolver.close()
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         """Make a socket for an address that has been judged, and judge it."""

@@ -156,12 +156,12 @@ def _newest(
     named = of_log.where(*replace(only, from_us=None, to_us=None).conditions())
     found: list[Row[Any]] = []
     for place in where.fresh:
-        found += _within(only, before, conn.execute(named.where(place.condition)))
+        found += _within(only, before, conn.execute(named.where(place.condition)).all())
     enough = len(found) + limit
     for place in where.older:
         if len(found) >= enough:
             break
-        rows = conn.execute((named if place.named else newest).where(place.condition))
+        rows = conn.execute((named if place.named else newest).where(place.condition)).all()
         found += _within(only, before, rows)
     return sorted(found, key=_place, reverse=True)[:limit]
 
