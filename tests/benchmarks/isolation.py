@@ -173,9 +173,8 @@ def _measured(
     spent = {name: f"{(after[name] - before[name]) / hung.seconds:.2f}" for name in before}
     print(f"CPU cores used: {spent}; delivered twice: {hung.repeated + flooded.repeated}")
     start = delays(arrivals, traces, load.posted, 0, since_us, seen_us=seen_us)
-    print(
-        f"While it started, at half the pace: p50 {start.quantile(0.5):,.0f}, p99 {start.quantile(0.99):,.0f} ms"
-    )
+    p50_ms, p99_ms = start.quantile(0.5), start.quantile(0.99)
+    print(f"While it started, at half the pace: p50 {p50_ms:,.0f}, p99 {p99_ms:,.0f} ms")
     return _rows(hung, flooded, peak)
 
 
