@@ -18,10 +18,10 @@ from broadcast.store.facets import Facet
 from broadcast.store.periods import Period
 from broadcast.tally import DAY_US, HOUR_US, FacetSums, Facts, Group, SessionSums, Tally
 
-AT_ONCE: Final = 1_000
-"""Receipts in one step: a few hundredths of a second, and a few megabytes."""
+AT_ONCE: Final = 250
+"""Receipts in one step: SQLite holds in memory what a step changes, and each may change a long list."""
 
-_REACH: Final = 10 * AT_ONCE
+_REACH: Final = 40 * AT_ONCE
 _LOGS: Final = 32
 _log: Final = logging.getLogger(__name__)
 
