@@ -103,22 +103,20 @@ def _models(services: Services) -> dict[str, Any]:
 
 
 def _counted(services: Services, api: Api, environ: Environ) -> Found:
-    found = _ask(services, api, environ)
+    try:
+        found = _ask(services, api, environ)
+    except Unavailable as error:
+        found = _refused(api, _unavailable(error))
+    except Exception:  # noqa: BLE001 - the door of the process: the client hears 500, the log the cause
+        _log.exception("action=request_failed")
+        found = _refused(api, _FAULT)
     services.meters.gateway(found.status)
     return found
 
 
 def _ask(services: Services, api: Api, environ: Environ) -> Found:
     """Answer one request; from here on a key that is known has a receipt, whatever comes."""
-    try:
-        key, refusal = _asking(
-            services, environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", "")
-        )
-    except Unavailable as error:
-        return _refused(api, _unavailable(error))
-    except Exception:  # noqa: BLE001 - the door of the process: the client hears 500, the log the cause
-        _log.exception("action=request_failed")
-        return _refused(api, _FAULT)
+    key, refusal = _asking(services, environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", ""))
     if key is None:
         return _refused(api, refusal or _NO_KEY)
     body, unread = _body(environ)

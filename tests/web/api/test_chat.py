@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import openai
@@ -14,7 +14,7 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from broadcast.gateway import PATHS
+from broadcast.gateway import PATHS, Gateway
 from broadcast.gateway.record import Record
 from broadcast.receipt import Receipt
 from broadcast.trace_context import trace_id_of
@@ -311,6 +311,18 @@ def test_a_management_key_past_its_makers_role_is_forbidden(
 def test_a_database_out_of_reach_is_told_with_when_to_come_back(client: FlaskClient) -> None:
     answer = client.post(CHAT, json=BODY, headers={"Authorization": "Bearer sk-down"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
+
+
+@pytest.mark.parametrize("path", [f"/api/v1{path}" for path in PATHS.values()])
+@pytest.mark.parametrize("bearer", ["sk-chat", "sk-receipts"])
+def test_a_fault_of_ours_is_told_as_one_and_no_more(ingest: Ingest, path: str, bearer: str) -> None:
+    """Whether the request would have been served or refused."""
+    client = make(ingest, cast("Gateway", object())).test_client()
+
+    answer = client.post(path, json=BODY, headers={"Authorization": f"Bearer {bearer}"})
+
+    assert (answer.status_code, answer.content_type) == (500, "application/json")
+    assert error_of(answer)["message"] == "The router failed. Try again."
 
 
 def test_a_body_over_32_mib_is_refused_and_recorded(client: FlaskClient, ingest: Ingest) -> None:
