@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -67,9 +68,10 @@ class Outcome:
     @property
     def delivered(self) -> bool:
         """Whether the batch is settled as delivered."""
-        return self.verdict in {Verdict.DELIVERED, Verdict.PARTLY_DELIVERED}
+        return self.verdict in _ARRIVED
 
 
+_ARRIVED: Final = frozenset({Verdict.DELIVERED, Verdict.PARTLY_DELIVERED})
 _REMEDIES: Final[Mapping[Verdict, Remedy]] = {
     Verdict.DELIVERED: Remedy.NONE,
     Verdict.PARTLY_DELIVERED: Remedy.NONE,
@@ -154,7 +156,18 @@ def partial_success(response: Response) -> tuple[int, str]:
     if "protobuf" in kind:
         return _partial_protobuf(response.body)
     # Another kind of answer, a plain "ok", is not OTLP's and says nothing of spans.
-    return _partial_json(response.body) if "json" in kind else (0, "")
+    if "json" not in kind:
+        return 0, ""
+    return _usual(response.body) if len(response.body) <= _SHORT else _partial_json(response.body)
+
+
+_SHORT: Final = 64
+
+
+@lru_cache(maxsize=64)
+def _usual(body: bytes) -> tuple[int, str]:
+    """Return the same for a short answer: nearly all are the same few bytes, which say that all is well."""
+    return _partial_json(body)
 
 
 def _partial_json(body: bytes) -> tuple[int, str]:

@@ -206,6 +206,10 @@ class Destination:
         """Return how many receipts a request may hold: 1 where each is a request of its own."""
         return self.max_spans
 
+    def compresses(self) -> bool:
+        """Whether what is sent is compressed."""
+        return self.compress
+
     def request(self, batch: Batch) -> Request:
         """Return the request of a batch; pure, so that calling it twice gives equal requests."""
         media_type = self.media_type or CONTENT_TYPES[self.encoding]
@@ -214,7 +218,8 @@ class Destination:
             url=self.endpoint(),
             headers={"content-type": media_type, **self.auth(), **self.extra_headers()},
             body=self.join(batch.pieces) if batch.joined is None else batch.joined,
-            compress=self.compress,
+            compress=self.compresses(),
+            packed=batch.packed,
         )
 
     def judge(self, response: Response) -> Outcome:
@@ -243,7 +248,7 @@ class Destination:
                 **self.extra_headers(),
             },
             body=body,
-            compress=self.compress,
+            compress=self.compresses(),
         )
 
     @classmethod

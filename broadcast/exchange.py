@@ -106,6 +106,9 @@ async def _read(protocol: Any, transport: Any) -> Answer:
 
 async def _body(content: Any) -> bytes:
     """Read as much as may be; the pool keeps no connection on which there is more to come."""
+    if content.is_eof():
+        # Most answers are short, and came with their head.
+        return bytes(content.read_nowait(MAX_ANSWER_BYTES))
     found = bytearray()
     while len(found) < MAX_ANSWER_BYTES and not content.at_eof():
         found += await content.read(MAX_ANSWER_BYTES - len(found))

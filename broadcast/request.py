@@ -20,7 +20,7 @@ class Batch:
     """What travels in one request: `pieces` are what `encode` made, one a receipt, in log order.
 
     `id` is the same when the same receipts are sent again. `joined`, where given, is what `join` made of the
-    pieces, once for every destination that gets the same.
+    pieces, once for every destination that gets the same; `packed` is the gzip of that.
     """
 
     id: str
@@ -28,6 +28,7 @@ class Batch:
     pieces: tuple[bytes, ...]
     test: bool = False
     joined: bytes | None = dataclasses.field(default=None, repr=False)
+    packed: bytes | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -211,15 +211,7 @@ class Courier:
     async def _once(self, tally: _Tally, pieces: Sequence[Piece], chunk: Chunk | None = None) -> Outcome:
         """Send one request; what it delivers is noted, what it does not is the caller's matter."""
         made = tally.made
-        batch = Batch(
-            id=outcomes.batch_id(made.stored.uid, pieces[0].seq, pieces[-1].seq),
-            at_us=made.at_us,
-            pieces=tuple(piece.body for piece in pieces) if chunk is None else chunk.bodies,
-            joined=None if chunk is None else chunk.body.plain,
-        )
-        request = made.destination.request(batch)
-        if chunk is not None and request.packs and request.body is chunk.body.plain:
-            request = replace(request, packed=chunk.body.packed())
+        request = made.destination.request(_batch(made, pieces, chunk))
         started = asyncio.get_running_loop().time()
         failpoints.reached("before_send")
         try:
@@ -248,6 +240,21 @@ class Courier:
             return await self._sender.send(request)
         finally:
             self.open -= 1
+
+
+def _batch(made: Prepared, pieces: Sequence[Piece], chunk: Chunk | None) -> Batch:
+    """Return what one request holds; a chunk's body is joined and compressed once for all who send it."""
+    id_ = outcomes.batch_id(made.stored.uid, pieces[0].seq, pieces[-1].seq)
+    if chunk is None:
+        return Batch(id=id_, at_us=made.at_us, pieces=tuple(piece.body for piece in pieces))
+    packs = made.destination.compresses() and made.destination.encoding != "grpc"
+    return Batch(
+        id=id_,
+        at_us=made.at_us,
+        pieces=chunk.bodies,
+        joined=chunk.body.plain,
+        packed=chunk.body.packed() if packs else None,
+    )
 
 
 def _halves(pieces: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]]:

@@ -9,12 +9,11 @@ The addresses of the receivers that `setup` names are from their own pages: Graf
 OpenObserve, VictoriaTraces (`/insert/opentelemetry`), the Datadog Agent.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from broadcast.destination import Batch, Encoding, OTLPDestination, Request, SettingsError, normalised
+from broadcast.destination import Encoding, OTLPDestination, SettingsError, normalised
 from broadcast.fields import HttpsUrl, MetricsEvery, SecretHeaders, field, own_trace_link, sent_metrics
 from destinations import _tempo
 
@@ -101,13 +100,9 @@ class OtelCollector(OTLPDestination):
             raise SettingsError(problems)
         return made
 
-    def request(self, batch: Batch) -> Request:
-        """Return the request, compressed where the receiver takes that."""
-        return dataclasses.replace(super().request(batch), compress=self.compression == "gzip")
-
-    def metrics_request(self, body: bytes) -> Request:
-        """Return the request of metrics, compressed as spans are."""
-        return dataclasses.replace(super().metrics_request(body), compress=self.compression == "gzip")
+    def compresses(self) -> bool:
+        """Whether the receiver takes what is compressed."""
+        return self.compression == "gzip"
 
     def metrics_endpoint(self) -> str:
         """Return the address of metrics as given, else beside the spans'."""
