@@ -4,6 +4,7 @@ import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, select, text
@@ -93,11 +94,12 @@ def insert_all(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
             conn,
             attempts,
             ("uid", "settled", *_GIVEN),
-            [(str(uuid.uuid4()), len(row["fates"]) > 0, *(row[name] for name in _GIVEN)) for row in rows],
+            [(str(uuid.uuid4()), len(row["fates"]) > 0, *_given(row)) for row in rows],
         )
 
 
 _GIVEN: Final = tuple(name for name in Attempt.__slots__ if name not in {"id", "uid"})
+_given: Final = itemgetter(*_GIVEN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

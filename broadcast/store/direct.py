@@ -34,10 +34,10 @@ class Statement:
         PostgreSQL's come in its own form: as text, bytes are twice as many, to be written and to be read.
         """
         text = self._texts[conn.dialect.name]
-        given = {**self._written, **values}
+        given = self._given(conn, values)
         with driver(conn, text) as raw:
             if conn.dialect.name == "sqlite":
-                return list(raw.execute(text, {name: _one_value(value) for name, value in given.items()}))
+                return list(raw.execute(text, given))
             with raw.cursor(binary=True) as cursor:
                 return list(cursor.execute(text, given))
 
@@ -45,9 +45,15 @@ class Statement:
         """Run it for each of some values; return how many rows it changed."""
         text = self._texts[conn.dialect.name]
         with driver(conn, text) as raw, contextlib.closing(raw.cursor()) as cursor:
-            cursor.executemany(text, [{**self._written, **values} for values in many])
+            cursor.executemany(text, [self._given(conn, values) for values in many])
             changed: int = cursor.rowcount
             return changed
+
+    def _given(self, conn: Connection, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        given = {**self._written, **values}
+        if conn.dialect.name == "sqlite":
+            return {name: _one_value(value) for name, value in given.items()}
+        return given
 
 
 def _one_value(value: Any) -> Any:

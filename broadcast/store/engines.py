@@ -128,6 +128,8 @@ def _postgresql(url: str) -> tuple[Engine, Engine]:
         pool_size=10,
         max_overflow=20,
         pool_timeout=BUSY_S,
+        # The connection used last: it has the plans of what is asked all the time.
+        pool_use_lifo=True,
         connect_args={"options": _POSTGRESQL_OPTIONS, **POSTGRESQL_PATIENCE},
     )
     event.listen(writers, "checkout", _refuse_a_dead_one)
