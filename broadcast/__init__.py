@@ -108,10 +108,14 @@ vault               Seal and open secrets and content.
 accounts            Who is asking and what they may do: users, workspaces, roles, login sessions and keys.
 activity            What the pages show of a workspace: its requests, one request with its spans, members,
                     attempts.
+agenda              The agenda of a worker: in which workspaces it looks next, those first that wait the
+                    longest.
 audit_trail         Who changed what in a workspace, in pages, newest first.
 batches             Batches: what a destination gets next, from its cursor or its replay on, as requests
                     ready to send.
 budget              A bound on the memory of everything that is under way.
+claim_order         In which order claims are served: small batches first, so that large ones never stop
+                    them.
 connections         Configured destinations: test, save (only after a passed test), pause, resume, switch,
                     delete.
 credentials         Passwords, keys and tokens, made and recognised without database or clock; the door of
@@ -145,6 +149,8 @@ ingest_writer       The one writer: takes what waits, up to a thousand receipts,
 invitations         Join a workspace by a link: made for one address and one role, used once, over after a
                     week.
 key_access          Keys: made, listed, revoked, and recognised on every request.
+lanes               Lanes: a worker's writes take turns, so that outcomes, claims and chores never wait for
+                    each other.
 ledger              What a destination is doing, and the proof that all of its receipts are accounted for.
 lending             Sends what needs a loan first: a role's keys are fetched once, and used until shortly
                     before their end.
@@ -176,8 +182,8 @@ proof               The proof that nothing is lost: ledgers against attempts, de
 query_text          What a query asks, read from its texts: one reading for the API and for the command
                     line.
 rate_limit          How often something may be done within a time, counted for all processes together.
-recorder            The one lane for a worker's writes: outcomes recorded in groups, never so often that
-                    ingest starves.
+recorder            Outcomes recorded: in groups, in a lane of their own, and never so often that ingest
+                    starves.
 replay              Replay and backfill: receipts sent to one destination once more, with the ids they had.
 request_log         The list of requests as the API says it: newest first, or in the order of arrival for
                     whoever follows.
@@ -195,6 +201,8 @@ settings_file       A workspace's destinations and switch as a YAML file that ma
 settings_plan       A workspace's destinations and switch as one whole: what settings would change in it.
 shared_log          What destinations of a workspace have in common: receipts read, opened, encoded and
                     compressed once.
+shares              Shares: in which workspaces a worker looks first, so that not every worker looks at
+                    every receipt.
 shelf               Configured destinations, looked at: what they are, what they do, what became of receipts
                     there.
 sign_in             Sign in by the operator's identity provider.

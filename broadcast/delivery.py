@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,10 +19,12 @@ from typing import Final, TypeVar
 from broadcast import failpoints, outcomes
 from broadcast.batches import BATCH_BYTES, Ahead, Builder, Built, Prepared, Round, Unbuilt
 from broadcast.budget import Budget
+from broadcast.claim_order import SMALL, in_turn, is_small
 from broadcast.destination import Destination, Outcome, Verdict
 from broadcast.errors import Unavailable
 from broadcast.flights import Flights
 from broadcast.guests import AT_ONCE, drop_contents
+from broadcast.lanes import Lanes
 from broadcast.outcomes import Sent
 from broadcast.recorder import Recorder, Settlement
 from broadcast.sending import Courier, Sender
@@ -37,9 +38,6 @@ OPEN_SENDS: Final = 2_000
 OPEN_BYTES: Final = 64 * 2**20
 """What all open batches may hold; a quarter of it is for small ones, so that large ones never stop them."""
 
-SMALL: Final = 64
-"""Receipts that a small batch has at most."""
-
 IN_A_ROW: Final = 4
 """Batches that a destination may send under one lease while it catches up; then the others have a turn."""
 
@@ -48,7 +46,7 @@ _RESERVED_SMALL: Final = 256_000
 _ENOUGH: Final = 1_000_000
 """Bytes after which what is built goes out before more is built."""
 
-_LANES: Final = 64
+_TURNS: Final = 64
 _BREATH_S: Final = 0.05
 _MOMENT_S: Final = 0.01
 T = TypeVar("T")
@@ -75,12 +73,13 @@ class Delivery:
         self._holder = holder
         self._clock = clock
         self._wake = wake
-        self._recorder = Recorder(store, holder)
+        self._lanes = Lanes(store)
+        self._recorder = Recorder(self._lanes.outcomes, holder)
         self._flights = Flights()
         self._ahead: dict[int, Ahead] = {}
         self._small = Budget(OPEN_BYTES // 4)
         self._large = Budget(OPEN_BYTES * 3 // 4)
-        self._lanes = tuple(asyncio.Lock() for _ in range(_LANES))
+        self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
         self._served: set[int] = set()
         self._stopping = False
         self._courier = Courier(
@@ -104,57 +103,73 @@ class Delivery:
             "open_bytes": self._small.used + self._large.used,
         }
 
-    def take_ended(self) -> set[int]:
-        """Return the workspaces where a batch has ended since the last call and more may be due."""
+    def take_ended(self) -> set[int] | None:
+        """Return where a batch has ended since the last call and more may be due; None is anywhere."""
         return self._flights.take_ended()
+
+    def in_air(self, workspace_ids: Collection[int]) -> set[int]:
+        """Return those of the workspaces in which a batch is under way."""
+        return self._flights.among(workspace_ids)
 
     # -- claiming ----------------------------------------------------------------------------------
 
     async def round(
-        self, *, look_for_dead: bool = False, workspace_ids: Collection[int] | None = None
+        self, workspace_ids: Collection[int] | None = None, *, look_for_dead: bool = False
     ) -> int:
-        """Claim up to 64 destinations, build their batches and start sending; return how many were claimed.
+        """Claim and start sending, wherever something is due or in some workspaces; return how many it is."""
+        if workspace_ids is None and not look_for_dead:
+            workspace_ids = (await self.look()).workspace_ids
+            if not workspace_ids:
+                return 0
+        claims = await self.claim(workspace_ids, look_for_dead=look_for_dead)
+        await self.start(claims)
+        return len(claims)
 
-        It looks everywhere unless it is told in which workspaces something happened, and never waits for
-        sends. On SQLite, where a claim takes the one writer's lock, it looks before it claims.
-        """
-        # Where there is no memory for large batches, any batch that ends makes some.
-        self._flights.pass_by(workspace_ids if self._large.has_room(_RESERVED) else None)
-        looks_first = self._store.dialect == "sqlite" and not look_for_dead
-        if looks_first and await self.due_in_us() != 0:
-            return 0
-        claims = await self._recorder.write(
+    async def claim(
+        self, workspace_ids: Collection[int] | None, *, look_for_dead: bool = False
+    ) -> list[Claim]:
+        """Claim up to 64 destinations that something is due for, which the caller has to start."""
+        self._flights.pass_by(workspace_ids)
+        if not self._large.has_room(_RESERVED):
+            # Any batch that ends makes room for a large one.
+            self._flights.await_any()
+        claims = await self._lanes.claims.write(
             partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
         )
+        self._flights.expect(claims)
         failpoints.reached("after_claim")
-        left = _in_turn(claims)
+        return claims
+
+    async def start(self, claims: Sequence[Claim]) -> None:
+        """Build the batches of claims and start sending; it never waits for sends."""
+        left = in_turn(claims)
         try:
             with self._builder.round(claims) as building:
                 while left and not self._stopping and self._has_room(left[0]):
                     # A batch for which there is no memory is given back, and claimed again when there is.
-                    same = [claim for claim in left if _is_small(claim) == _is_small(left[0])]
+                    same = [claim for claim in left if is_small(claim) == is_small(left[0])]
                     made = await self._build(building, same)
                     self._start_all(left[: len(made)], made)
                     left = left[len(made) :]
         finally:
             if left:
-                self._flights.pass_by()
+                self._flights.await_any()
                 await self._give_back(left)
-        return len(claims)
 
     def _has_room(self, claim: Claim) -> bool:
-        return _is_small(claim) or self._large.has_room(_RESERVED)
+        return is_small(claim) or self._large.has_room(_RESERVED)
 
     def _budget(self, claim: Claim) -> Budget:
-        return self._small if _is_small(claim) else self._large
+        return self._small if is_small(claim) else self._large
 
-    async def due_in_us(self) -> int | None:
-        """Return how long until something is due; 0 is now, None is nothing waits."""
-        return await asyncio.to_thread(self._due)
+    async def look(self) -> leases.Look:
+        """Look everywhere for what is due; nothing is claimed."""
+        self._flights.pass_by()
+        return await asyncio.to_thread(self._look)
 
-    def _due(self) -> int | None:
+    def _look(self) -> leases.Look:
         with self._store.read() as conn:
-            return leases.next_due_in_us(conn)
+            return leases.look(conn)
 
     def _claim(
         self, conn: Conn, *, look_for_dead: bool, workspace_ids: Collection[int] | None
@@ -172,12 +187,13 @@ class Delivery:
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             ids = (claim.destination_id,)
-            await self._recorder.write(partial(leases.release, destination_ids=ids, token=claim.token))
+            await self._lanes.outcomes.write(partial(leases.release, destination_ids=ids, token=claim.token))
+            self._flights.end(claim, None)
 
     async def _build(self, building: Round, claims: Sequence[Claim]) -> list[Built]:
         """Build the first few batches, in memory that was free for them; all are small, or none is."""
         budget = self._budget(claims[0])
-        reserved = _RESERVED_SMALL if _is_small(claims[0]) else _RESERVED
+        reserved = _RESERVED_SMALL if is_small(claims[0]) else _RESERVED
         await budget.take(reserved)
         made: list[Built] = []
         try:
@@ -198,7 +214,9 @@ class Delivery:
         flying = dict(self._flights.tasks)
         if not flying:
             return
-        ours = await self._recorder.write(lambda conn: leases.renew(conn, self._holder, flying, LEASE_US))
+        ours = await self._lanes.outcomes.write(
+            lambda conn: leases.renew(conn, self._holder, flying, LEASE_US)
+        )
         for destination_id, task in flying.items():
             if destination_id not in ours and not task.done():
                 _log.warning("action=lease_lost destination_id=%s", destination_id)
@@ -210,7 +228,7 @@ class Delivery:
         for workspace_id in await asyncio.to_thread(self._with_contents, served):
             more = True
             while more:
-                dropped = await self._recorder.write(partial(drop_contents, workspace_id=workspace_id))
+                dropped = await self.write(partial(drop_contents, workspace_id=workspace_id))
                 more = dropped == AT_ONCE
                 await asyncio.sleep(_BREATH_S if more else 0)
 
@@ -220,8 +238,8 @@ class Delivery:
             return receipts.with_contents(conn, workspace_ids)
 
     async def write(self, change: Callable[[Conn], T]) -> T:
-        """Run a small change in the same lane as every other write of this worker."""
-        return await self._recorder.write(change)
+        """Run a chore's change, which no outcome and no claim waits for where writers are many."""
+        return await self._lanes.chores.write(change)
 
     async def stop(self, timeout_s: float) -> None:
         """Let what is in flight finish within the time, then give up; no lease stays behind."""
@@ -237,7 +255,7 @@ class Delivery:
         if late:
             # Without a database they end by themselves: the holder's lock goes with this process.
             with contextlib.suppress(Unavailable):
-                await self._recorder.write(partial(leases.release_all, holder=self._holder))
+                await self._lanes.outcomes.write(partial(leases.release_all, holder=self._holder))
 
     # -- one batch -----------------------------------------------------------------------------------
 
@@ -270,7 +288,7 @@ class Delivery:
             return None
         try:
             # One workspace's batches one after the other: what one makes, the next one finds made.
-            async with self._lanes[claim.workspace_id % _LANES]:
+            async with self._turns[claim.workspace_id % _TURNS]:
                 with self._builder.round((claim,)) as building:
                     return (await self._build(building, (claim,)))[0]
         except Unavailable:
@@ -336,7 +354,7 @@ class Delivery:
         claim = settlement.claim
         if settlement.advance_to < claim.head_seq or claim.replay_id is not None:
             self._flights.leave_more(claim)
-        _report(settlement, kept=kept)
+        settlement.report(kept=kept)
         for _ in settlement.entries:
             self._builder.went(claim.destination_id, well=kept and settlement.failures == 0)
         return kept
@@ -354,47 +372,5 @@ class Delivery:
             self._ahead[id_] = Ahead(version=made.stored.version, fates=fates)
 
 
-def _in_turn(claims: Sequence[Claim]) -> list[Claim]:
-    """Return claims with the small batches first, then the workspaces that wait for little.
-
-    Each workspace's stay together: what its destinations share is then made once.
-    """
-    owed: Counter[int] = Counter()
-    for claim in claims:
-        owed[claim.workspace_id] += claim.head_seq - claim.cursor_seq
-    return sorted(
-        claims,
-        key=lambda claim: (
-            not _is_small(claim),
-            owed[claim.workspace_id],
-            claim.workspace_id,
-            claim.cursor_seq,
-        ),
-    )
-
-
-def _is_small(claim: Claim) -> bool:
-    """Whether a claim's batch is small: few receipts, or few because the last answer was none."""
-    return claim.failures > 0 or 0 < claim.head_seq - claim.cursor_seq <= SMALL
-
-
 def _size(made: Built) -> int:
     return made.size_bytes if isinstance(made, Prepared) else 0
-
-
-def _report(settlement: Settlement, *, kept: bool) -> None:
-    """One line an attempt; the reason is scrubbed, so no secret is in it."""
-    for entry in settlement.entries:
-        _log.info(
-            "action=attempt destination=%s from=%s to=%s verdict=%s status=%s ms=%.0f bytes=%s kept=%s "
-            "reason=%s",
-            settlement.name,
-            entry.from_seq,
-            entry.to_seq,
-            entry.outcome.verdict.value,
-            entry.outcome.status_code,
-            entry.duration_ms,
-            entry.sent_bytes,
-            kept,
-            entry.outcome.reason,
-        )

@@ -1,4 +1,4 @@
-"""The one lane for a worker's writes: outcomes recorded in groups, never so often that ingest starves.
+"""Outcomes recorded: in groups, in a lane of their own, and never so often that ingest starves.
 
 Attempt, cursor, counters and dead letters of an outcome change in one transaction, fenced by the token.
 """
@@ -6,18 +6,18 @@ Attempt, cursor, counters and dead letters of an outcome change in one transacti
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from broadcast import failpoints
 from broadcast import fates as fate_map
 from broadcast.destination import Outcome
 from broadcast.errors import Unavailable
 from broadcast.fates import Fate
+from broadcast.lanes import Lane
 from broadcast.store import (
     Conn,
-    Store,
     attempts,
     audit,
     dead_letters,
@@ -30,11 +30,10 @@ from broadcast.store import (
 from broadcast.store.leases import Claim, Counts, Held, Lease, Settled
 from broadcast.store.notices import Kind
 
-_PAUSE_S: Final = 0.02
+_GATHER_S: Final = 0.02
 _AGAIN_S: Final = 0.5
 _GIVE_UP_S: Final = 25.0
 _GROUP: Final = 256
-_T = TypeVar("_T")
 _log: Final = logging.getLogger(__name__)
 
 
@@ -109,6 +108,23 @@ class Settlement:
         """Return the lease under which it may be recorded."""
         return self.claim.destination_id, self.claim.token
 
+    def report(self, *, kept: bool) -> None:
+        """Log one line an attempt; the reason is scrubbed, so no secret is in it."""
+        for entry in self.entries if _log.isEnabledFor(logging.INFO) else ():
+            _log.info(
+                "action=attempt destination=%s from=%s to=%s verdict=%s status=%s ms=%.0f bytes=%s kept=%s "
+                "reason=%s",
+                self.name,
+                entry.from_seq,
+                entry.to_seq,
+                entry.outcome.verdict.value,
+                entry.outcome.status_code,
+                entry.duration_ms,
+                entry.sent_bytes,
+                kept,
+                entry.outcome.reason,
+            )
+
     def settled(self, moved: int) -> Settled:
         """Return what the cursor is told; `moved` dead letters have arrived after all."""
         counts = fate_map.counted(self.fates)
@@ -135,27 +151,14 @@ class Settlement:
 
 
 class Recorder:
-    """Writes of one worker, one transaction at a time."""
+    """The outcomes of one worker, recorded one transaction at a time."""
 
-    def __init__(self, store: Store, holder: str) -> None:
-        self._store = store
+    def __init__(self, lane: Lane, holder: str) -> None:
+        self._lane = lane
         self._holder = holder
-        self._lane = asyncio.Lock()
-        self._pause_s = _PAUSE_S if store.dialect == "sqlite" else 0.0
-        self._free_at = 0.0
         self._gathered_at = 0.0
         self._waiting: list[tuple[Settlement, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
-
-    async def write(self, change: Callable[[Conn], _T]) -> _T:
-        """Run a change in a transaction of its own, at most 50 of them a second on SQLite."""
-        async with self._lane:
-            loop = asyncio.get_running_loop()
-            await asyncio.sleep(max(0.0, self._free_at - loop.time()))
-            try:
-                return await asyncio.to_thread(self._commit, change)
-            finally:
-                self._free_at = loop.time() + self._pause_s
 
     async def record(self, settlement: Settlement) -> bool:
         """Record an outcome together with whatever else is waiting; return False when the lease was lost."""
@@ -174,7 +177,7 @@ class Recorder:
         """Record what waits, at most 50 times a second: a burst's outcomes come one soon after the other."""
         loop = asyncio.get_running_loop()
         while self._waiting:
-            await asyncio.sleep(max(0.0, self._gathered_at + _PAUSE_S - loop.time()))
+            await asyncio.sleep(max(0.0, self._gathered_at + _GATHER_S - loop.time()))
             self._gathered_at = loop.time()
             group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
             await self._record_group(group)
@@ -202,7 +205,7 @@ class Recorder:
         give_up_at = loop.time() + _GIVE_UP_S
         while True:
             try:
-                kept = await self.write(lambda conn: settle(conn, outcomes, self._holder))
+                kept = await self._lane.write(lambda conn: settle(conn, outcomes, self._holder))
             except Unavailable:
                 if loop.time() > give_up_at:
                     raise
@@ -211,10 +214,6 @@ class Recorder:
             else:
                 failpoints.reached("record_after_commit")
                 return kept
-
-    def _commit(self, change: Callable[[Conn], _T]) -> _T:
-        with self._store.write() as conn:
-            return change(conn)
 
 
 def settle(conn: Conn, items: Sequence[Settlement], holder: str) -> list[bool]:

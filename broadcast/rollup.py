@@ -7,7 +7,7 @@ repeated receipts included, and ingest never pays for a sum.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from broadcast import tally
@@ -23,26 +23,45 @@ AT_ONCE: Final = 250
 
 _REACH: Final = 40 * AT_ONCE
 _LOGS: Final = 32
+_SWEPT: Final = 2
 _log: Final = logging.getLogger(__name__)
 
 
-def step(conn: Conn) -> bool:
-    """Add up a little more of the logs that are behind; return whether there is more to do."""
+def step(conn: Conn, *, least: int = 1) -> bool:
+    """Add up a little more of the logs that are behind by so much; return whether there is more to do."""
     left = AT_ONCE
-    found = rollups.behind(conn, _LOGS)
+    found = rollups.behind(conn, _LOGS, least=least)
     failed = 0
     for workspace_id in found:
         if left <= 0:
             break
-        try:
-            with apart(conn):
-                left -= _step_of(conn, workspace_id, left) or 0
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one log, the others go on
-            failed += 1
-            _log.error("action=log_not_added_up workspace=%s error=%s", workspace_id, type(error).__name__)
+        done = _tried(conn, workspace_id, left)
+        failed += done is None
+        left -= done or 0
     return left <= 0 or failed < len(found) == _LOGS
+
+
+def sweep(conn: Conn, after_id: int, mine: Callable[[Iterable[int]], set[int]]) -> int | None:
+    """Add up a few logs of `mine` that are behind, the next by their ids; return how far, None at the end."""
+    found = rollups.behind(conn, _LOGS, after_id=after_id)
+    swept = sorted(mine(found))[:_SWEPT]
+    for workspace_id in swept:
+        _tried(conn, workspace_id, AT_ONCE)
+    if len(swept) == _SWEPT:
+        return swept[-1]
+    return found[-1] if len(found) == _LOGS else None
+
+
+def _tried(conn: Conn, workspace_id: int, limit: int) -> int | None:
+    """Add up at most `limit` receipts of one log; return how many it were, None where it failed."""
+    try:
+        with apart(conn):
+            return _step_of(conn, workspace_id, limit) or 0
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one log, the others go on
+        _log.error("action=log_not_added_up workspace=%s error=%s", workspace_id, type(error).__name__)
+        return None
 
 
 def reach(conn: Conn, workspace_id: int, seq: int) -> bool:

@@ -9,17 +9,20 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broadcast import rollup
+from broadcast.agenda import Agenda
 from broadcast.delivery import CLAIM, Delivery
 from broadcast.errors import Unavailable
 from broadcast.lending import Lender
 from broadcast.metric_export import MetricExport
 from broadcast.notices import Notifier
 from broadcast.retention import Retention
+from broadcast.shares import Shares
 from broadcast.store import Conn, passed_tests, receipts
 from broadcast.transport import Transport
 from broadcast.worker_report import WorkerReport
@@ -40,6 +43,9 @@ _NOTICES_S: Final = 5
 _REPORT_S: Final = 5
 _RETENTION_S: Final = 60
 _ROLLUP_S: Final = 1
+_SWEEP_S: Final = 30
+"""How long a few receipts wait to be added up: until then whoever reads counts them, which costs less."""
+
 _METRICS_S: Final = 1
 _BREATH_S: Final = 0.1
 """Between two steps of retention, so that ingest always finds the database free."""
@@ -110,7 +116,10 @@ class _Worker:
         self._awake = asyncio.Event()
         self._look_for_dead = True
         self._happened: set[int] = set()
+        self._shares = Shares(holder)
+        self._agenda = Agenda(CLAIM)
         self._look_at = 0.0
+        self._starting: asyncio.Task[None] | None = None
         self._delivery = Delivery(
             services.store,
             services.vault,
@@ -154,6 +163,8 @@ class _Worker:
         finally:
             stop.cancel()
             scheduler.shutdown(wait=False)
+            with _logged("start"):
+                await self._started()
             await self._finish()
             feeling.cancel()
             await self._tell()
@@ -176,32 +187,49 @@ class _Worker:
                     await asyncio.wait_for(self._awake.wait(), wait_s)
 
     async def _round(self) -> float:
-        """Claim where something happened, and everywhere when something is due; return how long to sleep."""
+        """Claim where something happened, and look everywhere once in a while; return how long to sleep."""
         loop = asyncio.get_running_loop()
-        look, self._look_for_dead = self._look_for_dead, False
-        happened = self._happened | self._delivery.take_ended()
-        self._happened = set()
-        everywhere = look or loop.time() >= self._look_at
-        if everywhere:
-            self._look_at = loop.time() + _IDLE_S
-        elif not happened:
-            return self._look_at - loop.time()
-        claimed = await self._delivery.round(
-            look_for_dead=look, workspace_ids=None if everywhere else happened
-        )
-        if claimed == CLAIM:  # There is probably more where these came from.
-            self._happened |= happened
-            self._look_at = 0.0 if everywhere else self._look_at
-            return 0.0
-        if self._awake.is_set():  # Whoever rang meanwhile is heard at once.
-            return 0.0
-        if not everywhere:
-            return self._look_at - loop.time()
-        # When nobody rings, until the next destination is due.
-        due_us = await self._delivery.due_in_us()
-        wait_s = _IDLE_S if due_us is None else min(_IDLE_S, max(_SHORTEST_S, due_us / 1e6))
-        self._look_at = loop.time() + wait_s
-        return wait_s
+        if self._look_for_dead:
+            self._look_for_dead = False
+            self._look_at = 0.0
+            await self._delivery.round(look_for_dead=True)
+        self._note()
+        if loop.time() >= self._look_at:
+            await self._look()
+        places = self._agenda.take()
+        if not places:
+            await self._started()
+            return 0.0 if self._awake.is_set() else self._look_at - loop.time()
+        claims = await self._delivery.claim(places)
+        self._agenda.found(places, len(claims))
+        before, self._starting = self._starting, asyncio.create_task(self._delivery.start(claims))
+        if before is not None:
+            await before
+        return 0.0
+
+    async def _started(self) -> None:
+        """Wait until what was claimed is on its way; one more claim is made meanwhile, and no more."""
+        before, self._starting = self._starting, None
+        if before is not None:
+            await before
+
+    def _note(self) -> None:
+        """Put on the agenda what was heard, and where a batch of ours has hidden work from everybody."""
+        heard, self._happened = self._happened, set()
+        self._agenda.add(self._shares.mine(heard) | self._delivery.in_air(heard))
+        ended = self._delivery.take_ended()
+        if ended is None:
+            self._look_at = 0.0
+        else:
+            self._agenda.add(ended)
+
+    async def _look(self) -> None:
+        """Look everywhere: at our share first, and at what others have left."""
+        look = await self._delivery.look()
+        ours = self._shares.mine(look.workspace_ids)
+        self._agenda.add(sorted(look.workspace_ids, key=lambda id_: id_ not in ours))
+        next_s = _IDLE_S if look.next_in_us is None else look.next_in_us / 1e6
+        self._look_at = asyncio.get_running_loop().time() + min(_IDLE_S, max(_SHORTEST_S, next_s))
 
     async def _finish(self) -> None:
         """Let leases be renewed while the last sends end."""
@@ -234,6 +262,7 @@ class _Worker:
         scheduler.add_job(self._retain, "interval", seconds=_RETENTION_S)
         scheduler.add_job(self._contents, "interval", seconds=_CONTENTS_S)
         scheduler.add_job(self._roll, "interval", seconds=_ROLLUP_S)
+        scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_S, jitter=_SWEEP_S // 4)
         scheduler.add_job(self._metrics, "interval", seconds=_METRICS_S)
         scheduler.add_job(self._housekeeping, "interval", seconds=_HOUSEKEEPING_S)
         return scheduler
@@ -245,15 +274,17 @@ class _Worker:
             await self._delivery.renew()
 
     async def _tick(self) -> None:
-        """Look for what a dead worker left behind."""
+        """See who lives, and look for what a dead worker left behind."""
         with _logged("tick"):
-            if await asyncio.to_thread(self._others_died):
+            living, dead = await asyncio.to_thread(self._others)
+            self._shares.learn(living)
+            if dead:
                 self._look_for_dead = True
                 self._awake.set()
 
-    def _others_died(self) -> bool:
+    def _others(self) -> tuple[set[str], set[str]]:
         with self._store.read() as conn:
-            return bool(self._store.dead_holders(conn))
+            return self._store.living_and_dead(conn)
 
     async def _tell(self) -> None:
         """Say what this worker is at, for whoever operates it."""
@@ -274,9 +305,20 @@ class _Worker:
             await self._metric_export.start_due(self._delivery.write)
 
     async def _roll(self) -> None:
-        """Add up what came in since the last time, step by step."""
+        """Add up the logs that are far behind, step by step."""
         with _logged("rollup"):
-            await self._in_steps(rollup.step, _SHORT_BREATH_S)
+            await self._in_steps(partial(rollup.step, least=rollup.AT_ONCE), _SHORT_BREATH_S)
+
+    async def _sweep(self) -> None:
+        """Add up the logs of our share that are a little behind, in a fifth of the time at most."""
+        loop = asyncio.get_running_loop()
+        after_id: int | None = 0
+        with _logged("sweep"):
+            while after_id is not None and not self._stopping.is_set():
+                begun = loop.time()
+                step = partial(rollup.sweep, after_id=after_id, mine=self._shares.mine)
+                after_id = await self._delivery.write(step)
+                await asyncio.sleep(max(_BREATH_S, 4 * (loop.time() - begun)))
 
     async def _retain(self) -> None:
         """Let go of what is too old, step by step, until this round is over."""

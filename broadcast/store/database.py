@@ -93,6 +93,11 @@ class Store:
         """
         return liveness.dead_holders(conn, self._url) - self._own
 
+    def living_and_dead(self, conn: Conn) -> tuple[set[str], set[str]]:
+        """Return the workers known to the database, apart."""
+        dead = self.dead_holders(conn)
+        return liveness.listed(conn) - dead, dead
+
     # -- schema ------------------------------------------------------------------------------------
 
     def migrate(self) -> None:

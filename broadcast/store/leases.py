@@ -12,6 +12,7 @@ from sqlalchemy.sql import ColumnElement
 
 from broadcast.store.among import among
 from broadcast.store.clock import NowUs
+from broadcast.store.direct import Statement
 from broadcast.store.tables import cursors, destinations, heads, workspaces
 
 
@@ -62,28 +63,34 @@ def claim(
 ) -> list[Claim]:
     """Lease up to `limit` destinations that have something to send, the longest due first.
 
-    Those with more than `most` receipts to send are left alone; PostgreSQL looks at some workspaces only
-    where these are given.
+    Those with more than `most` receipts to send are left alone; where workspaces are given, so are others.
     A lease is free when its time is over or its holder is dead; all times are the database's.
     """
     token = token or new_token()
-    wanted = {"dead": list(dead_holders) or [""], "count": limit, "most": most}
-    if workspace_ids is None or conn.dialect.name == "sqlite":
-        found = conn.execute(_CLAIMABLE, wanted).all()
+    wanted = {"dead": list(dead_holders), "count": limit, "most": most}
+    if workspace_ids is None:
+        found = _CLAIMABLE.rows(conn, wanted)
     else:
-        found = conn.execute(_CLAIMABLE_THERE, {**wanted, "there": workspace_ids}).all()
-    claims = [Claim(**row._asdict(), token=token) for row in found]
-    if claims:
-        conn.execute(
-            _LEASE,
-            {
-                "ids": [claim.destination_id for claim in claims],
-                "token": token,
-                "holder": holder,
-                "lease_us": lease_us,
-            },
-        )
-    return claims
+        found = _CLAIMABLE_THERE.rows(conn, {**wanted, "there": list(workspace_ids)})
+    if found:
+        ids = [row[0] for row in found]
+        _LEASE.run(conn, [{"ids": ids, "token": token, "holder": holder, "lease_us": lease_us}])
+    return [_claim(row, token) for row in found]
+
+
+def _claim(row: tuple[Any, ...], token: int) -> Claim:
+    destination_id, workspace_id, cursor_seq, head_seq, failures, doubts, replay_id, probing = row
+    return Claim(
+        destination_id=destination_id,
+        workspace_id=workspace_id,
+        cursor_seq=cursor_seq,
+        head_seq=head_seq,
+        failures=failures,
+        doubts=doubts,
+        replay_id=replay_id,
+        probing=bool(probing),
+        token=token,
+    )
 
 
 _CLAIMED: Final = (
@@ -107,11 +114,8 @@ _READY: Final[tuple[ColumnElement[bool], ...]] = (
 )
 # Read once for a statement: for each row that it looks at, the clock costs more than the row.
 _NOW: Final = select(NowUs()).scalar_subquery()
-_UNLEASED: Final = or_(
-    cursors.c.lease_until_us < _NOW, cursors.c.lease_holder.in_(bindparam("dead", expanding=True))
-)
-# Built once: building a statement costs more than running it.
-_CLAIMABLE: Final = (
+_UNLEASED: Final = or_(cursors.c.lease_until_us < _NOW, among(cursors.c.lease_holder, "dead"))
+_CLAIM: Final = (
     select(*_CLAIMED)
     .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
     .join(destinations, destinations.c.id == cursors.c.destination_id)
@@ -126,8 +130,9 @@ _CLAIMABLE: Final = (
     .limit(bindparam("count"))
     .with_for_update(of=cursors, skip_locked=True)
 )
-_CLAIMABLE_THERE: Final = _CLAIMABLE.where(among(cursors.c.workspace_id, "there"))
-_LEASE: Final = (
+_CLAIMABLE: Final = Statement(_CLAIM)
+_CLAIMABLE_THERE: Final = Statement(_CLAIM.where(among(cursors.c.workspace_id, "there")))
+_LEASE: Final = Statement(
     update(cursors)
     .where(among(cursors.c.destination_id, "ids"))
     .values(
@@ -242,9 +247,9 @@ def lock_held(conn: Connection, wanted: Mapping[Lease, int]) -> dict[Lease, Held
     """
     ids = sorted({destination_id for destination_id, _ in wanted})
     return {
-        lease: Held(since_seq=row.since_seq, now_us=row.now_us)
-        for row in conn.execute(_LOCK, {"ids": ids}).all()
-        if row.cursor_seq <= wanted.get(lease := (row.destination_id, row.lease_token), -1)
+        lease: Held(since_seq=since_seq, now_us=now_us)
+        for destination_id, token, cursor_seq, since_seq, now_us in _LOCK.rows(conn, {"ids": ids})
+        if cursor_seq <= wanted.get(lease := (destination_id, token), -1)
     }
 
 
@@ -259,7 +264,7 @@ def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[Lease,
         conn.execute(_SETTLE_ALL, {"rows": msgspec.json.encode(rows).decode()})
 
 
-_LOCK: Final = (
+_LOCK: Final = Statement(
     select(
         cursors.c.destination_id,
         cursors.c.lease_token,
@@ -318,21 +323,45 @@ def _settled_row(item: Settled, held: Held) -> dict[str, Any]:
 _FREE: Final[dict[str, Any]] = {"lease_token": 0, "lease_holder": None, "lease_until_us": 0}
 
 
-def next_due_in_us(conn: Connection) -> int | None:
-    """Return how long until a destination with something to send is due, 0 for now, None if nothing waits."""
-    left = conn.execute(_NEXT_DUE).scalar()
-    return None if left is None else max(0, int(left))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """Where something is due, the longest due first, and how long until something else is."""
+
+    workspace_ids: tuple[int, ...]
+    next_in_us: int | None
+
+    @property
+    def due_in_us(self) -> int | None:
+        """Return how long until anything is due: 0 is now, None is nothing waits."""
+        return 0 if self.workspace_ids else self.next_in_us
+
+
+def look(conn: Connection) -> Look:
+    """Look everywhere for destinations with something to send; nothing is locked."""
+    rows = conn.execute(_LOOK).all()
+    later = [row.later_us for row in rows if row.later_us is not None]
+    return Look(
+        workspace_ids=tuple(row.workspace_id for row in rows if row.first_us <= 0),
+        next_in_us=min(later, default=None),
+    )
 
 
 def _later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
     return case((one > other, one), else_=other)
 
 
-_NEXT_DUE: Final = (
-    # A leased destination is due when its lease ends, unless its holder settles it before.
-    select(func.min(_later(cursors.c.due_at_us, cursors.c.lease_until_us)) - NowUs())
+# A leased destination is due when its lease ends, unless its holder settles it before.
+_IN_US: Final = _later(cursors.c.due_at_us, cursors.c.lease_until_us) - _NOW
+_LOOK: Final = (
+    select(
+        cursors.c.workspace_id,
+        func.min(_IN_US).label("first_us"),
+        func.min(case((_IN_US > 0, _IN_US))).label("later_us"),
+    )
     .join_from(cursors, heads, heads.c.workspace_id == cursors.c.workspace_id)
     .join(destinations, destinations.c.id == cursors.c.destination_id)
     .join(workspaces, workspaces.c.id == cursors.c.workspace_id)
     .where(*_READY)
+    .group_by(cursors.c.workspace_id)
+    .order_by(text("first_us"))
 )

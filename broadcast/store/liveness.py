@@ -60,17 +60,22 @@ def hold(store: "Store", url: str, holder: str) -> Iterator[Hold]:
             lock.drop()
 
 
+def listed(conn: Connection) -> set[str]:
+    """Return every worker that has not been buried."""
+    return set(conn.execute(select(workers.c.holder)).scalars())
+
+
 def dead_holders(conn: Connection, url: str) -> set[str]:
     """Return the listed workers whose lock is free."""
-    listed = set(conn.execute(select(workers.c.holder)).scalars())
-    if not listed:
+    known = listed(conn)
+    if not known:
         return set()
     if conn.dialect.name == "sqlite":
-        return {holder for holder in listed if _is_free(_lock_file(url, holder))}
+        return {holder for holder in known if _is_free(_lock_file(url, holder))}
     if not conn.execute(_SETTLED).scalar_one():
         return set()
     held = set(conn.execute(_HELD).scalars())
-    return {holder for holder in listed if _key(holder) not in held}
+    return {holder for holder in known if _key(holder) not in held}
 
 
 def _bury(conn: Connection, holders: set[str]) -> None:

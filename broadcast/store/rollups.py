@@ -25,15 +25,16 @@ _AT_ONCE: Final = 500
 # -- how far ---------------------------------------------------------------------------------------------
 
 
-def behind(conn: Connection, limit: int) -> list[int]:
-    """Return workspaces whose logs have more than their sums; the caller locks each before it adds."""
+def behind(conn: Connection, limit: int, *, least: int = 1, after_id: int = 0) -> list[int]:
+    """Return the next workspaces whose logs have so much more than their sums; the caller locks each."""
     rolled = func.coalesce(rollup_places.c.rolled_seq, 0)
     query = (
         select(heads.c.workspace_id)
         .join(workspaces, workspaces.c.id == heads.c.workspace_id)
         .outerjoin(rollup_places, rollup_places.c.workspace_id == heads.c.workspace_id)
         # What is being forgotten is not added up once more.
-        .where(heads.c.head_seq > rolled, workspaces.c.deleted_at_us.is_(None))
+        .where(heads.c.workspace_id > after_id, heads.c.head_seq >= rolled + least)
+        .where(workspaces.c.deleted_at_us.is_(None))
         .order_by(heads.c.workspace_id)
         .limit(limit)
     )

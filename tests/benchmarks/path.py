@@ -169,7 +169,7 @@ async def deliver(services: Services) -> None:
                 clock=services.clock,
                 wake=woken.set,
             )
-            while await delivery.due_in_us() is not None or delivery.in_flight:
+            while (await delivery.look()).due_in_us is not None or delivery.in_flight:
                 woken.clear()
                 if not await delivery.round() and delivery.in_flight:
                     await woken.wait()

@@ -11,7 +11,7 @@ from broadcast import receipt_parser, rollup, tally
 from broadcast.figures import Figures, Reader, Window
 from broadcast.receipt import Cost, KeyRef, Receipt, Timing, Usage
 from broadcast.retention import Retention
-from broadcast.store import Conn, Store, receipts
+from broadcast.store import Conn, Store, receipts, rollups
 from broadcast.store.activity import Only
 from broadcast.tally import DAY_US, HOUR_US, Facts, Tally
 from tests.broadcast.store.rows import NOW_US, a_receipt, a_row_of, a_workspace, append
@@ -308,3 +308,33 @@ def test_hours_and_sessions_of_long_ago_go_and_days_stay(store: Store) -> None:
         assert [name for name, _ in Reader(conn, home.id).sessions(None, 10)] == ["s-399"]
         ever = Window(from_us=0, to_us=NOW_US)
         assert Reader(conn, home.id).figures(ever).total().requests == 2
+
+
+def test_a_log_that_is_a_little_behind_waits_for_the_sweep(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup, "AT_ONCE", 15)
+    with store.write() as conn:
+        far, near = (a_workspace(conn, name) for name in ("Far", "Near"))
+        stored(conn, far.id, some_receipts(20, 8))
+        stored(conn, near.id, some_receipts(14, 9))
+        while rollup.step(conn, least=rollup.AT_ONCE):
+            pass
+        places = [rollups.place(conn, home.id) for home in (far, near)]
+
+    assert places == [15, 0]
+
+
+def test_a_sweep_adds_up_its_share_a_few_logs_at_a_time(store: Store) -> None:
+    with store.write() as conn:
+        homes = [a_workspace(conn, f"Home {number}") for number in range(6)]
+        for home in homes:
+            stored(conn, home.id, some_receipts(5, home.id))
+        share = {home.id for home in homes[:5]}
+        after_id: int | None = 0
+        steps = []
+        while after_id is not None:
+            after_id = rollup.sweep(conn, after_id, share.intersection)
+            steps.append([rollups.place(conn, home.id) for home in homes])
+
+    assert steps == [[5, 5, 0, 0, 0, 0], [5, 5, 5, 5, 0, 0], [5, 5, 5, 5, 5, 0]]

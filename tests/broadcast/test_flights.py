@@ -96,3 +96,41 @@ def test_a_late_end_does_not_forget_the_batch_that_took_its_place() -> None:
         flights.end(claim, tasks[0])
 
     assert set(in_the_air(claim, a_claim(8), then=then).tasks) == {7, 8}
+
+
+def test_work_that_is_looked_for_while_its_batch_is_still_built_is_looked_at_again() -> None:
+    claim = a_claim(7, workspace_id=3)
+    flights = Flights()
+    flights.expect((claim,))
+    flights.pass_by({3})
+
+    async def story() -> None:
+        task = asyncio.create_task(asyncio.sleep(0))
+        flights.begin(claim, task)
+        flights.end(claim, task)
+
+    asyncio.run(story())
+    assert (flights.among({3}), flights.take_ended()) == (set(), {3})
+
+
+def test_a_claim_that_is_given_back_hides_nothing_any_more() -> None:
+    claim = a_claim(7, workspace_id=3)
+    flights = Flights()
+    flights.expect((claim,))
+    flights.pass_by({3})
+
+    flights.end(claim, None)
+
+    assert (flights.among({3}), flights.take_ended()) == (set(), {3})
+
+
+def test_what_had_to_wait_for_any_batch_is_looked_for_everywhere_when_one_ends() -> None:
+    here, there = a_claim(7, workspace_id=3), a_claim(8, workspace_id=4)
+
+    def then(flights: Flights, tasks: list[Any]) -> None:
+        flights.await_any()
+        flights.end(here, tasks[0])
+        assert flights.take_ended() is None
+        flights.end(there, tasks[1])
+
+    assert in_the_air(here, there, then=then).take_ended() == set()

@@ -126,12 +126,12 @@ def test_a_job_that_runs_while_the_worker_stops_is_no_error(
 ) -> None:
     begun = threading.Event()
 
-    def look_for_long(self: object) -> bool:
+    def look_for_long(self: object) -> tuple[set[str], set[str]]:
         begun.set()
         time.sleep(0.5)
-        return False
+        return set(), set()
 
-    monkeypatch.setattr(worker._Worker, "_others_died", look_for_long)
+    monkeypatch.setattr(worker._Worker, "_others", look_for_long)
 
     async def story() -> None:
         async with running(world):

@@ -212,7 +212,7 @@ def test_a_new_ledger_ends_the_leases_on_the_old_one(store: Store) -> None:
 def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
     _, id_ = one_with_backlog(store)
     with store.write() as conn:
-        assert leases.next_due_in_us(conn) == 0
+        assert leases.look(conn).due_in_us == 0
         token = claim_one(conn).token
         leases.settle(
             conn,
@@ -223,7 +223,7 @@ def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
             due_in_us=10 * SECOND_US,
             failures=3,
         )
-        assert 9 * SECOND_US < (leases.next_due_in_us(conn) or 0) <= 10 * SECOND_US
+        assert 9 * SECOND_US < (leases.look(conn).due_in_us or 0) <= 10 * SECOND_US
         cursors.make_due(conn, id_)
         assert claim_one(conn).failures == 0
 
@@ -231,7 +231,7 @@ def test_the_next_due_time_counts_from_the_database_s_now(store: Store) -> None:
 def test_nothing_is_due_where_everything_was_read(store: Store) -> None:
     with store.write() as conn:
         a_destination(conn, a_workspace(conn).id)
-        assert leases.next_due_in_us(conn) is None
+        assert leases.look(conn).due_in_us is None
 
 
 def test_a_claim_may_leave_out_those_with_much_to_send(store: Store) -> None:
