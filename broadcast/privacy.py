@@ -7,6 +7,7 @@ full       everything as it was
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final, Literal, get_args
 
 from msgspec import structs
@@ -133,59 +134,53 @@ def _redacted_content(receipt: Receipt, redactor: Redactor) -> dict[str, Any]:
 # -- metadata ----------------------------------------------------------------------------------------
 
 
+_AS_IT_IS: Final = (
+    *("id", "created_at_us", "duration_us", "model", "status", "response_model"),
+    *("provider", "provider_slug", "system", "api_type", "streamed", "finish_reason"),
+    *("native_finish_reason", "request_id", "usage", "cost", "timing", "routing", "capabilities"),
+    *("funding_source", "region", "app", "user_agent", "origin"),
+    *("user", "session_id", "trace", "traceparent", "api_key"),
+)
+"""What leaves of a receipt as it is; a new field stays inside until somebody lists it here."""
+
+_OF_AN_ATTEMPT: Final = (
+    *("provider", "provider_slug", "model", "id", "status_code", "error_type"),
+    *("start_ms", "duration_ms", "is_byok"),
+)
+_IN_PART: Final = ("error", "attempts", "parameters")
+_held_back: Final = attrgetter(*sorted({*Receipt.__struct_fields__} - {*_AS_IT_IS, *_IN_PART}))
+_held_of_an_attempt: Final = sorted({*ProviderAttempt.__struct_fields__} - {*_OF_AN_ATTEMPT})
+
+
 def _metadata_alone(receipt: Receipt) -> Receipt:
-    """Name every field that may leave, so that a new field stays inside until somebody lists it here.
+    """Return only what is listed.
 
     Left out: input, output, the router's own `metadata`, `parameters` that are no attribute, vendors' texts.
     """
+    if _is_bare(receipt):
+        return receipt
     return Receipt(
-        id=receipt.id,
-        created_at_us=receipt.created_at_us,
-        duration_us=receipt.duration_us,
-        model=receipt.model,
-        status=receipt.status,
-        response_model=receipt.response_model,
-        provider=receipt.provider,
-        provider_slug=receipt.provider_slug,
-        system=receipt.system,
-        api_type=receipt.api_type,
-        streamed=receipt.streamed,
-        finish_reason=receipt.finish_reason,
-        native_finish_reason=receipt.native_finish_reason,
-        request_id=receipt.request_id,
         error=None if receipt.error is None else Error(type=receipt.error.type, message=receipt.error.type),
-        usage=receipt.usage,
-        cost=receipt.cost,
-        timing=receipt.timing,
         attempts=tuple(map(_attempt, receipt.attempts)),
-        routing=receipt.routing,
-        capabilities=receipt.capabilities,
-        funding_source=receipt.funding_source,
-        region=receipt.region,
-        app=receipt.app,
-        user_agent=receipt.user_agent,
-        origin=receipt.origin,
         parameters=_parameters(receipt),
-        user=receipt.user,
-        session_id=receipt.session_id,
-        trace=receipt.trace,
-        traceparent=receipt.traceparent,
-        api_key=receipt.api_key,
+        **{name: getattr(receipt, name) for name in _AS_IT_IS},
+    )
+
+
+def _is_bare(receipt: Receipt) -> bool:
+    """Whether there is nothing in a receipt that may not leave, as in most: then it costs no copy."""
+    return (
+        receipt.error is None
+        and not any(value is not None for value in _held_back(receipt))
+        and not any(
+            getattr(attempt, name) is not None for attempt in receipt.attempts for name in _held_of_an_attempt
+        )
+        and (receipt.parameters is None or SENT_PARAMETERS.issuperset(receipt.parameters))
     )
 
 
 def _attempt(attempt: ProviderAttempt) -> ProviderAttempt:
-    return ProviderAttempt(
-        provider=attempt.provider,
-        provider_slug=attempt.provider_slug,
-        model=attempt.model,
-        id=attempt.id,
-        status_code=attempt.status_code,
-        error_type=attempt.error_type,
-        start_ms=attempt.start_ms,
-        duration_ms=attempt.duration_ms,
-        is_byok=attempt.is_byok,
-    )
+    return ProviderAttempt(**{name: getattr(attempt, name) for name in _OF_AN_ATTEMPT})
 
 
 def _parameters(receipt: Receipt) -> dict[str, object] | None:
