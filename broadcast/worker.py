@@ -43,7 +43,7 @@ _NOTICES_S: Final = 5
 _REPORT_S: Final = 5
 _RETENTION_S: Final = 60
 _ROLLUP_S: Final = 1
-_SWEEP_S: Final = 30
+_SWEEP_S: Final = 60
 """How long a few receipts wait to be added up: until then whoever reads counts them, which costs less."""
 
 _METRICS_S: Final = 1
