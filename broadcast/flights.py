@@ -57,15 +57,15 @@ class Flights:
         if self.tasks.get(claim.destination_id) is not task:
             return
         self.tasks.pop(claim.destination_id, None)
-        if self._awaited:
+        if self._awaited and task is not None:
             self._ended, self._awaited = None, False
         elif claim.destination_id in self._passed_by and self._ended is not None:
             self._ended.add(claim.workspace_id)
         self._passed_by.discard(claim.destination_id)
-        of = self._of[claim.workspace_id]
+        of = self._of.get(claim.workspace_id, set())
         of.discard(claim.destination_id)
         if not of:
-            del self._of[claim.workspace_id]
+            self._of.pop(claim.workspace_id, None)
 
     def take_ended(self) -> set[int] | None:
         """Return where something ended since the last call and more may be due; None is anywhere."""

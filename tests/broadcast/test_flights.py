@@ -134,3 +134,25 @@ def test_what_had_to_wait_for_any_batch_is_looked_for_everywhere_when_one_ends()
         flights.end(there, tasks[1])
 
     assert in_the_air(here, there, then=then).take_ended() == set()
+
+
+def test_a_claim_that_is_given_back_makes_no_room_for_what_waits() -> None:
+    claim = a_claim(7, workspace_id=3)
+    flights = Flights()
+    flights.expect((claim,))
+    flights.await_any()
+
+    flights.end(claim, None)
+
+    assert flights.take_ended() == set()
+
+
+def test_a_claim_may_be_given_back_after_an_older_batch_of_its_destination_has_ended() -> None:
+    late, claim = a_claim(7, workspace_id=3), a_claim(7, workspace_id=3)
+
+    def then(flights: Flights, tasks: list[Any]) -> None:
+        flights.expect((claim,))
+        flights.end(late, tasks[0])
+        flights.end(claim, None)
+
+    assert in_the_air(late, then=then).among({3}) == set()
