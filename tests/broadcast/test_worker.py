@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from broadcast import worker
+from broadcast.shares import Shares
 from broadcast.store import Store, leases
 from destinations import TYPES
 from tests.broadcast.sending import POLICY, World, clock
@@ -58,6 +59,22 @@ def test_a_commit_wakes_an_idle_worker(world: World, monkeypatch: pytest.MonkeyP
     # Nothing runs by the clock while this test lasts: only the wake can lead to a delivery.
     monkeypatch.setattr(worker, "_IDLE_S", 3600.0)
     monkeypatch.setattr(worker, "RENEW_S", 3600)
+
+    async def story() -> None:
+        async with running(world):
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(world.append)
+            await until(lambda: world.receiver.requests, timeout_s=30.0)
+
+    asyncio.run(story())
+
+
+def test_what_is_in_the_share_of_a_worker_that_does_nothing_is_delivered_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.destination()
+    nothing: set[int] = set()
+    monkeypatch.setattr(Shares, "mine", lambda self, workspace_ids: nothing)
 
     async def story() -> None:
         async with running(world):
