@@ -54,11 +54,8 @@ async def until(condition: Any, timeout_s: float = 5.0) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_a_commit_wakes_an_idle_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.destination()
-    # Nothing runs by the clock while this test lasts: only the wake can lead to a delivery.
-    monkeypatch.setattr(worker, "_IDLE_S", 3600.0)
-    monkeypatch.setattr(worker, "RENEW_S", 3600)
+def deliver_one(world: World) -> None:
+    """Append a receipt while an idle worker runs, and see it arrive."""
 
     async def story() -> None:
         async with running(world):
@@ -67,6 +64,15 @@ def test_a_commit_wakes_an_idle_worker(world: World, monkeypatch: pytest.MonkeyP
             await until(lambda: world.receiver.requests, timeout_s=30.0)
 
     asyncio.run(story())
+
+
+def test_a_commit_wakes_an_idle_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.destination()
+    # Nothing runs by the clock while this test lasts: only the wake can lead to a delivery.
+    monkeypatch.setattr(worker, "_IDLE_S", 3600.0)
+    monkeypatch.setattr(worker, "RENEW_S", 3600)
+
+    deliver_one(world)
 
 
 def test_what_is_in_the_share_of_a_worker_that_does_nothing_is_delivered_all_the_same(
@@ -76,13 +82,7 @@ def test_what_is_in_the_share_of_a_worker_that_does_nothing_is_delivered_all_the
     nothing: set[int] = set()
     monkeypatch.setattr(Shares, "mine", lambda self, workspace_ids: nothing)
 
-    async def story() -> None:
-        async with running(world):
-            await asyncio.sleep(0.5)
-            await asyncio.to_thread(world.append)
-            await until(lambda: world.receiver.requests, timeout_s=30.0)
-
-    asyncio.run(story())
+    deliver_one(world)
 
 
 def test_a_stop_finishes_what_is_in_flight_and_leaves_no_lease(world: World) -> None:
