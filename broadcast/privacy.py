@@ -7,7 +7,6 @@ full       everything as it was
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Final, Literal, get_args
 
 from msgspec import structs
@@ -148,8 +147,8 @@ _OF_AN_ATTEMPT: Final = (
     *("start_ms", "duration_ms", "is_byok"),
 )
 _IN_PART: Final = ("error", "attempts", "parameters")
-_held_back: Final = attrgetter(*sorted({*Receipt.__struct_fields__} - {*_AS_IT_IS, *_IN_PART}))
-_held_of_an_attempt: Final = sorted({*ProviderAttempt.__struct_fields__} - {*_OF_AN_ATTEMPT})
+_HELD_BACK: Final = sorted({*Receipt.__struct_fields__} - {*_AS_IT_IS, *_IN_PART})
+_HELD_OF_AN_ATTEMPT: Final = sorted({*ProviderAttempt.__struct_fields__} - {*_OF_AN_ATTEMPT})
 
 
 def _metadata_alone(receipt: Receipt) -> Receipt:
@@ -171,10 +170,8 @@ def _is_bare(receipt: Receipt) -> bool:
     """Whether there is nothing in a receipt that may not leave, as in most: then it costs no copy."""
     return (
         receipt.error is None
-        and not any(value is not None for value in _held_back(receipt))
-        and not any(
-            getattr(attempt, name) is not None for attempt in receipt.attempts for name in _held_of_an_attempt
-        )
+        and all(getattr(receipt, name) is None for name in _HELD_BACK)
+        and all(getattr(one, name) is None for one in receipt.attempts for name in _HELD_OF_AN_ATTEMPT)
         and (receipt.parameters is None or SENT_PARAMETERS.issuperset(receipt.parameters))
     )
 

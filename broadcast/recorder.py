@@ -110,7 +110,7 @@ class Settlement:
 
     def report(self, *, kept: bool) -> None:
         """Log one line an attempt; the reason is scrubbed, so no secret is in it."""
-        for entry in self.entries if _log.isEnabledFor(logging.INFO) else ():
+        for entry in self.entries:
             _log.info(
                 "action=attempt destination=%s from=%s to=%s verdict=%s status=%s ms=%.0f bytes=%s kept=%s "
                 "reason=%s",

@@ -202,14 +202,12 @@ class _Worker:
             return 0.0 if self._awake.is_set() else self._look_at - loop.time()
         claims = await self._delivery.claim(places)
         self._agenda.found(places, len(claims))
-        before, self._starting = self._starting, asyncio.create_task(self._delivery.start(claims))
-        if before is not None:
-            await before
+        await self._started(asyncio.create_task(self._delivery.start(claims)))
         return 0.0
 
-    async def _started(self) -> None:
-        """Wait until what was claimed is on its way; one more claim is made meanwhile, and no more."""
-        before, self._starting = self._starting, None
+    async def _started(self, following: asyncio.Task[None] | None = None) -> None:
+        """Wait until what was claimed before is on its way, while what follows is begun."""
+        before, self._starting = self._starting, following
         if before is not None:
             await before
 

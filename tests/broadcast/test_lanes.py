@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -14,6 +15,8 @@ def test_the_writes_of_a_lane_take_turns(store: Store) -> None:
     def change(conn: Conn) -> None:
         del conn
         under_way.append(1)
+        # Long enough for another one to begin meanwhile, if it could.
+        time.sleep(0.02)
         most.append(len(under_way))
         under_way.pop()
 
