@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from types import TracebackType
 from typing import Any, Final
 
@@ -31,11 +31,9 @@ RequestId = Callable[[], str | None]
 class _JsonLines(logging.Formatter):
     """One JSON object a line, so that no text from outside can start a line of its own."""
 
-    converter = staticmethod(time.gmtime)
-
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "time": f"{_second_utc(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             **fields(record),
             "logger": record.name,
@@ -53,17 +51,25 @@ class _JsonLines(logging.Formatter):
 class _TextLines(_JsonLines):
     """A line a person can read; control characters of outside texts are escaped."""
 
-    converter = staticmethod(time.localtime)
-
     def format(self, record: logging.LogRecord) -> str:
-        event = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
-        line = "".join(
-            char if char.isprintable() else f"\\x{ord(char):02x}"
-            for char in logging.Formatter.format(self, event)
-        )
+        second = _second_here(int(record.created))
+        line = f"{second} {record.levelname:<7} {record.name} {record.getMessage()}"
+        if not line.isprintable():
+            line = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line)
         if (request_id := getattr(record, "request_id", None)) is not None:
             line = f"{line} request_id={request_id}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+# Lines come by the thousand a second, and all of a second say the same of it.
+@lru_cache(maxsize=2)
+def _second_utc(at_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s))
+
+
+@lru_cache(maxsize=2)
+def _second_here(at_s: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at_s))
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -140,9 +146,10 @@ def configure(level: str, form: str, request_id: RequestId = lambda: None) -> No
         record.request_id = request_id()
         return True
 
-    text = _TextLines("%(asctime)s %(levelname)-7s %(name)s %(message)s", "%H:%M:%S")
+    # What no line says need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines() if form == "json" else text)
+    handler.setFormatter(_JsonLines() if form == "json" else _TextLines())
     handler.addFilter(name)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for quiet in _QUIET:

@@ -90,6 +90,17 @@ def test_libraries_speak_only_from_warning_up(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
 
 
+def test_a_person_reads_when_how_grave_who_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "text")
+
+    logging.getLogger("broadcast.x").info("action=attempt ms=%.0f reason=%s", 12.6, "200 OK")
+
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d INFO    broadcast\.x action=attempt ms=13 reason=200 OK\n",
+        capsys.readouterr().err,
+    )
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_line_names_its_request(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", form, lambda: "0123456789abcdef")
