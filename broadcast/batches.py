@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from broadcast.destination import Destination
 from broadcast.errors import BroadcastError, ReceiptError, VaultError
 from broadcast.fates import Fate
@@ -37,8 +39,7 @@ _LONGEST_STREAK: Final = 8
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A batch ready to send: `marks` has an entry for each of `numbers`, None where a piece decides."""
 
     claim: Claim
@@ -184,7 +185,7 @@ class Round:
         """Return the batches of the first claims, as many as `enough_bytes` allow and one at least."""
         found: list[Built] = []
         size = 0
-        with self._builder.store.read() as conn:
+        with self._builder.store.glance() as conn:
             self._load(conn)
             # What is too old for a destination is too old by the clock that all workers share.
             now_us = self._builder.store.now_us(conn)

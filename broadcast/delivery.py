@@ -12,9 +12,10 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
+
+from msgspec import structs
 
 from broadcast import failpoints, outcomes
 from broadcast.batches import BATCH_BYTES, Ahead, Builder, Built, Prepared, Round, Unbuilt
@@ -81,6 +82,7 @@ class Delivery:
         self._large = Budget(OPEN_BYTES * 3 // 4)
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
         self._served: set[int] = set()
+        self._unanswered = False
         self._stopping = False
         self._courier = Courier(
             sender,
@@ -133,9 +135,13 @@ class Delivery:
         if not self._large.has_room(_RESERVED):
             # Any batch that ends makes room for a large one.
             self._flights.await_any()
-        claims = await self._lanes.claims.write(
-            partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
-        )
+        try:
+            claims = await self._lanes.claims.write(
+                partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
+            )
+        except Unavailable:
+            self._unanswered = True
+            raise
         self._flights.expect(claims)
         failpoints.reached("after_claim")
         return claims
@@ -164,6 +170,8 @@ class Delivery:
 
     async def look(self) -> leases.Look:
         """Look everywhere for what is due; nothing is claimed."""
+        if self._unanswered:
+            await self._give_back_unknown()
         self._flights.pass_by()
         return await asyncio.to_thread(self._look)
 
@@ -183,6 +191,13 @@ class Delivery:
             most=2**62 if self._large.has_room(_RESERVED) else SMALL,
             workspace_ids=workspace_ids,
         )
+
+    async def _give_back_unknown(self) -> None:
+        """Give back what a claim leased whose commit was never answered: nobody else knows of it."""
+        ours = self._flights.destination_ids
+        given = await self._lanes.claims.write(lambda conn: leases.release_all(conn, self._holder, but=ours))
+        self._unanswered = False
+        _log.info("action=claim_given_back destinations=%s", given)
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
@@ -312,7 +327,7 @@ class Delivery:
             for index, part in enumerate(parts):
                 sent = await (others[index - 1] if index else self._send(part))
                 one = outcomes.settlement(
-                    replace(part, claim=claim) if index else part,
+                    structs.replace(part, claim=claim) if index else part,
                     sent,
                     more=index + 1 < len(parts),
                     goes_on=goes_on and not self._stopping,
@@ -321,7 +336,9 @@ class Delivery:
                 )
                 settlement = one if before is None else before.followed_by(one)
                 if one.goes_on:
-                    claim = replace(claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False)
+                    claim = structs.replace(
+                        claim, cursor_seq=one.advance_to, failures=0, doubts=0, probing=False
+                    )
                 if one.joins and index < len(others):
                     # What is known within a moment is recorded at once.
                     await asyncio.wait(others[index : index + 1], timeout=_MOMENT_S)

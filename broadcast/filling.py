@@ -5,9 +5,10 @@ Privacy comes first: no destination's code, and no encoder, ever sees what may n
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
+
+import msgspec
 
 from broadcast import filters, sampling
 from broadcast.destination import Destination
@@ -30,8 +31,7 @@ Mark = Fate | Literal["left_out"] | None
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much one batch may be: `requests` side by side, receipts to send, and bytes before compression."""
 
     requests: int

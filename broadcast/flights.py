@@ -32,6 +32,11 @@ class Flights:
         self.expect((claim,))
         self.tasks[claim.destination_id] = task
 
+    @property
+    def destination_ids(self) -> set[int]:
+        """Return the destinations whose batches are under way or being built."""
+        return set().union(*self._of.values())
+
     def among(self, workspace_ids: Collection[int]) -> set[int]:
         """Return those of the workspaces in which something is under way."""
         return self._of.keys() & workspace_ids

@@ -4,8 +4,11 @@ import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, cast
+
+import msgspec
+from msgspec import structs
 
 from broadcast import retry
 from broadcast.batches import Prepared, Unbuilt
@@ -19,8 +22,7 @@ MAX_REJECTED: Final = 16
 """After so many rejected receipts in a row the destination is asked about, not the receipts."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """What one try at a batch came to, by the numbers of its receipts."""
 
     fates: Mapping[int, Fate]
@@ -57,7 +59,9 @@ def parts(made: Prepared) -> list[Prepared]:
         last = index == len(made.chunks)
         end = len(made.numbers) if last else bisect_right(made.numbers, chunk.pieces[-1].seq)
         found.append(
-            replace(made, numbers=made.numbers[start:end], marks=made.marks[start:end], chunks=(chunk,))
+            structs.replace(
+                made, numbers=made.numbers[start:end], marks=made.marks[start:end], chunks=(chunk,)
+            )
         )
         start = end
     return found

@@ -7,8 +7,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
+from msgspec import structs
 
 from broadcast import failpoints
 from broadcast import fates as fate_map
@@ -37,8 +40,7 @@ _GROUP: Final = 256
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to record; `fates` is empty where nothing was settled."""
 
     at_us: int
@@ -71,8 +73,7 @@ class Replayed:
     arrived: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one claim; `attention` is why the destination needs a person, None where it does not."""
 
     claim: Claim
@@ -99,7 +100,7 @@ class Settlement:
 
     def followed_by(self, later: "Settlement") -> "Settlement":
         """Return this and what became of the next receipts, under the same lease, as one to record."""
-        return replace(
+        return structs.replace(
             later, claim=self.claim, fates=self.fates + later.fates, entries=self.entries + later.entries
         )
 

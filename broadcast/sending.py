@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from msgspec import structs
+
 from broadcast import failpoints, outcomes
 from broadcast.batches import Prepared
 from broadcast.destination import Batch, Outcome, Remedy, Request, Response, Verdict
@@ -96,7 +98,7 @@ class _Tally:
             # It takes nothing at all, so the fault is not the receipts': none of them is given up.
             reason = f"It rejected every receipt: {self.rejecting.reason}"
             refused = replace(self.rejecting, verdict=Verdict.REFUSED, reason=reason)
-            return replace(told, fates={}, dead=(), outcome=refused)
+            return structs.replace(told, fates={}, dead=(), outcome=refused)
         return told
 
     def _outcome(self) -> Outcome:

@@ -6,6 +6,8 @@ from sqlalchemy import BigInteger, Connection, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from broadcast.store.direct import Statement
+
 
 class NowUs(FunctionElement[int]):
     """Microseconds since 1970 at the moment the database evaluates it."""
@@ -30,7 +32,7 @@ def _postgresql(element: NowUs, compiler: Any, **kwargs: Any) -> str:
 
 def now_us(conn: Connection) -> int:
     """Return the database's clock."""
-    return int(conn.execute(_NOW).scalar_one())
+    return int(_NOW.rows(conn, {})[0][0])
 
 
-_NOW: Final = select(NowUs())
+_NOW: Final = Statement(select(NowUs()))

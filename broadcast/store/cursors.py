@@ -107,7 +107,7 @@ def _begun(since_seq: int, now_us: int) -> dict[str, Any]:
         "ended_seq": None,
         "ended_at_us": None,
         "cursor_seq": since_seq,
-        **dict.fromkeys(Counts.__slots__, 0),
+        **dict.fromkeys(Counts.__struct_fields__, 0),
         "due_at_us": 0,
         "failures": 0,
         "doubts": 0,

@@ -234,7 +234,7 @@ def by_ids(
     before = known or {}
     found: dict[int, StoredDestination] = {}
     changed: list[int] = []
-    for id_, version, paused_by in conn.execute(_STANDING, {"ids": list(destination_ids)}).all():
+    for id_, version, paused_by in _STANDING.rows(conn, {"ids": list(destination_ids)}):
         one = before.get(id_)
         if one is not None and (one.version, one.paused_by) == (version, paused_by):
             found[id_] = one
@@ -245,8 +245,10 @@ def by_ids(
     return found
 
 
-_STANDING: Final = select(destinations.c.id, destinations.c.version, destinations.c.paused_by).where(
-    among(destinations.c.id, "ids"), _ALIVE
+_STANDING: Final = Statement(
+    select(destinations.c.id, destinations.c.version, destinations.c.paused_by).where(
+        among(destinations.c.id, "ids"), _ALIVE
+    )
 )
 _BY_IDS: Final = select(*_COLUMNS).where(among(destinations.c.id, "ids"), _ALIVE)
 

@@ -4,7 +4,7 @@ To bind the values of a short statement and to wrap its rows costs ten times wha
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -44,21 +44,32 @@ class Statement:
     def run(self, conn: Connection, many: Sequence[Mapping[str, Any]]) -> int:
         """Run it for each of some values; return how many rows it changed."""
         text = self._texts[conn.dialect.name]
+        given = [self._given(conn, values) for values in many]
         with driver(conn, text) as raw, contextlib.closing(raw.cursor()) as cursor:
-            cursor.executemany(text, [self._given(conn, values) for values in many])
+            if len(given) == 1:
+                cursor.execute(text, given[0])
+            else:
+                cursor.executemany(text, given)
             changed: int = cursor.rowcount
             return changed
 
     def _given(self, conn: Connection, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        as_text = _ARRAYS[conn.dialect.name]
         given = {**self._written, **values}
-        if conn.dialect.name == "sqlite":
-            return {name: _one_value(value) for name, value in given.items()}
-        return given
+        return {name: as_text(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
-def _one_value(value: Any) -> Any:
+def _json(values: list[Any]) -> str:
     """Return a list as the JSON that SQLite reads as a table."""
-    return msgspec.json.encode(value).decode() if isinstance(value, list) else value
+    return msgspec.json.encode(values).decode()
+
+
+def _array(values: list[Any]) -> Any:
+    """Return whole numbers as PostgreSQL writes an array: its driver would look at each several times."""
+    return f"{{{','.join(map(str, values))}}}" if values and type(values[0]) is int else values
+
+
+_ARRAYS: Final[dict[str, Callable[[list[Any]], Any]]] = {"sqlite": _json, "postgresql": _array}
 
 
 @contextlib.contextmanager

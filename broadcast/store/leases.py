@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, func, or_, select, text, update
+from sqlalchemy import Connection, bindparam, case, func, not_, or_, select, text, update
 from sqlalchemy.sql import ColumnElement
 
-from broadcast.store.among import among
+from broadcast.store.among import among, one_of
 from broadcast.store.clock import NowUs
 from broadcast.store.direct import Statement
 from broadcast.store.tables import cursors, destinations, heads, workspaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A leased destination with something to send; `token` must come back with every `settle`.
 
     `probing` says that an answer paused it: one receipt finds out whether that is over.
@@ -34,8 +33,7 @@ class Claim:
     token: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a run of receipts."""
 
     delivered: int = 0
@@ -164,9 +162,14 @@ def release(conn: Connection, destination_ids: Iterable[int], token: int) -> int
     return conn.execute(statement).rowcount
 
 
-def release_all(conn: Connection, holder: str) -> int:
-    """Give back every lease of a holder, at its end; return how many it had."""
-    return conn.execute(update(cursors).where(cursors.c.lease_holder == holder).values(**_FREE)).rowcount
+def release_all(conn: Connection, holder: str, *, but: Collection[int] = ()) -> int:
+    """Give back every lease of a holder, except of some destinations; return how many that were."""
+    statement = (
+        update(cursors)
+        .where(cursors.c.lease_holder == holder, not_(one_of(cursors.c.destination_id, but)))
+        .values(**_FREE)
+    )
+    return conn.execute(statement).rowcount
 
 
 def settle(
@@ -210,8 +213,7 @@ def settle(
     return True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a run of receipts at one destination, under one lease; see `settle`."""
 
     destination_id: int
@@ -231,8 +233,7 @@ Lease = tuple[int, int]
 """A destination and the token that its cursor is leased under."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A cursor that is locked in this transaction, and still under the lease of who asks."""
 
     since_seq: int
@@ -259,9 +260,9 @@ def settle_held(conn: Connection, items: Sequence[Settled], held: Mapping[Lease,
     if not rows:
         return
     if conn.dialect.name == "sqlite":
-        conn.execute(_SETTLE_ONE, rows)
+        _SETTLE_ONE.run(conn, rows)
     else:
-        conn.execute(_SETTLE_ALL, {"rows": msgspec.json.encode(rows).decode()})
+        _SETTLE_ALL.run(conn, [{"rows": msgspec.json.encode(rows).decode()}])
 
 
 _LOCK: Final = Statement(
@@ -290,15 +291,20 @@ _CHANGES: Final = (
     ", last_reason = CASE WHEN :sent THEN :reason ELSE last_reason END"
     ", last_delivered_at_us = CASE WHEN :arrived THEN :now_us ELSE last_delivered_at_us END"
 )
-_SETTLE_ONE: Final = text(f"UPDATE cursors SET {_CHANGES} WHERE destination_id = :of")  # noqa: S608 - our own text
+_SETTLE_ONE: Final = Statement(
+    text(f"UPDATE cursors SET {_CHANGES} WHERE destination_id = :of")  # noqa: S608 - our own text
+)
 _NEW: Final = re.sub(":([a-z_]+)", r"new.\1", _CHANGES)
 # All in one statement; one text of JSON is the cheapest way in for many values of many kinds.
-_SETTLE_ALL: Final = text(
-    f"UPDATE cursors SET {_NEW}"  # noqa: S608 - likewise
-    ' FROM json_to_recordset(CAST(:rows AS json)) AS new ("of" bigint, advance_to bigint, due_at_us bigint,'
-    " failures bigint, doubts integer, delivered bigint, sampled_out bigint, filtered bigint,"
-    " rejected bigint, expired bigint, release boolean, sent boolean, now_us bigint, verdict text,"
-    ' status_code integer, reason text, arrived boolean) WHERE destination_id = new."of"'
+_SETTLE_ALL: Final = Statement(
+    text(
+        f"UPDATE cursors SET {_NEW}"  # noqa: S608 - likewise
+        ' FROM json_to_recordset(CAST(:rows AS json)) AS new ("of" bigint, advance_to bigint'
+        ", due_at_us bigint, failures bigint, doubts integer, delivered bigint, sampled_out bigint"
+        ", filtered bigint, rejected bigint, expired bigint, release boolean, sent boolean, now_us bigint"
+        ", verdict text, status_code integer, reason text, arrived boolean)"
+        ' WHERE destination_id = new."of"'
+    )
 )
 
 
@@ -309,7 +315,7 @@ def _settled_row(item: Settled, held: Held) -> dict[str, Any]:
         "due_at_us": held.now_us + item.due_in_us,
         "failures": item.failures,
         "doubts": item.doubts,
-        **{name: getattr(item.counts, name) for name in Counts.__slots__},
+        **{name: getattr(item.counts, name) for name in Counts.__struct_fields__},
         "release": item.release,
         "sent": item.verdict is not None,
         "now_us": held.now_us,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Boolean, Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broadcast.errors import Conflict
@@ -81,11 +81,17 @@ def by_id(conn: Connection, workspace_id: int) -> Workspace | None:
 
 def by_ids(conn: Connection, workspace_ids: Iterable[int]) -> list[Workspace]:
     """Return several workspaces by their inside ids."""
-    found = conn.execute(_BY_IDS, {"ids": list(workspace_ids)}).all()
-    return [Workspace(**row._asdict()) for row in found]
+    return [_raw(row) for row in _BY_IDS.rows(conn, {"ids": list(workspace_ids)})]
 
 
-_BY_IDS: Final = select(*_COLUMNS).where(among(workspaces.c.id, "ids"), _ALIVE)
+def _raw(row: tuple[Any, ...]) -> Workspace:
+    """Return a workspace of a row as the driver has it: SQLite has no truth values, but numbers."""
+    values = dict(zip(Workspace.__slots__, row, strict=True))
+    return Workspace(**{**values, **{name: bool(values[name]) for name in _TRUTHS}})
+
+
+_BY_IDS: Final = Statement(select(*_COLUMNS).where(among(workspaces.c.id, "ids"), _ALIVE))
+_TRUTHS: Final = tuple(column.name for column in _COLUMNS if isinstance(column.type, Boolean))
 
 
 def by_uid(conn: Connection, uid: str) -> Workspace | None:

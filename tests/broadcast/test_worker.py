@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from broadcast import worker
+from broadcast.errors import Unavailable
 from broadcast.shares import Shares
-from broadcast.store import Store, leases
+from broadcast.store import Conn, Store, leases
 from destinations import TYPES
 from tests.broadcast.sending import POLICY, World, clock
 from tests.receiver import Receiver
@@ -52,6 +53,32 @@ async def until(condition: Any, timeout_s: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() - started < timeout_s, "too late"
         await asyncio.sleep(0.01)
+
+
+def test_what_a_claim_leased_whose_answer_was_lost_is_sent_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = world.destination()
+    answered = world.store.write
+
+    @contextlib.contextmanager
+    def unanswered_claim() -> Iterator[Conn]:
+        with answered() as conn:
+            yield conn
+        if world.cursor(stored).lease_holder is not None:
+            monkeypatch.undo()
+            raise Unavailable("The connection was lost while it committed.")
+
+    async def story() -> None:
+        async with running(world):
+            monkeypatch.setattr(world.store, "write", unanswered_claim)
+            await asyncio.to_thread(world.append)
+            # The lease itself would last half a minute.
+            await until(world.generation_ids, 15)
+
+    asyncio.run(story())
+
+    assert len(world.receiver.requests) == 1
 
 
 def deliver_one(world: World) -> None:

@@ -93,6 +93,18 @@ def test_a_reader_sees_one_state(store: Store) -> None:
         assert workspaces.head_seq(conn, home.id) == before
 
 
+def test_a_glance_of_a_server_is_no_transaction(store: Store) -> None:
+    with store.write() as conn:
+        home = a_workspace(conn)
+    with store.glance() as conn:
+        before = workspaces.head_seq(conn, home.id)
+        with store.write() as other:
+            append_some(other, home.id, 3)
+        seen = workspaces.head_seq(conn, home.id) - before
+
+    assert seen == (3 if store.dialect == "postgresql" else 0)
+
+
 def test_the_database_s_clock_is_near_ours(store: Store) -> None:
     with store.read() as conn:
         assert abs(store.now_us(conn) - time.time_ns() // 1000) < 1_000_000

@@ -37,6 +37,20 @@ def test_rows_among_a_list_of_any_length(
         assert asked.rows(conn, {"of": home.id, "ids": wanted}) == found
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"), [([1, 3, 9], ["a", "c'"]), ([9], []), ([], []), ([1] * 5_000, ["a"])]
+)
+def test_rows_among_whole_numbers(store: Store, home: Workspace, wanted: list[int], found: list[str]) -> None:
+    asked = Statement(
+        select(receipts.c.id)
+        .where(receipts.c.workspace_id == bindparam("of"), among(receipts.c.seq, "seqs"))
+        .order_by(receipts.c.seq)
+    )
+
+    with store.read() as conn:
+        assert [name for (name,) in asked.rows(conn, {"of": home.id, "seqs": wanted})] == found
+
+
 def test_numbers_texts_and_bytes_come_as_they_were_stored(store: Store, home: Workspace) -> None:
     asked = Statement(
         text('SELECT seq, "user", first_token_ms, document FROM receipts WHERE workspace_id = :of')
