@@ -23,6 +23,20 @@ def test_values_and_gaps_stand_in_the_rows_they_came_in(store: Store) -> None:
         ]
 
 
+@pytest.mark.parametrize("document", [b"{}", b" " * 10_000], ids=["small", "large"])
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
+def test_any_number_of_rows_is_whole_and_in_order(store: Store, count: int, document: bytes) -> None:
+    given = [(f"r-{place}", b"%d" % place + document) for place in range(count)]
+
+    with store.write() as conn:
+        workspace = a_workspace(conn)
+        append(conn, workspace.id, *(a_receipt(id_, document=text) for id_, text in given))
+
+    with store.read() as conn:
+        query = select(receipts.c.id, receipts.c.document).order_by(receipts.c.seq)
+        assert [(id_, bytes(text)) for id_, text in conn.execute(query)] == given
+
+
 def test_no_rows_are_no_statement(store: Store) -> None:
     with store.write() as conn:
         bulk.insert_rows(conn, destinations, ("id", "no column of this name"), [])
