@@ -344,11 +344,10 @@ class Look:
 
 def look(conn: Connection) -> Look:
     """Look everywhere for destinations with something to send; nothing is locked."""
-    rows = conn.execute(_LOOK).all()
-    later = [row.later_us for row in rows if row.later_us is not None]
+    rows = _LOOK.rows(conn, {})
     return Look(
-        workspace_ids=tuple(row.workspace_id for row in rows if row.first_us <= 0),
-        next_in_us=min(later, default=None),
+        workspace_ids=tuple(workspace_id for workspace_id, first_us, _ in rows if first_us <= 0),
+        next_in_us=min((later_us for _, _, later_us in rows if later_us is not None), default=None),
     )
 
 
@@ -358,7 +357,7 @@ def _later(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[
 
 # A leased destination is due when its lease ends, unless its holder settles it before.
 _IN_US: Final = _later(cursors.c.due_at_us, cursors.c.lease_until_us) - _NOW
-_LOOK: Final = (
+_LOOK: Final = Statement(
     select(
         cursors.c.workspace_id,
         func.min(_IN_US).label("first_us"),

@@ -169,10 +169,10 @@ async def deliver(services: Services) -> None:
                 clock=services.clock,
                 wake=woken.set,
             )
-            while (await delivery.look()).due_in_us is not None or delivery.in_flight:
-                woken.clear()
-                if not await delivery.round() and delivery.in_flight:
+            while await delivery.round() or delivery.in_flight:
+                if delivery.in_flight:
                     await woken.wait()
+                    woken.clear()
             await delivery.stop(10)
 
 
