@@ -76,6 +76,8 @@ def _is_plain(values: Iterable[Any]) -> bool:
     """Most facts are a few texts and small numbers."""
     for item in values:
         kind = type(item)
+        if kind is str or kind is float:
+            continue
         if kind is dict or kind is list or (kind is int and not INT64_MIN <= item <= INT64_MAX):
             return False
     return True

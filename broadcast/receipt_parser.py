@@ -20,6 +20,7 @@ _COMMAS: Final = 10
 AHEAD_US: Final = 600_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_NOTHING: Final = Decimal(0)
 _MAX_USD: Final = Decimal(1_000_000_000)
 _NANO: Final = Decimal(1_000_000_000)
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -196,10 +197,10 @@ def _receipt(wire: Posted, *, now_us: int, retention_us: int) -> Receipt:
 
 def _check_required(wire: Posted) -> None:
     """The structs also serve receipts that we build ourselves, where these may be unknown."""
-    if wire.usage is not None:
-        for name in ("input_tokens", "output_tokens"):
-            if getattr(wire.usage, name) is None:
-                raise ReceiptError(f"usage.{name} is required.", field=f"usage.{name}")
+    usage = wire.usage
+    if usage is not None and (usage.input_tokens is None or usage.output_tokens is None):
+        field = "usage.input_tokens" if usage.input_tokens is None else "usage.output_tokens"
+        raise ReceiptError(f"{field} is required.", field=field)
     if wire.error is not None and not wire.error.message:
         raise ReceiptError("error.message must not be empty.", field="error.message")
 
@@ -230,7 +231,7 @@ def _cost(wire: PostedCost) -> Cost:
 
 
 def _nano_usd(name: str, amount: Decimal) -> int:
-    if not amount.is_finite() or not 0 <= amount <= _MAX_USD:
+    if not amount.is_finite() or not _NOTHING <= amount <= _MAX_USD:
         raise ReceiptError(
             f"cost.{name} must be an amount of 0 to {_MAX_USD} USD, as text or number.", field=f"cost.{name}"
         )
@@ -238,13 +239,16 @@ def _nano_usd(name: str, amount: Decimal) -> int:
 
 
 def _check_facts(wire: Posted) -> None:
-    for field, value in (
-        ("parameters", wire.parameters),
-        ("trace", wire.trace),
-        ("metadata", wire.metadata),
-    ):
-        if value and json_text.holds_wide_integer(value):
-            raise ReceiptError(f"{field} holds a whole number beyond 64 bits: send it as text.", field=field)
+    if wire.parameters and json_text.holds_wide_integer(wire.parameters):
+        raise _too_wide("parameters")
+    if wire.trace and json_text.holds_wide_integer(wire.trace):
+        raise _too_wide("trace")
+    if wire.metadata and json_text.holds_wide_integer(wire.metadata):
+        raise _too_wide("metadata")
+
+
+def _too_wide(field: str) -> ReceiptError:
+    return ReceiptError(f"{field} holds a whole number beyond 64 bits: send it as text.", field=field)
 
 
 def _with_narrow_content(receipt: Receipt) -> Receipt:
