@@ -7,9 +7,9 @@ attributes. What is the same in all of a shape is written once, as a template; a
 values, and nothing is copied until all is joined.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from msgspec import Raw, structs
@@ -27,7 +27,8 @@ _AROUND: Final[dict[type, tuple[bytes, bytes]]] = {
 }
 """What stands around a value, by its exact type: `bool` is an `int` to `isinstance`."""
 
-_encode: Final = msgspec.json.Encoder().encode
+_ENCODER: Final = msgspec.json.Encoder()
+_encode: Final = _ENCODER.encode
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -38,27 +39,39 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Template(msgspec.Struct, frozen=True, gc=False):
-    """A shape as pieces of JSON; every second piece is a value to fill in."""
+    """A shape as pieces of JSON, of so many bytes; every second piece is a value to fill in."""
 
-    pieces: list[bytes]
+    pieces: list[Any]
+    size: int
     floats: tuple[int, ...]
     arrays: tuple[int, ...]
+
+    @classmethod
+    def of(cls, pieces: Sequence[bytes], kinds: Sequence[type]) -> Self:
+        """Return the template of some pieces and of what kinds their values are."""
+        size = sum(map(len, pieces))
+        return cls([Raw(piece) for piece in pieces], size, _indexes(kinds, float), _indexes(kinds, tuple))
 
     @property
     def is_short(self) -> bool:
         """Whether it is worth a place in a cache: there may be any number of shapes, of any length."""
-        return sum(map(len, self.pieces)) <= _MAX_TEMPLATE_BYTES
+        return self.size <= _MAX_TEMPLATE_BYTES
 
     def filled(self, values: Sequence[Any]) -> bytes | None:
         """Return the JSON with these values, None where one of them is a number that OTLP/JSON lacks."""
-        pieces = self.pieces.copy()
-        pieces[1::2] = map(_encode, values)
         for index in self.floats:
-            if pieces[index] == b"null":
+            if not isfinite(values[index]):
                 return None
+        pieces = self.pieces.copy()
+        pieces[1::2] = values
         for index in self.arrays:
-            pieces[index] = b",".join(map(_element, values[index // 2]))
-        return b"".join(pieces)
+            pieces[2 * index + 1] = Raw(_elements(values[index]))
+        # All in one call: JSON holds a line feed nowhere but between the lines.
+        return _ENCODER.encode_lines(pieces).replace(b"\n", b"")
+
+
+def _indexes(kinds: Sequence[type], wanted: type) -> tuple[int, ...]:
+    return tuple(index for index, kind in enumerate(kinds) if kind is wanted)
 
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
@@ -76,20 +89,18 @@ def encode(spans: ResourceSpans) -> bytes:
 def cast(spans: ResourceSpans) -> tuple[Template, tuple[int, ...]] | None:
     """Return a tree's text but for its places, and what goes there; None with a value that OTLP lacks."""
     values, _ = _gathered(spans)
-    shape = _template(spans, values)
-    if shape is None:
+    written = _pieces(spans, map(_type_of, values))
+    if written is None:
         return None
-    pieces = [shape.pieces[0]]
+    pieces = written[:1]
     wanted: list[Place] = []
-    for value, after in zip(values, shape.pieces[2::2], strict=True):
+    for value, after in zip(values, written[2::2], strict=True):
         if type(value) is Place:
             wanted.append(value)
             pieces += (b"", after)
         else:
-            known = b",".join(map(_element, value)) if type(value) is tuple else _encode(value)
-            pieces[-1] += known + after
-    kinds = [place.type for place in wanted]
-    template = Template(pieces, _places(kinds, float), _places(kinds, tuple))
+            pieces[-1] += _value(value) + after
+    template = Template.of(pieces, [place.type for place in wanted])
     return template, tuple(place.index for place in wanted)
 
 
@@ -136,10 +147,17 @@ def _written(repeated: Repeated) -> bytes:
     writer = _Writer()
     writer.attributes(repeated.attributes)
     for index, value in enumerate(repeated.attributes.values()):
-        is_array = type(value) is tuple
-        writer.pieces[2 * index + 1] = b",".join(map(_element, value)) if is_array else _encode(value)
+        writer.pieces[2 * index + 1] = _value(value)
     repeated.json = b"".join(writer.pieces)
     return repeated.json
+
+
+def _value(value: Any) -> bytes:
+    return _elements(value) if type(value) is tuple else _encode(value)
+
+
+def _elements(values: tuple[Any, ...]) -> bytes:
+    return b",".join(map(_element, values))
 
 
 def _element(value: str | bool | float) -> bytes:
@@ -174,30 +192,31 @@ def _sendable_alone(attributes: Attributes) -> Attributes:
 # -- templates -------------------------------------------------------------------------------------------
 
 
-def _template(
-    spans: ResourceSpans, values: list[Any], key: tuple[object, ...] | None = None
-) -> Template | None:
+def _template(spans: ResourceSpans, values: list[Any], key: tuple[object, ...]) -> Template | None:
     """Return the template of a shape, None when it has a kind that OTLP lacks; keep it unless it is long."""
-    kinds = [_type_of(value) for value in values]
-    if not {*_AROUND, Raw} >= set(kinds):
+    kinds = list(map(type, values))
+    pieces = _pieces(spans, kinds)
+    if pieces is None:
         return None
-    writer = _Writer()
-    writer.tree(spans)
-    template = Template(writer.pieces, _places(kinds, float), _places(kinds, tuple))
+    template = Template.of(pieces, kinds)
     # Callers name some attributes themselves, so there may be any number of shapes, of any length.
-    if key is not None and template.is_short:
+    if template.is_short:
         if len(_templates) >= _MAX_TEMPLATES:
             _templates.clear()
         _templates[key] = template
     return template
 
 
+def _pieces(spans: ResourceSpans, kinds: Iterable[type]) -> list[bytes] | None:
+    if not {*_AROUND, Raw} >= set(kinds):
+        return None
+    writer = _Writer()
+    writer.tree(spans)
+    return writer.pieces
+
+
 def _type_of(value: object) -> type:
     return value.type if type(value) is Place else type(value)
-
-
-def _places(kinds: list[type], wanted: type) -> tuple[int, ...]:
-    return tuple(2 * index + 1 for index, kind in enumerate(kinds) if kind is wanted)
 
 
 class _Writer:
