@@ -143,11 +143,16 @@ def measures(receipt: Receipt) -> Measures:
         None if failure is None else (receipt.error and receipt.error.message) or failure,
         trace_metadata.attributes(trace) if trace else {},
         parameters(receipt.parameters) if receipt.parameters else {},
-        (
-            *(_roots(receipt) if named else ()),
-            *((_route(receipt, receipt.routing, start_ns, end_ns),) if receipt.routing is not None else ()),
-            *[_try(receipt, one, index, start_ns, end_ns) for index, one in enumerate(attempts)],
-        ),
+        _parts(receipt, start_ns, end_ns, named=named) if named or receipt.routing or attempts else (),
+    )
+
+
+def _parts(receipt: Receipt, start_ns: int, end_ns: int, *, named: bool) -> tuple[Part, ...]:
+    routing = receipt.routing
+    return (
+        *(_roots(receipt) if named else ()),
+        *((_route(receipt, routing, start_ns, end_ns),) if routing is not None else ()),
+        *[_try(receipt, one, index, start_ns, end_ns) for index, one in enumerate(receipt.attempts)],
     )
 
 
