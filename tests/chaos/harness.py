@@ -29,6 +29,7 @@ POISON_EVERY: Final = 400
 BATCH: Final = 8 * 512
 _POST: Final = 10
 _CLIENTS: Final = 6
+_NO_DATABASE: Final = "Error: The database is not available."
 _PATHS: Final = ("good", "flaky", "slow", "poison", "dead")
 
 
@@ -184,6 +185,7 @@ class Run:
         dice = random.Random(self.plan.seed + 1)
         for at_s, kind in self.plan.events():
             time.sleep(max(0.0, began + at_s - time.monotonic()))
+            self._revive(made)
             self.kills[kind] += 1
             if kind == "database":
                 assert server is not None
@@ -199,6 +201,13 @@ class Run:
                     # While nobody can post, nothing else is worth killing.
                     made.wait_until_ready(victim)
         time.sleep(max(0.0, began + self.plan.duration_s - time.monotonic()))
+        self._revive(made)
+
+    def _revive(self, made: Program) -> None:
+        """Start again what ended by itself; it may only have been starting just when the database went."""
+        fallen = made.revive()
+        self.kills["revived"] += len(fallen)
+        self.faults += [f"{name} ended: {words}" for name, words in fallen.items() if words != _NO_DATABASE]
 
     def _recover(self, made: Program, sink: Sink, clients: Clients) -> None:
         """Wait until receipts are accepted again, and arrive."""
@@ -206,8 +215,7 @@ class Run:
         acknowledged = clients.answers["202"]
 
         def recovered() -> bool:
-            # One that was just starting when the database went has said so and ended.
-            self.kills["revived"] += made.revive()
+            self._revive(made)
             # A receipt acknowledged since then, and one taken since then, by a path that fails nobody.
             took = sink.told(0)["good"]["last_at"] > wall
             return took and clients.answers["202"] > acknowledged

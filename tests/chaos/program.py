@@ -102,12 +102,13 @@ class Program:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def revive(self) -> int:
-        """Start again what ended by itself, as a supervisor does; return how many these were."""
+    def revive(self) -> dict[str, str]:
+        """Start again what ended by itself, as a supervisor does; return its last words by its name."""
         fallen = [name for name, process in self.running.items() if process.poll() is not None]
+        words = {name: self.log(name).rstrip().rpartition("\n")[2] for name in fallen}
         for name in fallen:
             self.start(name)
-        return len(fallen)
+        return words
 
     def terminate(self, name: str) -> int:
         """Ask a process to stop, and return its exit code."""
