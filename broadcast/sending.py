@@ -6,7 +6,7 @@ in both halves, a poison receipt does not.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -47,7 +47,7 @@ class _Tally:
     """What is known of a batch while it is sent."""
 
     made: Prepared
-    fates: dict[int, Fate] = field(default_factory=dict)
+    fates: Mapping[int, Fate] = field(default_factory=dict)
     dead: list[DeadOne] = field(default_factory=list)
     good: list[Outcome] = field(default_factory=list)
     rejecting: Outcome | None = None
@@ -65,6 +65,10 @@ class _Tally:
         """Whether so much was rejected that the rest has to wait."""
         return len(self.dead) >= MAX_DEAD_LETTERS
 
+    def take(self, fates: Mapping[int, Fate]) -> None:
+        """Note what became of some receipts; what is told of a whole request is shared, and stays."""
+        self.fates = {**self.fates, **fates} if self.fates else fates
+
     def fail(self, pieces: Sequence[Piece], outcome: Outcome) -> None:
         """Note why these pieces have to wait."""
         self.failed[pieces[0].seq] = outcome
@@ -72,7 +76,7 @@ class _Tally:
     def reject(self, piece: Piece, outcome: Outcome) -> None:
         """Note that this receipt is a dead letter."""
         self.rejecting = self.rejecting or outcome
-        self.fates[piece.seq] = Fate.REJECTED
+        self.take({piece.seq: Fate.REJECTED})
         self.dead.append(
             DeadOne(
                 seq=piece.seq,
@@ -231,7 +235,7 @@ class Courier:
         tally.durations_ms.append((asyncio.get_running_loop().time() - started) * 1000)
         if outcome.delivered:
             tally.good.append(outcome)
-            tally.fates |= all_delivered(pieces) if chunk is None else chunk.delivered
+            tally.take(all_delivered(pieces) if chunk is None else chunk.delivered)
         elif outcome.status_code == _TOO_BIG and len(pieces) > 1:
             self._too_big(made, len(request.body))
         return outcome

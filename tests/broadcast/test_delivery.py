@@ -1,8 +1,8 @@
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from broadcast import outcomes
 from broadcast.batches import Prepared
@@ -276,7 +276,7 @@ def test_requests_answered_meanwhile_are_recorded_at_once_each_with_its_own_atte
         first, second = (
             outcomes.settlement(
                 Prepared(
-                    claim=replace(claim, cursor_seq=numbers[0] - 1),
+                    claim=structs.replace(claim, cursor_seq=numbers[0] - 1),
                     stored=stored,
                     destination=COLLECTOR,
                     at_us=clock(),
