@@ -2,18 +2,20 @@
 
 Ours: JSON in, parsed, stored by SQLite with `synchronous=FULL`, read, built, encoded, compressed, sent, and
 the outcome recorded. The peer: JSON in, a span by the SDK's tracer, batched in memory, encoded, gzipped,
-sent; nothing of it is durable.
+sent; nothing of it is durable. Both have taken one receipt before the clock starts: to be ready is the cost
+of a process, and of no receipt.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -33,8 +35,9 @@ from tests.benchmarks.sink import Sink
 from tests.benchmarks.table import Row
 
 POST = 500
-RUNS = 3
+RUNS = 5
 HOLDER = "bench"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +64,14 @@ def rows(now_us: int, arrivals_file: Path | None) -> list[Row]:
         Row(
             name="whole path, no content",
             unit="receipts a CPU-second",
-            ours=len(plain) / ours.cpu_s,
+            ours=ours.spans / ours.cpu_s,
             target=25_000,
             absolute=True,
         ),
         Row(
             name=f"{len(plain):,} {source}, each delivered once",
             unit="receipts a second",
-            ours=len(plain) / ours.wall_s,
+            ours=ours.spans / ours.wall_s,
         ),
         _against_peer("20 KB content", ours_heavy, theirs_heavy, target=None),
     ]
@@ -108,19 +111,31 @@ def durable(items: list[bytes], sink: Sink) -> Course:
     """Take receipts through ingest to one destination and check that each arrived exactly once."""
     with tempfile.TemporaryDirectory() as folder:
         services, workspace = _prepared(Path(folder), sink)
-        sink.told()
-        posts = [b"\n".join(items[start : start + POST]) for start in range(0, len(items), POST)]
-        wall, cpu = time.monotonic(), time.process_time()
         services.ingest.start()
-        for body in posts:
-            status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
-            if status != 202 or answer["rejected"]:
-                raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
-        run(deliver(services))
-        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+        first, *others = items
+        posts = [b"\n".join(others[start : start + POST]) for start in range(0, len(others), POST)]
+
+        async def course() -> tuple[float, float]:
+            async with _delivering(services) as rest:
+                _post(services, workspace, [first])
+                await rest()
+                sink.told()
+                wall, cpu = time.monotonic(), time.process_time()
+                _post(services, workspace, posts)
+                await rest()
+                return time.process_time() - cpu, time.monotonic() - wall
+
+        cpu_s, wall_s = run(course())
         services.ingest.stop()
         services.store.close()
-    return _checked(sink, len(items), cpu, wall)
+    return _checked(sink, len(others), cpu_s, wall_s)
+
+
+def _post(services: Services, workspace: Workspace, bodies: Sequence[bytes]) -> None:
+    for body in bodies:
+        status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
+        if status != 202 or answer["rejected"]:
+            raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
 
 
 def _prepared(folder: Path, sink: Sink) -> tuple[Services, Workspace]:
@@ -148,14 +163,21 @@ def _prepared(folder: Path, sink: Sink) -> tuple[Services, Workspace]:
     return services, workspace
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
+def run(work: Coroutine[Any, Any, T]) -> T:
     """Run delivery on the loop that a worker has."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 async def deliver(services: Services) -> None:
-    """Run rounds until every cursor is at the head."""
+    """Deliver until every cursor is at the head."""
+    async with _delivering(services) as rest:
+        await rest()
+
+
+@contextlib.asynccontextmanager
+async def _delivering(services: Services) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Open delivery; what is yielded runs rounds until every cursor is at the head."""
     woken = asyncio.Event()
     with services.store.hold(HOLDER):
         async with Transport(services.policy) as transport:
@@ -169,10 +191,14 @@ async def deliver(services: Services) -> None:
                 clock=services.clock,
                 wake=woken.set,
             )
-            while await delivery.round() or delivery.in_flight:
-                if delivery.in_flight:
-                    await woken.wait()
-                    woken.clear()
+
+            async def rest() -> None:
+                while await delivery.round() or delivery.in_flight:
+                    if delivery.in_flight:
+                        await woken.wait()
+                        woken.clear()
+
+            yield rest
             await delivery.stop(10)
 
 
@@ -184,18 +210,20 @@ def in_memory(items: list[bytes], sink: Sink, now_us: int) -> Course:
     trees = [encoding.tree(encoding.parse(item, now_us)) for item in items]
     exporter = OTLPSpanExporter(endpoint=sink.url, compression=Compression.Gzip)
     provider = TracerProvider(resource=Resource(dict(trees[0].resource)), shutdown_on_exit=False)
-    sink.told()
-    wall, cpu = time.monotonic(), time.process_time()
     provider.add_span_processor(
         BatchSpanProcessor(exporter, max_queue_size=len(items) + 512, max_export_batch_size=512)
     )
     tracer = provider.get_tracer(encoding.NAMESPACE)
-    for item, one in zip(items, trees, strict=True):
+    peer.trace(tracer, trees[0])
+    provider.force_flush()
+    sink.told()
+    wall, cpu = time.monotonic(), time.process_time()
+    for item, one in zip(items[1:], trees[1:], strict=True):
         json.loads(item)
         peer.trace(tracer, one)
     provider.shutdown()
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    return _checked(sink, len(items), cpu, wall)
+    return _checked(sink, len(items) - 1, cpu, wall)
 
 
 def _checked(sink: Sink, expected: int, cpu_s: float, wall_s: float) -> Course:
