@@ -82,7 +82,7 @@ class Delivery:
         self._large = Budget(OPEN_BYTES * 3 // 4)
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
         self._served: set[int] = set()
-        self._unanswered = False
+        self._strays = False
         self._stopping = False
         self._courier = Courier(
             sender,
@@ -140,7 +140,7 @@ class Delivery:
                 partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
             )
         except Unavailable:
-            self._unanswered = True
+            self._strays = True
             raise
         self._flights.expect(claims)
         failpoints.reached("after_claim")
@@ -170,8 +170,8 @@ class Delivery:
 
     async def look(self) -> leases.Look:
         """Look everywhere for what is due; nothing is claimed."""
-        if self._unanswered:
-            await self._give_back_unknown()
+        if self._strays:
+            await self._give_back_strays()
         self._flights.pass_by()
         return await asyncio.to_thread(self._look)
 
@@ -192,18 +192,24 @@ class Delivery:
             workspace_ids=workspace_ids,
         )
 
-    async def _give_back_unknown(self) -> None:
-        """Give back what a claim leased whose commit was never answered: nobody else knows of it."""
+    async def _give_back_strays(self) -> None:
+        """Give back leases of ours that nothing is under way for: the database went while they changed."""
         ours = self._flights.destination_ids
         given = await self._lanes.claims.write(lambda conn: leases.release_all(conn, self._holder, but=ours))
-        self._unanswered = False
-        _log.info("action=claim_given_back destinations=%s", given)
+        self._strays = False
+        _log.info("action=leases_given_back destinations=%s", given)
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            ids = (claim.destination_id,)
-            await self._lanes.outcomes.write(partial(leases.release, destination_ids=ids, token=claim.token))
-            self._flights.end(claim, None)
+        """Give back what was claimed at once, which is under one token."""
+        ids, token = [claim.destination_id for claim in claims], claims[0].token
+        try:
+            await self._lanes.outcomes.write(partial(leases.release, destination_ids=ids, token=token))
+        except Unavailable:
+            self._strays = True
+            raise
+        finally:
+            for claim in claims:
+                self._flights.end(claim, None)
 
     async def _build(self, building: Round, claims: Sequence[Claim]) -> list[Built]:
         """Build the first few batches, in memory that was free for them; all are small, or none is."""
@@ -288,6 +294,7 @@ class Delivery:
                 made = await self._next(claim)
                 size = _size(made)
         except Unavailable:
+            self._strays = True
             _log.warning("action=not_recorded destination_id=%s", claim.destination_id)
         except Exception:  # noqa: BLE001 - logged
             # The lease ends by itself and the batch is tried again.

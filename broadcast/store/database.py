@@ -59,7 +59,8 @@ class Store:
             with self.read() as conn:
                 yield conn
         else:
-            with self.spent.on("read"), _translated(), self._glances.connect() as conn:
+            # A transaction in name alone: its end is where a connection that was lost is found out.
+            with self.spent.on("read"), _translated(), self._glances.connect() as conn, conn.begin():
                 yield conn
 
     @contextlib.contextmanager

@@ -81,6 +81,30 @@ def test_what_a_claim_leased_whose_answer_was_lost_is_sent_all_the_same(
     assert len(world.receiver.requests) == 1
 
 
+def test_what_was_claimed_when_the_database_went_is_sent_when_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.destination()
+
+    def gone() -> None:
+        monkeypatch.undo()
+        raise Unavailable("The connection was lost.")
+
+    def gone_while_building() -> None:
+        monkeypatch.setattr(world.store, "write", gone)
+        raise Unavailable("The connection was lost.")
+
+    async def story() -> None:
+        async with running(world):
+            monkeypatch.setattr(world.store, "glance", gone_while_building)
+            await asyncio.to_thread(world.append)
+            await until(world.generation_ids, 15)
+
+    asyncio.run(story())
+
+    assert len(world.receiver.requests) == 1
+
+
 def deliver_one(world: World) -> None:
     """Append a receipt while an idle worker runs, and see it arrive."""
 

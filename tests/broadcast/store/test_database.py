@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broadcast.errors import Unavailable, Unstorable
 from broadcast.store import Store, leases, users, workspaces
+from broadcast.store.direct import Statement
 from broadcast.store.tables import metadata
 from tests.broadcast.store.rows import a_destination, a_workspace, append_some
 from tests.databases import postgres_url
@@ -103,6 +104,29 @@ def test_a_glance_of_a_server_is_no_transaction(store: Store) -> None:
         seen = workspaces.head_seq(conn, home.id) - before
 
     assert seen == (3 if store.dialect == "postgresql" else 0)
+
+
+@pytest.mark.parametrize("kind", ["read", "glance", "write"])
+def test_a_server_that_goes_meanwhile_is_unavailable_and_no_fault_of_ours(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgres_url() as url:
+        store = Store.open(url)
+
+        def gone() -> None:
+            with getattr(store, kind)() as conn:
+                [(pid,)] = Statement(text("SELECT pg_backend_pid()")).rows(conn, {})
+                with store.write() as other:
+                    other.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+                store.now_us(conn)
+
+        with pytest.raises(Unavailable):
+            gone()
+        with store.glance() as conn:
+            assert store.now_us(conn)
+        store.close()
+
+    assert not caplog.records
 
 
 def test_the_database_s_clock_is_near_ours(store: Store) -> None:
