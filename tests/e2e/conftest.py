@@ -25,6 +25,7 @@ from tests.receiver import Receiver
 WORKSPACE = "/w/demo"
 OBSERVABILITY = f"{WORKSPACE}/settings/observability"
 ADD_COLLECTOR = f"{OBSERVABILITY}/add/otel-collector"
+PRINTED_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,20 @@ def environment(folder: Path, database_url: str | None, **more: str) -> dict[str
     return values | more
 
 
+def _printed(process: "subprocess.Popen[str]") -> str:
+    """Return what the program says when it starts, up to its last line, which a first start alone has."""
+    assert process.stdout
+    out = process.stdout.fileno()
+    os.set_blocking(out, False)
+    printed = b""
+    until = time.monotonic() + PRINTED_S
+    while b"curl " not in printed and time.monotonic() < until:
+        with suppress(BlockingIOError):
+            printed += os.read(out, 65_536)
+        time.sleep(0.02)
+    return printed.decode()
+
+
 def start(folder: Path, values: dict[str, str]) -> Served:
     """Start `broadcast serve` in an empty folder and wait until it is ready."""
     with (folder / "stderr.log").open("a") as log:
@@ -79,9 +94,7 @@ def start(folder: Path, values: dict[str, str]) -> Served:
     if not ready(url, process):
         _give_up(process)
         pytest.fail(f"the program did not become ready:\n{(folder / 'stderr.log').read_text()}")
-    assert process.stdout
-    os.set_blocking(process.stdout.fileno(), False)
-    printed = process.stdout.read() or ""
+    printed = _printed(process)
 
     def found(pattern: str) -> str:
         match = re.search(pattern, printed)
