@@ -210,6 +210,8 @@ span_ingest         Take in an OTLP export: requests to models are stored as rec
                     why not.
 specimen            A specimen: the one request that a destination would get for a receipt, made as delivery
                     makes it.
+strays              Stray leases: those that nobody works under, because the database went while they
+                    changed.
 sums_proof          The proof that the sums are those of the receipts: each day that is kept whole is
                     counted again.
 usage               What was used: the usage of a span of time, and OpenRouter's activity by day, model and

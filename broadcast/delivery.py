@@ -31,6 +31,7 @@ from broadcast.recorder import Recorder, Settlement
 from broadcast.sending import Courier, Sender
 from broadcast.store import Conn, Store, leases, receipts
 from broadcast.store.leases import Claim
+from broadcast.strays import Strays
 from broadcast.vault import Vault
 
 CLAIM: Final = 64
@@ -82,7 +83,7 @@ class Delivery:
         self._large = Budget(OPEN_BYTES * 3 // 4)
         self._turns = tuple(asyncio.Lock() for _ in range(_TURNS))
         self._served: set[int] = set()
-        self._strays = False
+        self._strays = Strays(self._lanes.claims, holder)
         self._stopping = False
         self._courier = Courier(
             sender,
@@ -135,13 +136,10 @@ class Delivery:
         if not self._large.has_room(_RESERVED):
             # Any batch that ends makes room for a large one.
             self._flights.await_any()
-        try:
+        with self._strays.noting():
             claims = await self._lanes.claims.write(
                 partial(self._claim, look_for_dead=look_for_dead, workspace_ids=workspace_ids)
             )
-        except Unavailable:
-            self._strays = True
-            raise
         self._flights.expect(claims)
         failpoints.reached("after_claim")
         return claims
@@ -170,8 +168,7 @@ class Delivery:
 
     async def look(self) -> leases.Look:
         """Look everywhere for what is due; nothing is claimed."""
-        if self._strays:
-            await self._give_back_strays()
+        await self._strays.give_back(self._flights.destination_ids)
         self._flights.pass_by()
         return await asyncio.to_thread(self._look)
 
@@ -192,21 +189,12 @@ class Delivery:
             workspace_ids=workspace_ids,
         )
 
-    async def _give_back_strays(self) -> None:
-        """Give back leases of ours that nothing is under way for: the database went while they changed."""
-        ours = self._flights.destination_ids
-        given = await self._lanes.claims.write(lambda conn: leases.release_all(conn, self._holder, but=ours))
-        self._strays = False
-        _log.info("action=leases_given_back destinations=%s", given)
-
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         """Give back what was claimed at once, which is under one token."""
         ids, token = [claim.destination_id for claim in claims], claims[0].token
         try:
-            await self._lanes.outcomes.write(partial(leases.release, destination_ids=ids, token=token))
-        except Unavailable:
-            self._strays = True
-            raise
+            with self._strays.noting():
+                await self._lanes.outcomes.write(partial(leases.release, destination_ids=ids, token=token))
         finally:
             for claim in claims:
                 self._flights.end(claim, None)
@@ -294,7 +282,7 @@ class Delivery:
                 made = await self._next(claim)
                 size = _size(made)
         except Unavailable:
-            self._strays = True
+            self._strays.note()
             _log.warning("action=not_recorded destination_id=%s", claim.destination_id)
         except Exception:  # noqa: BLE001 - logged
             # The lease ends by itself and the batch is tried again.

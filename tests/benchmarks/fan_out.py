@@ -24,12 +24,9 @@ from tests.benchmarks.sink import Sink
 from tests.benchmarks.table import Row
 
 MANY: Final = 10
-POST: Final = 500
 RUNS: Final = 2
 PEERS: Final = 2_000
 """Receipts that the peer is given: it needs a millisecond for each at ten destinations."""
-
-_HOLDER: Final = "bench"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +76,13 @@ def durable(items: list[bytes], sink: Sink, destinations: int, server: Postgres 
     with fleet.installation(url) as (services, _):
         (workspace,) = fleet.add_workspaces(services, 1)
         fleet.add_destinations(services, workspace, [f"{sink.url}/{n}" for n in range(destinations)])
-        bodies = [b"\n".join(items[start : start + POST]) for start in range(0, len(items), POST)]
+        bodies = path.posts(items)
         sink.told()
         gc.collect()
         writes = _writes(services) if server is None else 0
         server_cpu = server.cpu_seconds() if server else 0.0
         wall, cpu = time.monotonic(), time.process_time()
-        for body in bodies:
-            status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
-            if status != 202 or answer["rejected"]:
-                raise SystemExit(f"ingest answered {status}: {str(answer)[:500]}")
+        path.post(services, workspace, bodies)
         path.run(path.deliver(services))
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         server_cpu = server.cpu_seconds() - server_cpu if server else 0.0

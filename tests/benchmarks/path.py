@@ -113,15 +113,15 @@ def durable(items: list[bytes], sink: Sink) -> Course:
         services, workspace = _prepared(Path(folder), sink)
         services.ingest.start()
         first, *others = items
-        posts = [b"\n".join(others[start : start + POST]) for start in range(0, len(others), POST)]
+        bodies = posts(others)
 
         async def course() -> tuple[float, float]:
             async with _delivering(services) as rest:
-                _post(services, workspace, [first])
+                post(services, workspace, [first])
                 await rest()
                 sink.told()
                 wall, cpu = time.monotonic(), time.process_time()
-                _post(services, workspace, posts)
+                post(services, workspace, bodies)
                 await rest()
                 return time.process_time() - cpu, time.monotonic() - wall
 
@@ -131,7 +131,13 @@ def durable(items: list[bytes], sink: Sink) -> Course:
     return _checked(sink, len(others), cpu_s, wall_s)
 
 
-def _post(services: Services, workspace: Workspace, bodies: Sequence[bytes]) -> None:
+def posts(items: Sequence[bytes]) -> list[bytes]:
+    """Return receipts as the bodies of posts, so many in each."""
+    return [b"\n".join(items[start : start + POST]) for start in range(0, len(items), POST)]
+
+
+def post(services: Services, workspace: Workspace, bodies: Sequence[bytes]) -> None:
+    """Take bodies through ingest; stop when it did not take all that is in them."""
     for body in bodies:
         status, answer = services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
         if status != 202 or answer["rejected"]:
