@@ -210,6 +210,10 @@ class Destination:
         """Whether what is sent is compressed."""
         return self.compress
 
+    def packs(self) -> bool:
+        """Whether bodies go out as gzip; what frames a gRPC message compresses it as well."""
+        return self.compresses() and self.encoding != "grpc"
+
     def request(self, batch: Batch) -> Request:
         """Return the request of a batch; pure, so that calling it twice gives equal requests."""
         media_type = self.media_type or CONTENT_TYPES[self.encoding]

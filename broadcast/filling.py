@@ -74,6 +74,7 @@ class Filling:
         self._variation = Variation(stored, destination, namespace, shared.pseudonym)
         self._max_spans = stored.tuned("max_spans", destination.max_spans)
         self._max_receipts = destination.max_receipts()
+        self._packs = destination.packs()
         max_age_s = destination.max_age_s
         self._oldest_us = None if max_age_s is None else now_us - max_age_s * 1_000_000
         self._near = range(0)
@@ -128,7 +129,7 @@ class Filling:
             return None
         if not self._has_room() or self._sending + len(chunk.pieces) > self._limits.receipts:
             return None
-        self.chunks.append(chunk)
+        self._keep(chunk)
         self.marks.extend([None] * len(chunk.pieces))
         self._sending += len(chunk.pieces)
         self._total += chunk.size_bytes
@@ -202,8 +203,14 @@ class Filling:
         self._tell()
         if self._pieces:
             key, limit = self._variation.key, self._limits.request_bytes
-            self.chunks.append(self._shared.request(key, limit, tuple(self._pieces), self._destination.join))
+            self._keep(self._shared.request(key, limit, tuple(self._pieces), self._destination.join))
             self._pieces, self._spans, self._bytes = [], 0, 0
+
+    def _keep(self, chunk: Chunk) -> None:
+        """Add a request, compressed here, where its bytes are at hand: the event loop has others to serve."""
+        if self._packs:
+            chunk.body.pack()
+        self.chunks.append(chunk)
 
     def _break(self, row: ReceiptRow, reason: str) -> bool:
         self.broken.append((row.seq, row.id, reason))

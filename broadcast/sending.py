@@ -253,13 +253,12 @@ def _batch(made: Prepared, pieces: Sequence[Piece], chunk: Chunk | None) -> Batc
     id_ = outcomes.batch_id(made.stored.uid, pieces[0].seq, pieces[-1].seq)
     if chunk is None:
         return Batch(id=id_, at_us=made.at_us, pieces=tuple(piece.body for piece in pieces))
-    packs = made.destination.compresses() and made.destination.encoding != "grpc"
     return Batch(
         id=id_,
         at_us=made.at_us,
         pieces=chunk.bodies,
         joined=chunk.body.plain,
-        packed=chunk.body.packed() if packs else None,
+        packed=chunk.body.packed,
     )
 
 

@@ -49,17 +49,16 @@ def all_delivered(pieces: Iterable[Piece]) -> dict[int, Fate]:
 
 
 class Body:
-    """The body of a request and its gzip, made when first asked for."""
+    """The body of a request and its gzip, once somebody sends it so."""
 
     def __init__(self, plain: bytes) -> None:
         self.plain: Final = plain
-        self._packed: bytes | None = None
+        self.packed: bytes | None = None
 
-    def packed(self) -> bytes:
-        """Return the body compressed."""
-        if self._packed is None:
-            self._packed = gzip_fast(self.plain)
-        return self._packed
+    def pack(self) -> None:
+        """Compress the body unless that was done."""
+        if self.packed is None:
+            self.packed = gzip_fast(self.plain)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
