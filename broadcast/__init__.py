@@ -144,8 +144,8 @@ history             What happened at a destination, in pages, newest first: its 
                     letters.
 ingest              Accept receipts: parsed where they arrive, stored by one writer, answered only after the
                     durable commit.
-ingest_writer       The one writer: takes what waits, up to a thousand receipts, and commits it as one
-                    durable transaction.
+ingest_writer       One writer at a time: takes what waits, up to a thousand receipts, as one durable
+                    transaction.
 invitations         Join a workspace by a link: made for one address and one role, used once, over after a
                     week.
 key_access          Keys: made, listed, revoked, and recognised on every request.

@@ -169,7 +169,9 @@ class Ingest:
                 _prepared(receipt, cipher, suffix, key, now_us) for receipt in receipts[start : start + GROUP]
             ]
             job = Job(workspace_id=workspace_id, cipher=cipher, items=items, size=_size(items))
-            self._writer.put(job)
+            # What comes before the last is written while the next is prepared.
+            hand_over = self._writer.put if start + GROUP < len(receipts) else self._writer.store
+            hand_over(job)
             jobs.append((job, start))
         for job, start in jobs:
             job.result()

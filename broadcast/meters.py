@@ -43,7 +43,7 @@ class Meters:
         self._waiting = {
             name: Gauge(f"broadcast_ingest_waiting_{name}", words, registry=self.registry)
             for name, words in (
-                ("receipts", "Receipts that wait for the one writer of this web process."),
+                ("receipts", "Receipts that wait for whoever writes in this web process."),
                 ("bytes", "What these hold in memory."),
             )
         }

@@ -1,6 +1,8 @@
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from broadcast.content import associated_data
 from broadcast.errors import NotFound, ReceiptError, Unavailable
 from broadcast.ingest import Ingest
 from broadcast.ingest_writer import GROUP
-from broadcast.store import Store, departures, destinations, receipts, tables, workspaces
+from broadcast.store import Conn, Store, departures, destinations, receipts, tables, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import KeyRing, Vault, new_key
@@ -43,6 +45,10 @@ class World:
     def counted(self, result: str) -> float | None:
         """Return how many receipts became of that kind, as Prometheus hears it."""
         return self.ingest.meters.registry.get_sample_value("broadcast_receipts_total", {"result": result})
+
+    def waiting(self) -> float:
+        """Return how many receipts wait for the writer, as Prometheus hears it."""
+        return self.ingest.meters.registry.get_sample_value("broadcast_ingest_waiting_receipts") or 0.0
 
     def delete_workspace(self) -> None:
         with self.store.write() as conn:
@@ -196,6 +202,37 @@ def test_the_same_receipt_from_many_senders_at_once_is_stored_once(world: World)
     assert sum(answer["accepted"] for answer in answers) == 1
     assert sum(answer["duplicates"] for answer in answers) == 49
     assert len(world.rows()) == 1
+
+
+def test_what_comes_while_somebody_writes_is_written_together_by_another_thread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+    by: list[threading.Thread] = []
+    write = world.store.write
+
+    def noted() -> AbstractContextManager[Conn]:
+        by.append(threading.current_thread())
+        writing.set()
+        assert go_on.wait(10)
+        return write()
+
+    monkeypatch.setattr(world.store, "write", noted)
+    posters = [threading.Thread(target=world.post, args=[item(f"gen-{n}")]) for n in range(20)]
+    posters[0].start()
+    assert writing.wait(10)
+    for poster in posters[1:]:
+        poster.start()
+    while world.waiting() < 19:
+        time.sleep(0.01)
+    go_on.set()
+    for poster in posters:
+        poster.join()
+
+    assert len(world.rows()) == 20
+    assert by[0] is posters[0]
+    assert len(by) == 2
+    assert by[1] not in posters
 
 
 def test_what_was_offered_is_stored_before_the_writer_ends(world: World) -> None:
