@@ -1,11 +1,15 @@
 """The receipt: the immutable record of one finished router request (CONTRACT, section 3)."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._:-]{1,128}\Z")]
+ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""What a whole id is made of: asked where receipts come in, for asked at each reading it costs a quarter."""
+
+Id = Annotated[str, Meta(extra_json_schema={"pattern": rf"\A{ID.pattern}\Z"})]
 Text = Annotated[str, Meta(min_length=1)]
 Short = Annotated[str, Meta(max_length=256)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]

@@ -56,6 +56,11 @@ def refusal(message: str) -> ReceiptError:
     return ReceiptError(f"{path} {_OWN_WORDS.get(path) or _rule(problem)}.", field=path)
 
 
+def refusal_of(field: str) -> ReceiptError:
+    """Return the refusal of a value that breaks its field's own rule."""
+    return ReceiptError(f"{field} {_OWN_WORDS[field]}.", field=field)
+
+
 def _rule(problem: str) -> str:
     if got := _GOT.match(problem):
         wanted = [

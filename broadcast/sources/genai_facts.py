@@ -1,11 +1,11 @@
 """One span that is a request to a model, as the facts of a receipt."""
 
-import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from broadcast import genai_names as names
 from broadcast.json_text import items, members
+from broadcast.receipt import ID
 from broadcast.sources import genai_aliases as aliases
 from broadcast.sources import openrouter_wire as wire
 from broadcast.sources.genai_content import content_of, parsed, unflattened
@@ -18,7 +18,6 @@ from broadcast.trace_context import OUR_KEYS
 
 Facts = dict[str, Any]
 
-_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NANO: Final = Decimal(1_000_000_000)
 _MOST_USD: Final = 1_000_000_000
 _CANCELLED: Final = frozenset(
@@ -264,6 +263,6 @@ def receipt_id(span: Span, router: Router | None) -> str:
 
     Either way the same span has the same id again, so that an exporter's second try is a duplicate.
     """
-    if router is not None and wire.is_derived(router, span) and _ID.fullmatch(router.id):
+    if router is not None and wire.is_derived(router, span) and ID.fullmatch(router.id):
         return router.id
     return f"otlp-{span.trace_id}-{span.span_id}"

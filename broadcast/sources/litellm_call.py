@@ -1,6 +1,5 @@
 """One payload of LiteLLM: whose call it is, when it ran, and whether it failed."""
 
-import re
 from hashlib import sha256
 from typing import Any, Final
 
@@ -8,10 +7,10 @@ import msgspec
 
 from broadcast import json_text
 from broadcast.errors import ReceiptError
+from broadcast.receipt import ID
 from broadcast.sources import loose
 
 LATEST_S: Final = 32_503_680_000.0
-_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,5 +102,5 @@ def _id(payload: dict[str, Any], item: bytes) -> str:
     for name in ("litellm_call_id", "id"):
         found = loose.text(payload.get(name))
         if found and found != "None":
-            return found if _ID.fullmatch(found) else f"litellm-{sha256(found.encode()).hexdigest()[:32]}"
+            return found if ID.fullmatch(found) else f"litellm-{sha256(found.encode()).hexdigest()[:32]}"
     return f"litellm-{sha256(item).hexdigest()[:32]}"
