@@ -197,8 +197,8 @@ def find(conn: Connection, workspace_id: int, text: str) -> str | None:
         here.join(blocks, receipts.c.block == blocks.c.block).where(receipts.c.trace_id == wanted.lower()),
         here.where(receipts.c.request_id == wanted),
     ):
-        # One question an index: all in one would read the whole log.
-        found: str | None = conn.execute(query.order_by(receipts.c.seq.desc()).limit(1)).scalar()
+        # One question an index: all in one would read the whole log, as would an index by number.
+        found: str | None = conn.execute(query.order_by((receipts.c.seq + 0).desc()).limit(1)).scalar()
         if found is not None:
             return found
     return None
@@ -206,10 +206,11 @@ def find(conn: Connection, workspace_id: int, text: str) -> str | None:
 
 def _blocks(workspace_id: int) -> CTE:
     """Return the blocks of a log, oldest to newest."""
-    ends = select(
-        func.min(receipts.c.block).label("block"),
-        func.max(receipts.c.block).label("newest"),
-    ).where(receipts.c.workspace_id == workspace_id)
-    blocks = ends.cte("blocks", recursive=True)
+    # One question each: SQLite finds the ends of an index at once, but not both together.
+    oldest, newest = (
+        select(end(receipts.c.block)).where(receipts.c.workspace_id == workspace_id).scalar_subquery()
+        for end in (func.min, func.max)
+    )
+    blocks = select(oldest.label("block"), newest.label("newest")).cte("blocks", recursive=True)
     following = select(blocks.c.block + 1, blocks.c.newest).where(blocks.c.block < blocks.c.newest)
     return blocks.union_all(following)

@@ -34,8 +34,8 @@ metadata = MetaData(
     }
 )
 
-BLOCK_BITS: Final = 12
-"""A block is 4,096 receipts: a search by trace id asks each block once."""
+BLOCK_BITS: Final = 9
+"""A block is 512 receipts: a search by trace id asks each block once, and blocks that were larger as well."""
 
 Int64 = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type reads INTEGER, which holds 64 bits there."""

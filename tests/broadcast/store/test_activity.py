@@ -1,5 +1,7 @@
 """Reads of the Activity page."""
 
+from typing import Any
+
 from broadcast.store import Store, activity
 from tests.broadcast.store.rows import a_receipt, a_workspace, append
 
@@ -37,3 +39,20 @@ def test_a_request_is_found_by_receipt_request_or_trace_id(store: Store) -> None
             assert activity.find(conn, home.id, text) == "gen-1"
         assert activity.find(conn, home.id, "unknown") is None
         assert activity.find(conn, other.id, "gen-1") is None
+
+
+def test_a_search_for_what_is_not_there_does_not_read_the_log(sqlite_store: Store) -> None:
+    asked = 0
+
+    def count() -> None:
+        nonlocal asked
+        asked += 1
+
+    with sqlite_store.write() as conn:
+        home = a_workspace(conn)
+        append(conn, home.id, *(a_receipt(f"gen-{number}") for number in range(5000)))
+        raw: Any = conn.connection.driver_connection
+        raw.set_progress_handler(count, 1)
+        activity.find(conn, home.id, "unknown")
+        raw.set_progress_handler(None, 1)
+    assert 0 < asked < 1000
