@@ -184,6 +184,7 @@ query_text          What a query asks, read from its texts: one reading for the 
 rate_limit          How often something may be done within a time, counted for all processes together.
 recorder            Outcomes recorded: in groups, in a lane of their own, and never so often that ingest
                     starves.
+repeats             Repeats: a receipt whose id is known is the same again, or it is refused.
 replay              Replay and backfill: receipts sent to one destination once more, with the ids they had.
 request_log         The list of requests as the API says it: newest first, or in the order of arrival for
                     whoever follows.

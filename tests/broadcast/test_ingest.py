@@ -3,12 +3,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from msgspec import structs
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from broadcast import receipt_parser
 from broadcast.content import associated_data
@@ -136,6 +136,37 @@ def test_content_counts_when_receipts_are_compared(world: World) -> None:
     world.post(item("a", input="one"))
     assert world.post(item("a", input="two"))[0] == 422
     assert world.post(item("a", input="one"))[1]["duplicates"] == 1
+
+
+def test_content_counts_among_receipts_of_one_request(world: World) -> None:
+    _, answer = world.post(item("a"), item("a", input="one"), item("b", input="one"), item("b", input="one"))
+    assert (answer["accepted"], answer["duplicates"]) == (2, 1)
+    assert [(each["index"], each["id"]) for each in answer["rejected"]] == [(1, "a")]
+
+
+@pytest.mark.parametrize("content", [{}, {"input": "one"}], ids=["bare", "with content"])
+def test_the_same_receipt_with_another_key_is_a_duplicate(world: World, content: dict[str, Any]) -> None:
+    other = replace(world, key=replace(world.key, hash="another", name="Another"))
+    world.post(item("a", **content))
+    assert other.post(item("a", **content))[1]["duplicates"] == 1
+    assert other.post(item("a", **content, model="other"))[0] == 422
+
+
+def test_content_that_comes_or_goes_makes_another_receipt(world: World) -> None:
+    world.post(item("a"), item("b", input="one"))
+    assert world.post(item("a", input="one"))[0] == 422
+    assert world.post(item("b"))[0] == 422
+
+
+def test_a_receipt_that_was_stored_with_a_fingerprint_alone_is_known_by_it(world: World) -> None:
+    world.post(item("a"))
+    receipt = receipt_parser.from_document(world.rows()[0].document)
+    sent = receipt_parser.document(structs.replace(receipt, api_key=None))
+    fingerprint = VAULT.content_cipher(world.workspace.content_key).fingerprint(sent)
+    with world.store.write() as conn:
+        conn.execute(update(tables.receipts).values(fingerprint=fingerprint))
+    assert world.post(item("a"))[1]["duplicates"] == 1
+    assert world.post(item("a", model="other"))[0] == 422
 
 
 def test_duplicates_inside_one_request_are_found(world: World) -> None:
@@ -348,7 +379,7 @@ def test_every_column_of_the_log_says_what_the_receipt_says(world: World) -> Non
     assert world.post(sent)[0] == 202
     with world.store.read() as conn:
         row = conn.execute(select(tables.receipts)).one()._asdict()
-    assert len(row.pop("fingerprint")) == 16
+        assert row.pop("fingerprint") == b""
     document = json.loads(row.pop("document"))
     assert document["api_key"] == {"hash": world.key.hash, "name": world.key.name}
     assert row == {
