@@ -75,8 +75,8 @@ class Chunk:
     @classmethod
     def of(cls, join: Callable[[tuple[bytes, ...]], bytes], pieces: tuple[Piece, ...]) -> Self:
         """Return the request of some pieces, joined as the destination's type joins them."""
-        bodies = tuple(piece.body for piece in pieces)
-        spans = sum(piece.spans for piece in pieces)
+        bodies = tuple([piece.body for piece in pieces])
+        spans = sum([piece.spans for piece in pieces])
         body = Body(join(bodies))
         return cls(pieces=pieces, bodies=bodies, spans=spans, body=body, delivered=all_delivered(pieces))
 
@@ -155,9 +155,9 @@ class SharedLog:
         """Take in receipts that were read for several workspaces at once."""
         for number, together in groupby(rows, key=lambda row: row.seq >> _PAGE_BITS):
             page = self._pages.page(self.workspace.id, number << _PAGE_BITS)
-            fresh = [row for row in together if row.seq not in page.rows]
-            page.rows.update((row.seq, row) for row in fresh)
-            sizes = [len(row.document) for row in fresh]
+            fresh = {row.seq: row for row in together if row.seq not in page.rows}
+            page.rows |= fresh
+            sizes = [len(row.document) for row in fresh.values()]
             page.longest = max(page.longest, *sizes, 0)
             self._pages.grow(page, sum(sizes))
 
