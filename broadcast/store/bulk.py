@@ -1,6 +1,8 @@
 """Many rows into one table, as fast as each database takes them: the hot path of ingest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import count
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table, Text
@@ -28,11 +30,10 @@ def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequenc
     again, cost more than the database does.
     """
     filled = {name: values for name, values in columns.items() if not _is_empty(values)}
-    names = ", ".join(f'"{table.c[name].name}"' for name in filled)
     if conn.dialect.name == "sqlite":
-        insert = f'INSERT INTO "{table.name}" ({names}) VALUES '  # noqa: S608 - our own names
-        _insert_into_sqlite(conn, table, insert, filled)
+        _insert_into_sqlite(conn, table, filled)
         return
+    names = _names(table, filled)
     rows = zip(*filled.values(), strict=True)
     types = [_BINARY.get(type(table.c[name].type), "") for name in filled]
     statement = f'COPY "{table.name}" ({names}) FROM STDIN{" (FORMAT BINARY)" if all(types) else ""}'
@@ -43,30 +44,58 @@ def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequenc
             copy.write_row(row)
 
 
-def _insert_into_sqlite(
-    conn: Connection, table: Table, insert: str, filled: Mapping[str, Sequence[Any]]
-) -> None:
+def _insert_into_sqlite(conn: Connection, table: Table, filled: Mapping[str, Sequence[Any]]) -> None:
     """Hand over many rows in one statement as long as there are so many, then the others one by one."""
-    width, count = len(filled), len(next(iter(filled.values())))
-    values: list[Any] = [None] * (width * count)
-    for place, column in enumerate(filled.values()):
+    rows = len(next(iter(filled.values())))
+    whole = rows - rows % _ROWS_AT_ONCE if _is_small(table, filled, rows) else 0
+    if whole:
+        some = {name: values[:whole] for name, values in filled.items()}
+        _insert_so_many(conn, table, some, _ROWS_AT_ONCE)
+    if whole < rows:
+        _insert_so_many(conn, table, {name: values[whole:] for name, values in filled.items()}, 1)
+
+
+def _insert_so_many(
+    conn: Connection, table: Table, filled: Mapping[str, Sequence[Any]], at_once: int
+) -> None:
+    """Insert so many rows a statement; what is the same in all rows is handed over once for each."""
+    same = {name: values[0] for name, values in filled.items() if at_once > 1 and _is_same(values)}
+    varied = [values for name, values in filled.items() if name not in same]
+    width = len(varied)
+    values: list[Any] = [None] * (width * len(next(iter(filled.values()))))
+    for place, column in enumerate(varied):
         values[place::width] = column
-    marks = f"({', '.join('?' * width)})"
-    start = 0
-    for rows in (_ROWS_AT_ONCE, 1) if _is_small(table, filled, count) else (1,):
-        size = rows * width
-        end = len(values) - (len(values) - start) % size
-        if start < end:
-            statement = insert + ", ".join([marks] * rows)
-            with driver(conn, statement) as raw:
-                raw.executemany(statement, (values[at : at + size] for at in range(start, end, size))).close()
-        start = end
+    statement = _insert(table, tuple(filled), tuple(same), at_once)
+    size = at_once * width
+    with driver(conn, statement) as raw:
+        given = ([*same.values(), *values[at : at + size]] for at in range(0, len(values), size))
+        raw.executemany(statement, given).close()
+
+
+@lru_cache(maxsize=64)
+def _insert(table: Table, names: tuple[str, ...], same: tuple[str, ...], rows: int) -> str:
+    """Return SQLite's statement for so many rows; the first values it takes are those that are the same."""
+    fixed = {name: f"?{number}" for number, name in enumerate(same, start=1)}
+    further = count(len(same) + 1)
+    marks = [", ".join(fixed.get(name) or f"?{next(further)}" for name in names) for _ in range(rows)]
+    into = f'INSERT INTO "{table.name}" ({_names(table, names)}) VALUES '  # noqa: S608 - our own names
+    return into + ", ".join(f"({row})" for row in marks)
+
+
+def _names(table: Table, names: Iterable[str]) -> str:
+    return ", ".join(f'"{table.c[name].name}"' for name in names)
 
 
 def _is_small(table: Table, filled: Mapping[str, Sequence[Any]], count: int) -> bool:
     """Whether rows are cheap to hold: a statement keeps its values until it is used again."""
     binary = [values for name, values in filled.items() if type(table.c[name].type) is LargeBinary]
     return sum(sum(map(len, filter(None, values))) for values in binary) <= count * _SMALL_BYTES
+
+
+def _is_same(values: Sequence[Any]) -> bool:
+    """Most columns are told apart by a glance at three rows."""
+    first = values[0]
+    return bool(first == values[-1] == values[len(values) // 2]) and values.count(first) == len(values)
 
 
 def _is_empty(values: Sequence[Any]) -> bool:
