@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from broadcast.store import Conn, Store
 
-_PAUSE_S: Final = 0.02
+_PAUSE_S: Final = 0.01
 _T = TypeVar("_T")
 
 
