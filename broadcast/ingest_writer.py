@@ -146,7 +146,8 @@ class Writer:
     def _release(self) -> None:
         with self._ready:
             self._writing = False
-            self._ready.notify_all()
+            if self._waiting or not self._open:
+                self._ready.notify_all()
 
     def _next_group(self) -> list[Job]:
         """Return what waits, in order, up to the size of a group; empty when it is time to end."""
