@@ -254,7 +254,7 @@ def _key_suffix(key: ApiKey | None) -> bytes:
 
 
 def _size(items: list[Prepared]) -> int:
-    return sum([len(item.row.document) + len(item.sent) + len(item.content or b"") for item in items])
+    return sum(len(item.row.document) + len(item.content or b"") for item in items)
 
 
 def _conflict(index: int, receipt_id: str) -> Rejection:

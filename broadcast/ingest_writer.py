@@ -146,8 +146,7 @@ class Writer:
     def _release(self) -> None:
         with self._ready:
             self._writing = False
-            if self._waiting or not self._open:
-                self._ready.notify_all()
+            self._ready.notify_all()
 
     def _next_group(self) -> list[Job]:
         """Return what waits, in order, up to the size of a group; empty when it is time to end."""
