@@ -142,8 +142,8 @@ generation_content  What a request asked and was answered, as OpenRouter's `GET 
 guests              Contents that nobody owes any more are dropped: content is a guest.
 history             What happened at a destination, in pages, newest first: its attempts and its dead
                     letters.
-ingest              Accept receipts: parsed where they arrive, stored by one writer, answered only after the
-                    durable commit.
+ingest              Accept receipts: parsed where they arrive, stored by one writer at a time, answered
+                    after the commit.
 ingest_writer       One writer at a time: takes what waits, up to a thousand receipts, as one durable
                     transaction.
 invitations         Join a workspace by a link: made for one address and one role, used once, over after a
@@ -184,7 +184,6 @@ query_text          What a query asks, read from its texts: one reading for the 
 rate_limit          How often something may be done within a time, counted for all processes together.
 recorder            Outcomes recorded: in groups, in a lane of their own, and never so often that ingest
                     starves.
-repeats             Repeats: a receipt whose id is known is the same again, or it is refused.
 replay              Replay and backfill: receipts sent to one destination once more, with the ids they had.
 request_log         The list of requests as the API says it: newest first, or in the order of arrival for
                     whoever follows.

@@ -32,7 +32,6 @@ class Flights:
         self.expect((claim,))
         self.tasks[claim.destination_id] = task
 
-    @property
     def destination_ids(self) -> set[int]:
         """Return the destinations whose batches are under way or being built."""
         return set().union(*self._of.values())

@@ -1,4 +1,4 @@
-"""Accept receipts: parsed where they arrive, stored by one writer, answered only after the durable commit."""
+"""Accept receipts: parsed where they arrive, stored by one writer at a time, answered after the commit."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,10 +9,9 @@ import msgspec
 
 from broadcast import receipt_parser
 from broadcast.errors import ReceiptError
-from broadcast.ingest_writer import GROUP, Job, WorkspaceGone, Writer
+from broadcast.ingest_writer import GROUP, Job, Prepared, WorkspaceGone, Writer
 from broadcast.meters import Meters
 from broadcast.receipt import KeyRef, Receipt
-from broadcast.repeats import KEY_MEMBER, Prepared, fingerprint_of
 from broadcast.store import Store, workspaces
 from broadcast.store.keys import ApiKey
 from broadcast.store.receipts import NewReceipt
@@ -208,10 +207,10 @@ def _all_good(receipts: Sequence[Receipt]) -> _Parsed:
 def _prepared(
     receipt: Receipt, cipher: ContentCipher, key_suffix: bytes, key: ApiKey | None, now_us: int
 ) -> Prepared:
-    """Encode a receipt once: as it was sent, and for the log with the key that posted it."""
-    sent = document = receipt_parser.document(receipt)
+    """Encode a receipt once: for its fingerprint as it was sent, for the log with the key that posted it."""
+    document = receipt_parser.document(receipt)
     content = receipt_parser.content(receipt)
-    fingerprint = b"" if content is None else fingerprint_of(cipher, sent, content)
+    fingerprint = cipher.fingerprint(document if content is None else document + b"\n" + content)
     by: KeyRef | ApiKey | None = receipt.api_key
     if by is None and key is not None:
         # The document is a JSON object that is never empty: one member more costs no second encoding.
@@ -244,13 +243,13 @@ def _prepared(
         by.hash if by is not None else None,
         by.name if by is not None else None,
     )
-    return Prepared(row, sent, content)
+    return Prepared(row=row, content=content)
 
 
 def _key_suffix(key: ApiKey | None) -> bytes:
     if key is None:
         return b"}"
-    return KEY_MEMBER + msgspec.json.encode(KeyRef(hash=key.hash, name=key.name)) + b"}"
+    return b',"api_key":' + msgspec.json.encode(KeyRef(hash=key.hash, name=key.name)) + b"}"
 
 
 def _size(items: list[Prepared]) -> int:

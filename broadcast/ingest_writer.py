@@ -12,13 +12,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec import structs
 
 from broadcast import failpoints
 from broadcast.content import associated_data
 from broadcast.errors import BroadcastError, NotFound, Unavailable
 from broadcast.meters import Meters
-from broadcast.repeats import Prepared, is_same
 from broadcast.store import Conn, Store, destinations, receipts, workspaces
 from broadcast.store.receipts import Appending, NewReceipt
 from broadcast.vault import ContentCipher
@@ -40,6 +40,13 @@ class WorkspaceGone(NotFound):
 
     def __init__(self) -> None:
         super().__init__("The workspace of this key was deleted: send with the key of another one.")
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One receipt, ready to be numbered: its row, and its content until somebody is known to want it."""
+
+    row: NewReceipt
+    content: bytes | None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -146,7 +153,8 @@ class Writer:
     def _release(self) -> None:
         with self._ready:
             self._writing = False
-            self._ready.notify_all()
+            if self._waiting or not self._open:
+                self._ready.notify_all()
 
     def _next_group(self) -> list[Job]:
         """Return what waits, in order, up to the size of a group; empty when it is time to end."""
@@ -248,21 +256,22 @@ def _lost(job: Job) -> str:
 
 
 def _unknown(conn: Conn, workspace_id: int, jobs: list[Job]) -> list[Prepared]:
-    """Return what is new, in order; the same id again is a duplicate when all of it is the same."""
-    items = [item for job in jobs for item in job.items]
-    known = receipts.existing(conn, workspace_id, [item.row.id for item in items])
-    fresh: dict[str, Prepared] = {}
+    """Return what is new, in order; the same id again is a duplicate when its fingerprint is the same."""
+    known = receipts.existing(conn, workspace_id, [item.row.id for job in jobs for item in job.items])
+    fresh: list[Prepared] = []
     for job in jobs:
         job.duplicates = 0
         job.conflicts.clear()
         before = len(fresh)
         for index, item in enumerate(job.items):
-            found = known.get(item.row.id) or fresh.setdefault(item.row.id, item)
-            if found is item:
-                continue
-            if is_same(item, found, job.cipher):
+            row = item.row
+            found = known.get(row.id)
+            if found is None:
+                known[row.id] = row.fingerprint
+                fresh.append(item)
+            elif found == row.fingerprint:
                 job.duplicates += 1
             else:
                 job.conflicts.append(index)
         job.accepted = len(fresh) - before
-    return list(fresh.values())
+    return fresh

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-"""What a whole id is made of: asked where receipts come in, for asked at each reading it costs a quarter."""
+"""What a whole id is made of; asked where receipts come in, since asking at each reading costs a quarter."""
 
 Id = Annotated[str, Meta(extra_json_schema={"pattern": rf"\A{ID.pattern}\Z"})]
 Text = Annotated[str, Meta(min_length=1)]

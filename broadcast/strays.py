@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Final
 
@@ -34,12 +34,16 @@ class Strays:
         """Note that leases may be left over."""
         self._may_be_left = True
 
-    async def give_back(self, under_way: Collection[int]) -> None:
+    async def give_back(self, under_way: Callable[[], Collection[int]]) -> None:
         """Give back the holder's leases of all destinations but those, where some may be left over."""
         if not self._may_be_left:
             return
         # Whatever is noted while this is written is given back the next time.
         self._may_be_left = False
-        with self.noting():
-            given = await self._lane.write(partial(leases.release_all, holder=self._holder, but=under_way))
+        change = partial(leases.release_all, holder=self._holder, but=under_way())
+        try:
+            given = await self._lane.write(change)
+        except BaseException:
+            self.note()
+            raise
         _log.info("action=leases_given_back destinations=%s", given)

@@ -1,6 +1,6 @@
 """Many rows into one table, as fast as each database takes them: the hot path of ingest."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
@@ -22,16 +22,20 @@ def insert_rows(
         insert_columns(conn, table, dict(zip(columns, zip(*rows, strict=True), strict=True)))
 
 
-def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+def insert_columns(
+    conn: Connection, table: Table, columns: Mapping[str, Sequence[Any]], *, alike: Collection[str] = ()
+) -> None:
     """Insert rows, given column by column, as a statement of its own; the values are the driver's types.
 
-    A column without any value is left out, which saves a NULL a row. Rows are made while the driver takes
-    them: dictionaries, type processors and lists of rows, which the garbage collector walks over again and
-    again, cost more than the database does.
+    A column without any value is left out, which saves a NULL a row. Columns that are often the same in all
+    rows are named `alike`: few, since SQLite has a statement for each set of those that are.
+
+    Rows are made while the driver takes them: dictionaries, type processors and lists of rows, which the
+    garbage collector walks over again and again, cost more than the database does.
     """
     filled = {name: values for name, values in columns.items() if not _is_empty(values)}
     if conn.dialect.name == "sqlite":
-        _insert_into_sqlite(conn, table, filled)
+        _insert_into_sqlite(conn, table, filled, alike)
         return
     names = _names(table, filled)
     rows = zip(*filled.values(), strict=True)
@@ -44,22 +48,28 @@ def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequenc
             copy.write_row(row)
 
 
-def _insert_into_sqlite(conn: Connection, table: Table, filled: Mapping[str, Sequence[Any]]) -> None:
+def _insert_into_sqlite(
+    conn: Connection, table: Table, filled: Mapping[str, Sequence[Any]], alike: Collection[str]
+) -> None:
     """Hand over many rows in one statement as long as there are so many, then the others one by one."""
     rows = len(next(iter(filled.values())))
     whole = rows - rows % _ROWS_AT_ONCE if _is_small(table, filled, rows) else 0
     if whole:
         some = {name: values[:whole] for name, values in filled.items()}
-        _insert_so_many(conn, table, some, _ROWS_AT_ONCE)
+        _insert_so_many(conn, table, some, _ROWS_AT_ONCE, alike)
     if whole < rows:
         _insert_so_many(conn, table, {name: values[whole:] for name, values in filled.items()}, 1)
 
 
 def _insert_so_many(
-    conn: Connection, table: Table, filled: Mapping[str, Sequence[Any]], at_once: int
+    conn: Connection,
+    table: Table,
+    filled: Mapping[str, Sequence[Any]],
+    at_once: int,
+    alike: Collection[str] = (),
 ) -> None:
     """Insert so many rows a statement; what is the same in all rows is handed over once for each."""
-    same = {name: values[0] for name, values in filled.items() if at_once > 1 and _is_same(values)}
+    same = {name: values[0] for name, values in filled.items() if name in alike and _is_same(values)}
     varied = [values for name, values in filled.items() if name not in same]
     width = len(varied)
     values: list[Any] = [None] * (width * len(next(iter(filled.values()))))
@@ -93,9 +103,7 @@ def _is_small(table: Table, filled: Mapping[str, Sequence[Any]], count: int) -> 
 
 
 def _is_same(values: Sequence[Any]) -> bool:
-    """Most columns are told apart by a glance at three rows."""
-    first = values[0]
-    return bool(first == values[-1] == values[len(values) // 2]) and values.count(first) == len(values)
+    return values[0] == values[-1] and values.count(values[0]) == len(values)
 
 
 def _is_empty(values: Sequence[Any]) -> bool:

@@ -38,18 +38,18 @@ def test_any_number_of_rows_is_whole_and_in_order(store: Store, count: int, docu
 
 
 def test_what_most_rows_have_in_common_is_no_other_row_s(store: Store) -> None:
-    given = [("one", False, 7)] * 57 + [("another", True, 8)] + [("one", False, 7)] * 142
+    given = [("succeeded", False, 7)] * 57 + [("error", True, 8)] + [("succeeded", False, 7)] * 142
 
     with store.write() as conn:
         workspace = a_workspace(conn)
         rows = [
-            a_receipt(f"r-{place}", model=model, streamed=streamed, input_tokens=tokens)
-            for place, (model, streamed, tokens) in enumerate(given)
+            a_receipt(f"r-{place}", status=status, streamed=streamed, input_tokens=tokens)
+            for place, (status, streamed, tokens) in enumerate(given)
         ]
         append(conn, workspace.id, *rows)
 
     with store.read() as conn:
-        query = select(receipts.c.model, receipts.c.streamed, receipts.c.input_tokens)
+        query = select(receipts.c.status, receipts.c.streamed, receipts.c.input_tokens)
         assert [tuple(row) for row in conn.execute(query.order_by(receipts.c.seq))] == given
 
 
