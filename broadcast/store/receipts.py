@@ -119,16 +119,18 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
     columns = _columns(filled)
     sealed, expires_at_us = columns.pop("content"), columns.pop("content_expires_at_us")
     bulk.insert_columns(conn, receipts, columns, alike=_ALIKE)
-    kept = [
-        row
-        for row in zip(columns["workspace_id"], columns["seq"], sealed, expires_at_us, strict=True)
-        if row[2] is not None
-    ]
-    bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), kept)
+    if any(columns["has_content"]):
+        kept = [
+            row
+            for row in zip(columns["workspace_id"], columns["seq"], sealed, expires_at_us, strict=True)
+            if row[2] is not None
+        ]
+        bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), kept)
 
 
 _ALIKE: Final = frozenset(
-    {"workspace_id", "has_content", "received_at_us", "status", "streamed", "api_key_hash", "api_key_name"}
+    {"workspace_id", "has_content", "received_at_us", "status", "streamed", "attempts"}
+    | {"api_key_hash", "api_key_name"}
 )
 """Columns that are often the same in all receipts that are stored together."""
 
