@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Final
 
-from broadcast.errors import Unavailable
 from broadcast.lanes import Lane
 from broadcast.store import leases
 
@@ -23,10 +22,10 @@ class Strays:
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
-        """Note that leases may be left over where the database goes while they change."""
+        """Note that leases may be left over where something goes wrong while they change."""
         try:
             yield
-        except Unavailable:
+        except BaseException:
             self.note()
             raise
 
@@ -41,9 +40,6 @@ class Strays:
         # Whatever is noted while this is written is given back the next time.
         self._may_be_left = False
         change = partial(leases.release_all, holder=self._holder, but=under_way())
-        try:
+        with self.noting():
             given = await self._lane.write(change)
-        except BaseException:
-            self.note()
-            raise
         _log.info("action=leases_given_back destinations=%s", given)

@@ -129,8 +129,16 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
 
 
 _ALIKE: Final = frozenset(
-    {"workspace_id", "has_content", "received_at_us", "status", "streamed", "attempts"}
-    | {"api_key_hash", "api_key_name"}
+    {
+        "workspace_id",
+        "has_content",
+        "received_at_us",
+        "status",
+        "streamed",
+        "attempts",
+        "api_key_hash",
+        "api_key_name",
+    }
 )
 """Columns that are often the same in all receipts that are stored together."""
 

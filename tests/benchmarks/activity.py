@@ -18,7 +18,7 @@ from broadcast import rollup
 from broadcast.runtime import Services
 from broadcast.store import Conn, tables
 from broadcast.store.workspaces import Workspace
-from tests.benchmarks import fleet, workload
+from tests.benchmarks import fleet, path, workload
 from tests.benchmarks.postgres import Postgres
 from tests.benchmarks.table import Row
 from tests.web.pages.conftest import csrf
@@ -28,7 +28,6 @@ RECEIPTS: Final = 5_000_000
 DAYS: Final = 30
 TIMES: Final = 10
 TARGET_MS: Final = 200.0
-_POST: Final = 500
 _DAY_US: Final = 86_400_000_000
 VIEWS: Final = (
     "/activity",
@@ -88,9 +87,7 @@ def services_step(services: Services) -> bool:
 
 def _seed(services: Services, workspace: Workspace, arrivals: list[workload.Arrival]) -> int:
     items = workload.receipts(arrivals, ends_us=services.clock())
-    for start in range(0, len(items), _POST):
-        body = b"\n".join(items[start : start + _POST])
-        services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
+    path.post(services, workspace, path.posts(items))
     return len(items)
 
 
@@ -150,10 +147,10 @@ def _timed(services: Services, workspace: Workspace) -> Iterator[tuple[str, floa
     gc.collect()
     gc.freeze()
     for view in VIEWS:
-        yield view, _p95_ms(lambda path=f"/w/{workspace.slug}{view}": client.get(path).status_code)  # type: ignore[misc]
+        yield view, _p95_ms(lambda page=f"/w/{workspace.slug}{view}": client.get(page).status_code)  # type: ignore[misc]
     headers = {"Authorization": f"Bearer {key}"}
-    for path in QUERIES:
-        yield path, _p95_ms(lambda path=path: client.get(path, headers=headers).status_code)  # type: ignore[misc]
+    for query in QUERIES:
+        yield query, _p95_ms(lambda query=query: client.get(query, headers=headers).status_code)  # type: ignore[misc]
 
 
 def _log_in(client: FlaskClient) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from broadcast.runtime import Services
 from broadcast.store import tables
 from broadcast.store.workspaces import Workspace
-from tests.benchmarks import fleet, processes, workload
+from tests.benchmarks import fleet, path, processes, workload
 from tests.benchmarks.sink import Sink
 from tests.benchmarks.table import Row
 
@@ -30,7 +30,6 @@ AN_HOUR: Final = 3_600_000
 
 SETTLE_S: Final = 6.0
 HANG_S: Final = 60
-_POST: Final = 500
 _EVERY_S: Final = 0.1
 
 
@@ -74,9 +73,7 @@ def _closed_port() -> Iterator[int]:
 
 def _seed(services: Services, workspace: Workspace, now_us: int) -> None:
     items = workload.receipts(workload.generated(SEEDED), ends_us=now_us)
-    for start in range(0, len(items), _POST):
-        body = b"\n".join(items[start : start + _POST])
-        services.ingest.accept_body(workspace.id, None, body, "application/x-ndjson")
+    path.post(services, workspace, path.posts(items))
 
 
 def _grown(services: Services, workspace: Workspace, pid: int) -> Grown:

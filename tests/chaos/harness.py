@@ -17,13 +17,14 @@ from typing import Any, Final
 
 import requests
 
+from broadcast.retry import delay_us
 from tests.chaos.program import Program, eventually, program
 from tests.chaos.sink import Sink
 from tests.databases import OwnPostgres, own_postgres
 
 DRAIN_S: Final = 60
-PAUSE_S: Final = 72
-"""The longest pause of a destination that was down: 60 s and a fifth, after which it has `DRAIN_S`."""
+PAUSE_S: Final = delay_us(100, jitter=1.0) / 1_000_000
+"""The longest pause of a destination that was down, after which it has `DRAIN_S`."""
 # Whoever was killed beside the database has to start first; tests/faults holds those who live to 10 s.
 RECOVER_S: Final = 45
 POISON_EVERY: Final = 400
