@@ -157,7 +157,7 @@ class Builder:
             content = log.content(conn, rows[0]) if wanted else None
         try:
             body, spans = variation.encoded(
-                from_document(rows[0].document), content, had_content=rows[0].has_content
+                from_document(rows[0].document), content, had_content=bool(rows[0].has_content)
             )
         except ReceiptError:
             return None

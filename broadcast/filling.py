@@ -81,8 +81,7 @@ class Filling:
         self._known: dict[int, Piece] = {}
         self._grown = 0
         self._judges_content = filters.needs_content(stored.filter_rules)
-        # Most destinations want everything: then a receipt is asked for nothing but a region.
-        self._everywhere = set(stored.regions) == set(filters.REGIONS)
+        # Most destinations want everything: then a receipt is asked for nothing but its region.
         self._chooses = bool(
             "global" not in stored.regions
             or stored.api_key_hashes
@@ -156,23 +155,13 @@ class Filling:
 
     def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
-        if done is None and (self._judges or self._may_be_elsewhere(row)):
+        if done is None and self._judges:
             done = self._skipped(row)
-        if done is not None:
-            self.marks.append(done)
-            return True
-        try:
-            made = self._made(row)
-        except VaultError:
-            raise
-        except ReceiptError as error:
-            return self._break(row, error.message)
-        except Exception as error:  # noqa: BLE001 - see below
-            # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
-            _log.exception("action=encode_failed receipt=%s", row.id)
-            self._fault = f"Encoding failed ({type(error).__name__})."
-            return self._break(row, self._fault)
-        return self._add(made)
+        made = self._made(row) if done is None else done
+        if isinstance(made, Piece):
+            return self._add(made)
+        self.marks.append(made)
+        return True
 
     def _add(self, piece: Piece) -> bool:
         if self._sending >= self._limits.receipts:
@@ -212,25 +201,25 @@ class Filling:
             chunk.body.pack()
         self.chunks.append(chunk)
 
-    def _break(self, row: ReceiptRow, reason: str) -> bool:
+    def _broken(self, row: ReceiptRow, reason: str) -> Fate:
         self.broken.append((row.seq, row.id, reason))
-        self.marks.append(Fate.REJECTED)
-        return True
+        return Fate.REJECTED
 
     def check(self) -> None:
         """Raise `Unencodable` when our own code failed at everything there was to send."""
         if self._fault and not self.chunks:
             raise Unencodable(self._fault)
 
-    def _may_be_elsewhere(self, row: ReceiptRow) -> bool:
-        return not self._everywhere and _REGION in row.document
-
     def _skipped(self, row: ReceiptRow) -> Fate | None:
         if self._oldest_us is not None and row.created_at_us < self._oldest_us:
             return Fate.EXPIRED
-        if not (self._chooses or self._may_be_elsewhere(row)):
+        if not self._chooses:
             return None
-        receipt = seen = from_document(row.document)
+        try:
+            receipt = seen = from_document(row.document)
+        except msgspec.DecodeError:
+            # Whoever makes its spans says so.
+            return None
         if row.has_content and self._judges_content:
             seen = with_content(receipt, self._shared.content(self._conn, row))
         wanted = filters.decide(
@@ -245,20 +234,33 @@ class Filling:
         kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate, self._stored.sampler)
         return None if kept else Fate.SAMPLED_OUT
 
-    def _made(self, row: ReceiptRow) -> Piece:
+    def _made(self, row: ReceiptRow) -> Piece | Fate:
+        """Return what is sent of a receipt, or why nothing is."""
         if row.seq not in self._near:
             self._tell()
             self._near = near(row.seq)
             self._known = self._shared.pieces(self._variation.key, row.seq)
-        piece = self._known.get(row.seq)
-        if piece is None:
+        if (piece := self._known.get(row.seq)) is not None:
+            return piece
+        # A database that fails, or a key that is missing, is no fault of the receipt.
+        wanted = row.has_content and self._variation.sends_content
+        content = self._shared.content(self._conn, row) if wanted else None
+        try:
             receipt = from_document(row.document)
-            wanted = row.has_content and self._variation.sends_content
-            content = self._shared.content(self._conn, row) if wanted else None
-            body, spans = self._variation.encoded(receipt, content, had_content=row.has_content)
-            piece = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
-            self._known[row.seq] = piece
-            self._grown += len(body)
+            if receipt.region is not None and filters.region_of(receipt) not in self._stored.regions:
+                return Fate.FILTERED
+            body, spans = self._variation.encoded(receipt, content, had_content=bool(row.has_content))
+        except VaultError:
+            raise
+        except ReceiptError as error:
+            return self._broken(row, error.message)
+        except Exception as error:  # noqa: BLE001 - see below
+            # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
+            _log.exception("action=encode_failed receipt=%s", row.id)
+            self._fault = f"Encoding failed ({type(error).__name__})."
+            return self._broken(row, self._fault)
+        piece = self._known[row.seq] = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
+        self._grown += len(body)
         return piece
 
     def _tell(self) -> None:
@@ -278,5 +280,3 @@ def _together(numbers: Sequence[int]) -> Sequence[int]:
 
 
 _MAX_SPREAD: Final = 32_768
-_REGION: Final = b'"region":'
-"""What the document of a receipt with a region holds: to look for it costs a hundredth of reading it."""

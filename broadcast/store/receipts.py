@@ -54,7 +54,8 @@ class NewReceipt(msgspec.Struct, frozen=True, gc=False):
 class ReceiptRow(msgspec.Struct, frozen=True, gc=False):
     """A receipt as stored; `document` is the canonical JSON of the receipt without content.
 
-    Positional, because delivery makes one of every row it reads.
+    Positional, because delivery makes one of every row it reads. `has_content` is as the driver gives it:
+    SQLite's truth is a number.
     """
 
     workspace_id: int
@@ -63,7 +64,7 @@ class ReceiptRow(msgspec.Struct, frozen=True, gc=False):
     created_at_us: int
     received_at_us: int
     document: bytes
-    has_content: bool
+    has_content: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +170,7 @@ def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) 
     wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
     # Beyond a gap, which only retention makes, there is no bound to name.
     found = _WITHIN.rows(conn, wanted) or _AFTER.rows(conn, wanted)
-    return list(starmap(_receipt_row, found))
+    return list(starmap(ReceiptRow, found))
 
 
 # With both bounds a planner that knows nothing of the table yet does not sort a whole backlog.
@@ -191,7 +192,7 @@ def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> 
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
     found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
     wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
-    for row in starmap(_receipt_row, _AFTER_EACH.rows(conn, wanted) if places else ()):
+    for row in starmap(ReceiptRow, _AFTER_EACH.rows(conn, wanted) if places else ()):
         found[row.workspace_id].append(row)
     return found
 
@@ -211,7 +212,7 @@ def by_id(conn: Connection, workspace_id: int, id: str) -> ReceiptRow | None:  #
     """Return a workspace's receipt by its id."""
     query = select(*_ROW).where(receipts.c.workspace_id == workspace_id, receipts.c.id == id)
     row = conn.execute(query).one_or_none()
-    return _record(row) if row else None
+    return ReceiptRow(*row) if row else None
 
 
 def by_seqs(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> list[ReceiptRow]:
@@ -221,7 +222,7 @@ def by_seqs(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> list[Re
         .where(receipts.c.workspace_id == workspace_id, receipts.c.seq.in_(list(seqs)))
         .order_by(receipts.c.seq)
     )
-    return [_record(row) for row in conn.execute(query)]
+    return [ReceiptRow(*row) for row in conn.execute(query)]
 
 
 def contents(conn: Connection, workspace_id: int, seqs: Iterable[int]) -> dict[int, bytes]:
@@ -266,20 +267,3 @@ def oldest_seq(conn: Connection, workspace_id: int) -> int | None:
     query = select(func.min(receipts.c.seq)).where(receipts.c.workspace_id == workspace_id)
     oldest: int | None = conn.execute(query).scalar_one()
     return oldest
-
-
-def _record(row: Any) -> ReceiptRow:
-    return _receipt_row(*row)
-
-
-def _receipt_row(  # noqa: PLR0917 - a row, column by column
-    workspace_id: int,
-    seq: int,
-    id_: str,
-    created_at_us: int,
-    received_at_us: int,
-    document: bytes,
-    has_content: int,
-) -> ReceiptRow:
-    """SQLite's truth is a number."""
-    return ReceiptRow(workspace_id, seq, id_, created_at_us, received_at_us, document, bool(has_content))

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
+from sqlalchemy.exc import DBAPIError
 
 from broadcast import outcomes
 from broadcast.batches import Prepared
 from broadcast.destination import Outcome, Verdict
+from broadcast.errors import Unavailable
 from broadcast.fates import Fate
 from broadcast.outcomes import Sent
 from broadcast.recorder import Settlement, settle
@@ -14,6 +16,7 @@ from broadcast.store import Store, attempts, dead_letters, leases
 from broadcast.store.leases import Counts
 from destinations import TYPES
 from tests.broadcast.sending import World, clock
+from tests.broadcast.store.rows import a_receipt, append
 from tests.receiver import Receiver, spans_of
 
 COLLECTOR = TYPES["otel-collector"].parse({"endpoint": "https://collector.example/v1/traces"})
@@ -336,3 +339,32 @@ def test_rules_about_content_hold_also_where_no_content_leaves(world: World) -> 
     cursor = world.cursor(stored)
     assert (cursor.delivered, cursor.filtered) == (1, 1)
     assert b"weather" not in world.receiver.requests[0].body
+
+
+def test_a_receipt_whose_content_cannot_be_read_just_now_waits_and_is_not_given_up(world: World) -> None:
+    stored = world.destination()
+    world.append()
+    world.append(input="my-prompt", output="my-completion")
+    with world.store.write() as conn:
+        conn.exec_driver_sql("ALTER TABLE contents RENAME TO mislaid")
+
+    with pytest.raises((Unavailable, DBAPIError)):
+        world.deliver()
+    with world.store.write() as conn:
+        conn.exec_driver_sql("ALTER TABLE mislaid RENAME TO contents")
+    world.deliver()
+
+    assert world.cursor(stored).rejected == 0
+    assert b"my-prompt" in world.receiver.requests[0].body
+
+
+def test_a_document_that_cannot_be_read_stops_no_destination_that_chooses(world: World) -> None:
+    stored = world.destination(excluded_api_key_hashes=["c" * 64])
+    with world.store.write() as conn:
+        append(conn, world.workspace.id, a_receipt("gen-odd", document=b'{"of":"another version"}'))
+    world.append()
+
+    world.deliver()
+
+    cursor = world.cursor(stored)
+    assert (cursor.rejected, cursor.delivered) == (1, 1)
