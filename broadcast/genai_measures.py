@@ -215,7 +215,8 @@ def _tokens_per_second(tokens: int, duration_us: int, first_token_ms: float | No
     writing_s = duration_us / 1_000_000
     if first_token_ms is not None and first_token_ms * 1000 < duration_us:
         writing_s -= first_token_ms / 1000
-    return round(tokens / writing_s, 3) if writing_s > 0 else None
+    # Three places; to ask `round` for them costs twice as much.
+    return round(tokens / writing_s * 1000) / 1000 if writing_s > 0 else None
 
 
 def parameters(given: dict[str, Any]) -> Attributes:

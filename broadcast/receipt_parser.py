@@ -23,7 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NOTHING: Final = Decimal(0)
 _MAX_USD: Final = Decimal(1_000_000_000)
-_NANO: Final = Decimal(1_000_000_000)
+_NANO_PLACES: Final = 9
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_UP)
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = b" \t\r\n"
@@ -247,7 +247,7 @@ def _nano_usd(name: str, amount: Decimal) -> int:
         raise ReceiptError(
             f"cost.{name} must be an amount of 0 to {_MAX_USD} USD, as text or number.", field=f"cost.{name}"
         )
-    return int(_EXACT.to_integral_value(_EXACT.multiply(amount, _NANO)))
+    return int(amount.scaleb(_NANO_PLACES, _EXACT).to_integral_value(context=_EXACT))
 
 
 def _check_facts(wire: Posted) -> None:
