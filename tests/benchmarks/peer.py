@@ -48,11 +48,20 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
     return body
 
 
-def trace(tracer: Tracer, resource_spans: span.ResourceSpans) -> None:
-    """Make the spans of one receipt as an application does."""
+def trace(tracer: Tracer, resource_spans: span.ResourceSpans, *, at_once: bool = False) -> None:
+    """Make the spans of one receipt as an instrumentation does: it sets attributes as it learns them.
+
+    `at_once` hands them all over as a span begins, which is kinder.
+    """
     for one in resource_spans.spans:
         made = tracer.start_span(
-            one.name, kind=_KINDS[one.kind], attributes=one.attributes, start_time=one.start_ns
+            one.name,
+            kind=_KINDS[one.kind],
+            attributes=one.attributes if at_once else None,
+            start_time=one.start_ns,
         )
+        if not at_once:
+            for name, value in one.attributes.items():
+                made.set_attribute(name, value)
         made.set_status(Status(_CODES[one.status_code]))
         made.end(one.end_ns)
