@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from broadcast.errors import BroadcastError
-from broadcast.store import Store, receipts
+from broadcast.store import Conn, Store, receipts
 from tests.broadcast.store.rows import a_workspace, append_some
 
 VERSIONS = Path(__file__).parents[3] / "migrations" / "versions"
@@ -89,14 +90,18 @@ def test_a_migration_of_this_generation_takes_nothing_away(path: Path) -> None:
             assert stored_only or statement.startswith("INSERT INTO "), "What is there stays as it is."
 
 
+def migrate_to(conn: Conn, revision: str) -> None:
+    """Bring the database to an earlier schema, as a version before left it."""
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    config.attributes["connection"] = conn
+    command.upgrade(config, revision)
+
+
 def test_a_log_is_whole_when_its_foreign_keys_were_let_go(empty_database_url: str) -> None:
     store = Store.open(empty_database_url)
     with store.write() as conn:
-        before = Config()
-        before.set_main_option("script_location", str(VERSIONS.parent))
-        before.attributes["connection"] = conn
-        command.upgrade(before, "0012")
-    with store.write() as conn:
+        migrate_to(conn, "0012")
         workspace = a_workspace(conn)
         append_some(conn, workspace.id, 3)
 
@@ -111,6 +116,30 @@ def test_a_log_is_whole_when_its_foreign_keys_were_let_go(empty_database_url: st
         if store.dialect == "sqlite":
             assert conn.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     store.close()
+
+
+def test_where_sqlite_guards_its_schema_the_foreign_keys_stay(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'broadcast.db'}")
+    with store.write() as conn:
+        migrate_to(conn, "0012")
+    with store.write() as conn:
+        raw = conn.connection.driver_connection
+        assert raw is not None
+        raw.set_authorizer(_guard)
+        migrate_to(conn, "0013")
+        raw.set_authorizer(None)
+
+    with store.read() as conn:
+        assert [key["referred_table"] for key in inspect(conn).get_foreign_keys("receipts")] == ["workspaces"]
+    with store.write() as conn:
+        append_some(conn, a_workspace(conn).id, 1)
+    store.close()
+
+
+def _guard(action: int, table: str | None, column: str | None, *_: str | None) -> int:
+    """Let no table's own text be changed, as SQLite itself does where it is built so."""
+    guarded = (action, table, column) == (sqlite3.SQLITE_UPDATE, "sqlite_master", "sql")
+    return sqlite3.SQLITE_DENY if guarded else sqlite3.SQLITE_OK
 
 
 def test_every_revision_is_four_digits_and_follows_the_one_before() -> None:
