@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from decimal import Decimal
 from typing import Final
 
 from broadcast.overview import Overview
@@ -120,12 +121,14 @@ def chart(found: Overview, asked: Asked, now_us: int, zone: tzinfo = UTC) -> Cha
     every = _every(found)
     if asked.metric == "requests":
         series = _by_status(found, _STATUSES)
-        return charts.stacked(f"Requests per {every}", steps, series, words=_whole)
+        return charts.stacked(f"Requests per {every}", steps, series, words=_whole, counted=True)
     if asked.metric == "errors":
         wanted = {word: look for word, look in _STATUSES.items() if word in FAILED}
-        return charts.stacked(f"Errors per {every}", steps, _by_status(found, wanted), words=_whole)
+        return charts.stacked(
+            f"Errors per {every}", steps, _by_status(found, wanted), words=_whole, counted=True
+        )
     if asked.metric == "tokens":
-        return charts.stacked(f"Tokens per {every}", steps, _tokens(found), words=_whole)
+        return charts.stacked(f"Tokens per {every}", steps, _tokens(found), words=_whole, counted=True)
     if asked.metric == "latency":
         kinds = (("p95", "s1", 95), ("p99", "s2", 99), ("median", "s1-dash", 50))
         return _lines(f"Latency per {every}", found, steps, kinds)
@@ -241,10 +244,11 @@ def _every(found: Overview) -> str:
 
 
 def _dollars(value: float) -> str:
-    """Return money as an axis says it."""
+    """Return money as an axis says it: whole dollars, cents, and below a cent as many places as it takes."""
     if value >= 10 or value == int(value):
         return f"${value:,.0f}"
-    return f"${value:.2f}" if value > 1 else f"${value:.3g}"
+    dollars, _, places = f"{Decimal(f'{value:.3g}'):f}".partition(".")
+    return f"${dollars}.{places:0<2}"
 
 
 def _dollars_in_full(value: float) -> str:

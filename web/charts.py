@@ -15,6 +15,9 @@ _GRID: Final = 4
 _GAP: Final = 0.12
 _MOST_MARKS: Final = 5
 _LINE_HEIGHT: Final = 13
+_LEAST_AXIS: Final = 44
+_AXIS_GAP: Final = 8
+_SIGN_WIDTH: Final = 6.5
 
 Words = Callable[[float], str]
 
@@ -82,6 +85,12 @@ class Chart:
     table: tuple[tuple[str, ...], ...] = ()
 
     @property
+    def axis_width(self) -> int:
+        """The pixels that the words of the axis take, and the gap beside them."""
+        longest = max(len(words) for _, words in self.grid)
+        return max(_LEAST_AXIS, _AXIS_GAP + math.ceil(longest * _SIGN_WIDTH))
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to draw."""
         return not any(column.parts for column in self.columns) and not any(
@@ -98,10 +107,15 @@ class Chart:
         return tuple(placed)
 
 
-def stacked(title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words) -> Chart:
-    """Return a chart of columns; what a step has none of is left out, never drawn as a line."""
+def stacked(
+    title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words, counted: bool = False
+) -> Chart:
+    """Return a chart of columns; what a step has none of is left out, never drawn as a line.
+
+    The axis of what is `counted` has whole numbers alone: there is no half a request.
+    """
     heights = [sum(one.values[at] or 0 for one in series) for at in range(len(steps))]
-    ceiling, grid = _grid(max(heights, default=0), words)
+    ceiling, grid = _grid(max(heights, default=0), words, counted=counted)
     width = 100 / max(1, len(steps))
     columns = []
     for at, step in enumerate(steps):
@@ -174,9 +188,11 @@ def _visible(piece: list[str], width: float) -> list[str]:
     return [f"{round(float(x) - width / 4, 3)},{y}", f"{round(float(x) + width / 4, 3)},{y}"]
 
 
-def _grid(highest: float, words: Words) -> tuple[float, tuple[tuple[float, str], ...]]:
+def _grid(
+    highest: float, words: Words, *, counted: bool = False
+) -> tuple[float, tuple[tuple[float, str], ...]]:
     """Return where the axis ends, and its lines: from 0, evenly, at round values."""
-    step = _round_up(highest / _GRID) if highest > 0 else 1.0
+    step = _round_up(highest / _GRID, counted=counted) if highest > 0 else 1.0
     count = max(1, math.ceil(highest / step - 1e-6)) if highest > 0 else 1
     ceiling = step * count
     return ceiling, tuple(
@@ -184,10 +200,12 @@ def _grid(highest: float, words: Words) -> tuple[float, tuple[tuple[float, str],
     )
 
 
-def _round_up(value: float) -> float:
-    """Return the next of 1, 2, 2.5 or 5 times a power of ten."""
-    power = float(10 ** math.floor(math.log10(value)))
-    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= value * (1 - 1e-9))
+def _round_up(value: float, *, counted: bool) -> float:
+    """Return the next of 1, 2, 2.5 or 5 times a power of ten; of what is counted the next whole one."""
+    wanted = max(1, value) if counted else value
+    power = float(10 ** math.floor(math.log10(wanted)))
+    steps = (power * factor for factor in (1, 2, 2.5, 5, 10))
+    return next(step for step in steps if step >= wanted * (1 - 1e-9) and (step.is_integer() or not counted))
 
 
 def _marks(steps: Sequence[Step]) -> tuple[tuple[float, str, str], ...]:

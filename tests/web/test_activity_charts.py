@@ -1,4 +1,4 @@
-"""Activity's breakdown: ranked as sums, cut, and only then written as lines."""
+"""Activity's figures: an axis that says money; a breakdown ranked as sums, cut, and then written as lines."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,9 +48,9 @@ def sums(requests: int = 1, spend_nano_usd: int = 0) -> FacetSums:
 
 
 def overview(models: Mapping[str, Tally], by_facet: Mapping[str, FacetSums] | None = None) -> Overview:
-    figures = Watched(window=Window(from_us=0, to_us=DAY_US))
+    figures = Watched(window=Window(from_us=0, to_us=DAY_US, step_us=DAY_US))
     for model, found in models.items():
-        figures.by_group[Group(model, "", "", "", "succeeded", "")].add(found)
+        figures.add(0, Group(model, "", "", "", "succeeded", ""), found)
     return Overview(
         figures=figures,
         before=None,
@@ -72,6 +72,22 @@ def test_however_many_values_there_are_everything_is_added_up_once() -> None:
     assert more == MANY - SHOWN
     assert isinstance(found.figures, Watched)
     assert found.figures.totals == [MANY]
+
+
+@pytest.mark.parametrize(
+    ("spend_nano_usd", "axis"),
+    [
+        (3_000, ["$0", "$0.000001", "$0.000002", "$0.000003"]),
+        (9_000, ["$0", "$0.0000025", "$0.000005", "$0.0000075", "$0.00001"]),
+        (90_000_000, ["$0", "$0.025", "$0.05", "$0.075", "$0.10"]),
+        (2_000_000_000, ["$0", "$0.50", "$1", "$1.50", "$2"]),
+        (3_000_000_000_000, ["$0", "$1,000", "$2,000", "$3,000"]),
+    ],
+)
+def test_the_axis_of_spend_says_money_and_never_a_power_of_ten(spend_nano_usd: int, axis: list[str]) -> None:
+    found = overview({"m": tally(spend_nano_usd=spend_nano_usd)})
+    chart = activity_charts.chart(found, Asked(slug="team"), now_us=DAY_US)
+    assert [words for _, words in chart.grid] == axis
 
 
 @pytest.mark.parametrize("by", ["model", "user"])

@@ -42,6 +42,27 @@ def test_the_axis_begins_at_zero_and_has_at_most_five_round_lines() -> None:
     assert chart.grid[-1][0] == TOP
 
 
+@pytest.mark.parametrize(
+    ("highest", "axis"),
+    [
+        (1, ["0", "1"]),
+        (2, ["0", "1", "2"]),
+        (5, ["0", "2", "4", "6"]),
+        (9, ["0", "5", "10"]),
+        (90, ["0", "25", "50", "75", "100"]),
+    ],
+)
+def test_the_axis_of_what_is_counted_has_whole_numbers(highest: float, axis: list[str]) -> None:
+    chart = stacked("Requests", HOURS, [series(highest, 0, 0, 0)], words=plain, counted=True)
+    assert [words for _, words in chart.grid] == axis
+
+
+def test_the_axis_is_as_wide_as_its_longest_words() -> None:
+    narrow = stacked("Spend", HOURS, [series(4, 0, 0, 0)], words=plain)
+    wide = stacked("Spend", HOURS, [series(4, 0, 0, 0)], words=lambda value: f"$0.00000{value:g}")
+    assert narrow.axis_width == 44 < wide.axis_width
+
+
 @given(highest=st.floats(min_value=1e-9, max_value=1e15))
 def test_whatever_the_values_the_highest_fits_under_the_last_line(highest: float) -> None:
     chart = stacked("Any", HOURS, [series(highest, None, 0, highest / 3)], words=plain)
