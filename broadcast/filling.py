@@ -201,7 +201,7 @@ class Filling:
             chunk.body.pack()
         self.chunks.append(chunk)
 
-    def _broken(self, row: ReceiptRow, reason: str) -> Fate:
+    def _reject(self, row: ReceiptRow, reason: str) -> Fate:
         self.broken.append((row.seq, row.id, reason))
         return Fate.REJECTED
 
@@ -253,12 +253,12 @@ class Filling:
         except VaultError:
             raise
         except ReceiptError as error:
-            return self._broken(row, error.message)
+            return self._reject(row, error.message)
         except Exception as error:  # noqa: BLE001 - see below
             # One receipt that our own code cannot encode must not stop the others, nor pass unseen.
             _log.exception("action=encode_failed receipt=%s", row.id)
             self._fault = f"Encoding failed ({type(error).__name__})."
-            return self._broken(row, self._fault)
+            return self._reject(row, self._fault)
         piece = self._known[row.seq] = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
         self._grown += len(body)
         return piece
