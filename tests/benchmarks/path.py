@@ -114,17 +114,21 @@ def _against(label: str, peer_name: str, ours: Course, theirs: Course, *, target
 
 
 def _receipts(ours: Course, theirs: Course) -> list[Row]:
-    """Return what this core does, and what the target's core would: the peer tells how they differ."""
+    """Return what this core does, and what by the peer the core of the target would; the first is judged."""
     a_cpu_second = ours.spans / ours.cpu_s
     peer_us = theirs.cpu_s / theirs.spans * 1e6
     return [
-        Row(name="whole path, no content", unit="receipts a CPU-second", ours=a_cpu_second),
         Row(
-            name=f"the same where the peer takes {PEER_US} us",
+            name="whole path, no content",
             unit="receipts a CPU-second",
-            ours=a_cpu_second * peer_us / PEER_US,
+            ours=a_cpu_second,
             target=25_000,
             absolute=True,
+        ),
+        Row(
+            name=f"the same where the peer takes {PEER_US} us, worked out",
+            unit="receipts a CPU-second",
+            ours=a_cpu_second * peer_us / PEER_US,
         ),
     ]
 
