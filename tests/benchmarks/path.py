@@ -35,7 +35,7 @@ from tests.benchmarks.sink import Sink
 from tests.benchmarks.table import Row
 
 POST = 500
-RUNS = 5
+RUNS = 9
 HOLDER = "bench"
 PEER = "BatchSpanProcessor, OTLP, gzip"
 KINDER_PEER = f"{PEER}, attributes given at once"
