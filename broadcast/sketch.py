@@ -13,14 +13,15 @@ EMPTY: Final[Sketch] = 0
 _LANE_BITS: Final = 32
 _LANE_BYTES: Final = _LANE_BITS // 8
 _PER_OCTAVE: Final = 12
-_LOWEST_US: Final = 1000
+SHORTEST_US: Final = 1000
+"""The percentile of whatever took a millisecond or less: shorter times are not told apart."""
 _LANES: Final = 21 * _PER_OCTAVE
 """From a millisecond to 35 minutes; what is shorter or longer is counted at that end."""
 
 
 def of(duration_us: float) -> Sketch:
     """Return the sketch of one duration."""
-    octaves = math.log2(max(duration_us, _LOWEST_US) / _LOWEST_US)
+    octaves = math.log2(max(duration_us, SHORTEST_US) / SHORTEST_US)
     lane = min(_LANES - 1, round(octaves * _PER_OCTAVE))
     return 1 << (lane * _LANE_BITS)
 
@@ -48,5 +49,5 @@ def percentile_us(sketch: Sketch, percent: int) -> int | None:
     for lane, count in enumerate(lanes):
         rank -= count
         if rank <= 0:
-            return round(_LOWEST_US * 2 ** (lane / _PER_OCTAVE))
+            return round(SHORTEST_US * 2 ** (lane / _PER_OCTAVE))
     raise AssertionError("a rank lies within its total")

@@ -50,7 +50,7 @@ from web.pages import request as request_page
 _log: Final = logging.getLogger(__name__)
 _YEAR_S: Final = 31_536_000
 _FORMATS: Final = (
-    *("iso", "duration", "wait", "millis", "money", "request_money"),
+    *("iso", "duration", "percentile", "wait", "millis", "money", "request_money"),
     *("count", "sequence", "size", "percent", "rate", "source"),
 )
 _STATUSES: Final[dict[type[errors.BroadcastError], int]] = {

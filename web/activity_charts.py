@@ -68,8 +68,8 @@ def cards(found: Overview, asked: Asked) -> list[Card]:
         ),
         "latency": (
             "Latency, median",
-            formats.duration(total.latency_us(50)),
-            f"p95 {formats.duration(total.latency_us(95))}",
+            formats.percentile(total.latency_us(50)),
+            f"p95 {formats.percentile(total.latency_us(95))}",
             _change(found, asked, lambda sums: sums.latency_us(50) or 0),
         ),
         "errors": (
@@ -121,18 +121,16 @@ def chart(found: Overview, asked: Asked, now_us: int, zone: tzinfo = UTC) -> Cha
     every = _every(found)
     if asked.metric == "requests":
         series = _by_status(found, _STATUSES)
-        return charts.stacked(f"Requests per {every}", steps, series, words=_whole, counted=True)
+        return _counted(f"Requests per {every}", steps, series)
     if asked.metric == "errors":
         wanted = {word: look for word, look in _STATUSES.items() if word in FAILED}
-        return charts.stacked(
-            f"Errors per {every}", steps, _by_status(found, wanted), words=_whole, counted=True
-        )
+        return _counted(f"Errors per {every}", steps, _by_status(found, wanted))
     if asked.metric == "tokens":
-        return charts.stacked(f"Tokens per {every}", steps, _tokens(found), words=_whole, counted=True)
+        return _counted(f"Tokens per {every}", steps, _tokens(found))
     if asked.metric == "latency":
         kinds = (("p95", "s1", 95), ("p99", "s2", 99), ("median", "s1-dash", 50))
         return _lines(f"Latency per {every}", found, steps, kinds)
-    return charts.stacked(f"Spend per {every}", steps, _spend(found), words=_dollars)
+    return charts.stacked(f"Spend per {every}", steps, _spend(found), words=_dollars_in_full, axis=_dollars)
 
 
 def latency(found: Overview, asked: Asked, now_us: int, zone: tzinfo = UTC) -> Chart:
@@ -140,6 +138,10 @@ def latency(found: Overview, asked: Asked, now_us: int, zone: tzinfo = UTC) -> C
     kinds = (("p95", "s1", 95), ("median", "s1-dash", 50))
     steps = _steps(found, asked, now_us, zone)
     return _lines(f"Latency per {_every(found)}", found, steps, kinds)
+
+
+def _counted(title: str, steps: list[Step], series: list[Series]) -> Chart:
+    return charts.stacked(title, steps, series, words=_whole, counted=True)
 
 
 def _lines(title: str, found: Overview, steps: list[Step], kinds: Iterable[tuple[str, str, int]]) -> Chart:
@@ -157,7 +159,9 @@ def _lines(title: str, found: Overview, steps: list[Step], kinds: Iterable[tuple
     first = Series(
         name="first token, median", look="ink3-dot", values=seconds(lambda sums: sums.first_token_us(50))
     )
-    return charts.lines(title, steps, [*series, first], words=_seconds)
+    # Without a streamed answer there is no first token, and no word of it.
+    streamed = any(value is not None for value in first.values)
+    return charts.lines(title, steps, [*series, first] if streamed else series, words=_seconds)
 
 
 def _spend(found: Overview) -> list[Series]:

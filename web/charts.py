@@ -15,8 +15,7 @@ _GRID: Final = 4
 _GAP: Final = 0.12
 _MOST_MARKS: Final = 5
 _LINE_HEIGHT: Final = 13
-_LEAST_AXIS: Final = 44
-_AXIS_GAP: Final = 8
+_LEAST_AXIS: Final = 36
 _SIGN_WIDTH: Final = 6.5
 
 Words = Callable[[float], str]
@@ -86,9 +85,9 @@ class Chart:
 
     @property
     def axis_width(self) -> int:
-        """The pixels that the words of the axis take, and the gap beside them."""
+        """The pixels that the words of the axis take."""
         longest = max(len(words) for _, words in self.grid)
-        return max(_LEAST_AXIS, _AXIS_GAP + math.ceil(longest * _SIGN_WIDTH))
+        return max(_LEAST_AXIS, math.ceil(longest * _SIGN_WIDTH))
 
     @property
     def empty(self) -> bool:
@@ -108,14 +107,21 @@ class Chart:
 
 
 def stacked(
-    title: str, steps: Sequence[Step], series: Sequence[Series], *, words: Words, counted: bool = False
+    title: str,
+    steps: Sequence[Step],
+    series: Sequence[Series],
+    *,
+    words: Words,
+    axis: Words | None = None,
+    counted: bool = False,
 ) -> Chart:
     """Return a chart of columns; what a step has none of is left out, never drawn as a line.
 
-    The axis of what is `counted` has whole numbers alone: there is no half a request.
+    An `axis` may have shorter words than a column and the table. That of what is `counted` has whole numbers
+    alone: there is no half a request.
     """
     heights = [sum(one.values[at] or 0 for one in series) for at in range(len(steps))]
-    ceiling, grid = _grid(max(heights, default=0), words, counted=counted)
+    ceiling, grid = _grid(max(heights, default=0), axis or words, counted=counted)
     width = 100 / max(1, len(steps))
     columns = []
     for at, step in enumerate(steps):

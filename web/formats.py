@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
+from broadcast.sketch import SHORTEST_US
+
 NONE: Final = "\u2013"
 SOURCES: Final = {"credits": "Credits", "byok": "BYOK", "mpp": "MPP"}
 """What a request was paid with, in words."""
@@ -92,6 +94,11 @@ def ago(at_us: int, now_us: int, zone: tzinfo = UTC) -> str:
     if passed < _MINUTE:
         return f"{passed // _SECOND} s ago"
     return f"{passed // _MINUTE} min ago" if passed < _HOUR else f"{passed // _HOUR} h ago"
+
+
+def percentile(length_us: int | None) -> str:
+    """Return a percentile of many durations, as `duration` does; of short ones it is known that they were."""
+    return "\u2264 1 ms" if length_us == SHORTEST_US else duration(length_us)
 
 
 def duration(length_us: int | None) -> str:  # noqa: PLR0911 - one a unit

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from flask import Flask
 
+from broadcast import sketch
 from broadcast.figures import Figures, Window
 from broadcast.overview import Overview
 from broadcast.tally import DAY_US, FacetSums, Group, Tally
@@ -88,6 +89,30 @@ def test_the_axis_of_spend_says_money_and_never_a_power_of_ten(spend_nano_usd: i
     found = overview({"m": tally(spend_nano_usd=spend_nano_usd)})
     chart = activity_charts.chart(found, Asked(slug="team"), now_us=DAY_US)
     assert [words for _, words in chart.grid] == axis
+
+
+def test_a_column_and_the_table_say_money_in_full_where_the_axis_says_whole_dollars() -> None:
+    found = overview({"m": tally(spend_nano_usd=12_340_000_000)})
+    chart = activity_charts.chart(found, Asked(slug="team"), now_us=DAY_US)
+    assert [words for _, words in chart.grid] == ["$0", "$5", "$10", "$15"]
+    assert [column.words for column in chart.columns] == ["1 Jan: m $12.34"]
+    assert chart.table == (("1 Jan", "$12.34"),)
+
+
+@pytest.mark.parametrize(
+    ("first_token_us", "legend"),
+    [(None, ["p95", "median"]), (300_000, ["p95", "median", "first token, median"])],
+)
+def test_of_the_first_token_the_latency_speaks_where_answers_were_streamed(
+    first_token_us: int | None, legend: list[str]
+) -> None:
+    one = tally()
+    one.latency = sketch.of(900_000)
+    one.first_token = sketch.EMPTY if first_token_us is None else sketch.of(first_token_us)
+
+    chart = activity_charts.latency(overview({"m": one}), Asked(slug="team"), now_us=DAY_US)
+
+    assert [series.name for series in chart.legend] == legend
 
 
 @pytest.mark.parametrize("by", ["model", "user"])

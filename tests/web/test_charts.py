@@ -60,7 +60,7 @@ def test_the_axis_of_what_is_counted_has_whole_numbers(highest: float, axis: lis
 def test_the_axis_is_as_wide_as_its_longest_words() -> None:
     narrow = stacked("Spend", HOURS, [series(4, 0, 0, 0)], words=plain)
     wide = stacked("Spend", HOURS, [series(4, 0, 0, 0)], words=lambda value: f"$0.00000{value:g}")
-    assert narrow.axis_width == 44 < wide.axis_width
+    assert narrow.axis_width == 36 < wide.axis_width
 
 
 @given(highest=st.floats(min_value=1e-9, max_value=1e15))

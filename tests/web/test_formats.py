@@ -2,6 +2,7 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
+from broadcast import sketch
 from broadcast.wanted import instant_us
 from web import formats
 
@@ -27,6 +28,14 @@ NOW = 1_795_254_068_000_000  # 2026-11-21 09:41:08 UTC
 )
 def test_a_duration_has_the_unit_a_person_would_use(length_us: int | None, text: str) -> None:
     assert formats.duration(length_us) == text
+
+
+@pytest.mark.parametrize(
+    ("length_us", "text"),
+    [(sketch.SHORTEST_US, "\u2264 1 ms"), (1_060, "1.1 ms"), (41_000, "41 ms"), (None, formats.NONE)],
+)
+def test_a_percentile_of_what_is_too_short_to_tell_apart_says_so(length_us: int | None, text: str) -> None:
+    assert formats.percentile(length_us) == text
 
 
 @pytest.mark.parametrize(
