@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import count
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Connection, Double, Integer, LargeBinary, Table, Text
@@ -75,7 +74,7 @@ def _insert_so_many(
     values: list[Any] = [None] * (width * len(next(iter(filled.values()))))
     for place, column in enumerate(varied):
         values[place::width] = column
-    statement = _insert(table, tuple(filled), tuple(same), at_once)
+    statement = _insert(table, tuple(same), tuple(name for name in filled if name not in same), at_once)
     size = at_once * width
     with driver(conn, statement) as raw:
         given = ([*same.values(), *values[at : at + size]] for at in range(0, len(values), size))
@@ -83,13 +82,16 @@ def _insert_so_many(
 
 
 @lru_cache(maxsize=64)
-def _insert(table: Table, names: tuple[str, ...], same: tuple[str, ...], rows: int) -> str:
-    """Return SQLite's statement for so many rows; the first values it takes are those that are the same."""
-    fixed = {name: f"?{number}" for number, name in enumerate(same, start=1)}
-    further = count(len(same) + 1)
-    marks = [", ".join(fixed.get(name) or f"?{next(further)}" for name in names) for _ in range(rows)]
-    into = f'INSERT INTO "{table.name}" ({_names(table, names)}) VALUES '  # noqa: S608 - our own names
-    return into + ", ".join(f"({row})" for row in marks)
+def _insert(table: Table, same: tuple[str, ...], varied: tuple[str, ...], rows: int) -> str:
+    """Return SQLite's statement for so many rows; the first values it takes are those that are the same.
+
+    Only these are numbered, and come first in a row, so that SQLite counts on from them. From Python 3.12 on
+    the driver asks for the name of every value, and SQLite looks for it among all that have one.
+    """
+    numbered = [f"?{place + 1}" for place in range(len(same))]
+    row = f"({', '.join([*numbered, *('?' for _ in varied)])})"
+    into = f'INSERT INTO "{table.name}" ({_names(table, (*same, *varied))}) VALUES '  # noqa: S608 - our own names
+    return into + ", ".join([row] * rows)
 
 
 def _names(table: Table, names: Iterable[str]) -> str:

@@ -1,10 +1,15 @@
 """Many rows at once, on both databases."""
 
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from broadcast.store import Store, bulk
+from broadcast.store.direct import driver
 from broadcast.store.tables import destinations, heads, receipts
 from tests.broadcast.store.rows import a_receipt, a_workspace, append
 
@@ -51,6 +56,25 @@ def test_what_most_rows_have_in_common_is_no_other_row_s(store: Store) -> None:
     with store.read() as conn:
         query = select(receipts.c.status, receipts.c.streamed, receipts.c.input_tokens)
         assert [tuple(row) for row in conn.execute(query.order_by(receipts.c.seq))] == given
+
+
+def test_sqlite_finds_no_name_but_of_what_rows_have_in_common(
+    monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    statements: list[str] = []
+
+    def watched(conn: Connection, statement: str) -> AbstractContextManager[Any]:
+        statements.append(statement)
+        return driver(conn, statement)
+
+    monkeypatch.setattr("broadcast.store.bulk.driver", watched)
+    with store.write() as conn:
+        workspace = a_workspace(conn)
+        append(conn, workspace.id, *(a_receipt(f"r-{place}") for place in range(100)))
+
+    # From Python 3.12 on the driver asks for the name of every value, and SQLite looks through all names.
+    names = {name for statement in statements for name in re.findall(r"\?\d+", statement)}
+    assert len(names) < 10
 
 
 def test_no_rows_are_no_statement(store: Store) -> None:
