@@ -81,7 +81,7 @@ def split(body: bytes, content_type: str | None = None) -> list[bytes]:
     if not body:
         raise ReceiptError("The body is empty: send a JSON object, an array of objects, or NDJSON.")
     if _is_lines(content_type):
-        if body.count(b"\n") >= MAX_ITEMS:
+        if _lines(body) > MAX_ITEMS:
             raise TooManyReceipts(MAX_ITEMS)
         return [item for line in body.split(b"\n") if (item := line.strip(_BLANK))]
     items = _split_array(body) if body.startswith(b"[") else _split_values(body)

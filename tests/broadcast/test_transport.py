@@ -362,13 +362,19 @@ def test_cancelling_a_send_is_not_swallowed(receiver: Receiver) -> None:
 
 
 def test_many_sends_at_once_keep_their_own_course(receiver: Receiver) -> None:
-    paths = ["/ok", "/status/503", "/drop", "/drip", "/html"] * 8
+    paths = ["/ok", "/status/503", "/drop", "/drip-headers", "/html"] * 8
 
     async def together(transport: Transport) -> list[Any]:
         sends = (transport.send(request(receiver.url(path)), deadline_s=1) for path in paths)
         return await asyncio.gather(*sends, return_exceptions=True)
 
-    words = {"/ok": 200, "/status/503": 503, "/html": 200, "/drop": "connection_lost", "/drip": "timeout"}
+    words = {
+        "/ok": 200,
+        "/status/503": 503,
+        "/html": 200,
+        "/drop": "connection_lost",
+        "/drip-headers": "timeout",
+    }
     for path, result in zip(paths, send_once(LOOPBACK, together), strict=True):
         assert words[path] == (result.status if isinstance(result, Response) else result.reason)
 
