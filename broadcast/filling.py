@@ -110,13 +110,9 @@ class Filling:
             if not rows:
                 self._gone(at + 1, head_seq)
                 break
-            for row in rows:
-                if row.seq != at + 1:
-                    self._gone(at + 1, row.seq - 1)
-                if len(self.marks) >= MAX_RUN or not self._take(row, done.get(row.seq)):
-                    self._close()
-                    return
-                at = row.seq
+            if not self._take_all(rows, at, done):
+                break
+            at = rows[-1].seq
         self._close()
 
     def _take_whole(self, at: int, head_seq: int, done: dict[int, Fate]) -> int | None:
@@ -130,8 +126,6 @@ class Filling:
             return None
         self._keep(chunk)
         self.marks.extend([None] * len(chunk.pieces))
-        self._sending += len(chunk.pieces)
-        self._total += chunk.size_bytes
         return chunk.pieces[-1].seq
 
     def fill_from(self, numbers: Sequence[int], delivered: set[int]) -> None:
@@ -153,6 +147,16 @@ class Filling:
 
     # -- one receipt -------------------------------------------------------------------------------
 
+    def _take_all(self, rows: Sequence[ReceiptRow], at: int, done: dict[int, Fate]) -> bool:
+        """Decide about receipts in order; return False when the batch is full and one of them has to wait."""
+        for row in rows:
+            if row.seq != at + 1:
+                self._gone(at + 1, row.seq - 1)
+            at = row.seq
+            if len(self.marks) >= MAX_RUN or not self._take(row, done.get(at)):
+                return False
+        return True
+
     def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
         if done is None and self._judges:
@@ -164,23 +168,20 @@ class Filling:
         return True
 
     def _add(self, piece: Piece) -> bool:
-        if self._sending >= self._limits.receipts:
-            return False
-        size = len(piece.body)
-        if self._pieces and (
+        pieces, size = self._pieces, len(piece.body)
+        if pieces and (
             self._spans + piece.spans > self._max_spans
             or self._bytes + size > self._limits.request_bytes
-            or len(self._pieces) >= self._max_receipts
+            or len(pieces) >= self._max_receipts
         ):
             self._close()
-        if not self._pieces and not self._has_room():
+            pieces = self._pieces
+        if self._sending + len(pieces) >= self._limits.receipts or not (pieces or self._has_room()):
             return False
-        self._pieces.append(piece)
+        pieces.append(piece)
         self.marks.append(None)
-        self._sending += 1
         self._spans += piece.spans
         self._bytes += size + 1
-        self._total += size
         return True
 
     def _has_room(self) -> bool:
@@ -200,6 +201,8 @@ class Filling:
         if self._packs:
             chunk.body.pack()
         self.chunks.append(chunk)
+        self._sending += len(chunk.pieces)
+        self._total += chunk.size_bytes
 
     def _reject(self, row: ReceiptRow, reason: str) -> Fate:
         self.broken.append((row.seq, row.id, reason))

@@ -91,7 +91,7 @@ def measures(receipt: Receipt) -> Measures:
     return Measures(*values_of(receipt))
 
 
-def values_of(receipt: Receipt) -> tuple[Any, ...]:
+def values_of(receipt: Receipt) -> list[Any]:
     """Return what `Measures` holds, in its order: as a record a mould would only take it apart again.
 
     Milliseconds are whole: Tempo takes quantiles of whole numbers only.
@@ -119,7 +119,7 @@ def values_of(receipt: Receipt) -> tuple[Any, ...]:
     end_ns = start_ns + duration_us * 1000
     named = says(trace)
     failure = None if receipt.status == "succeeded" else error_type_of(receipt)
-    return (
+    return [
         receipt.id,
         trace_id,
         span_id,
@@ -151,7 +151,7 @@ def values_of(receipt: Receipt) -> tuple[Any, ...]:
         trace_metadata.attributes(trace) if trace else {},
         parameters(receipt.parameters) if receipt.parameters else {},
         _parts(receipt, start_ns, end_ns, named=named) if named or receipt.routing or attempts else (),
-    )
+    ]
 
 
 def _parts(receipt: Receipt, start_ns: int, end_ns: int, *, named: bool) -> tuple[Part, ...]:

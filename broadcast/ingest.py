@@ -208,8 +208,7 @@ def _prepared(
     receipt: Receipt, cipher: ContentCipher, key_suffix: bytes, key: ApiKey | None, now_us: int
 ) -> Prepared:
     """Encode a receipt once: for its fingerprint as it was sent, for the log with the key that posted it."""
-    document = receipt_parser.document(receipt)
-    content = receipt_parser.content(receipt)
+    document, content = receipt_parser.stored(receipt)
     fingerprint = cipher.fingerprint(document if content is None else document + b"\n" + content)
     by: KeyRef | ApiKey | None = receipt.api_key
     if by is None and key is not None:
@@ -253,7 +252,8 @@ def _key_suffix(key: ApiKey | None) -> bytes:
 
 
 def _size(items: list[Prepared]) -> int:
-    return sum(len(item.row.document) + len(item.content or b"") for item in items)
+    documents = sum([len(item.row.document) for item in items])
+    return documents + sum([len(item.content) for item in items if item.content is not None])
 
 
 def _conflict(index: int, receipt_id: str) -> Rejection:

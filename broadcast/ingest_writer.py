@@ -199,7 +199,12 @@ class Writer:
                 fresh = _unknown(conn, workspace_id, jobs)
                 rows = [item.row for item in fresh]
                 if workspace_id in wanting:
-                    rows = [self._with_content(item, jobs[0].cipher) for item in fresh]
+                    rows = [
+                        item.row
+                        if item.content is None
+                        else self._with_content(item.row, item.content, jobs[0].cipher)
+                        for item in fresh
+                    ]
                 if rows:
                     batches.append(Appending(workspace_id=workspace_id, first_seq=head_seq + 1, rows=rows))
             if batches:
@@ -209,13 +214,11 @@ class Writer:
         failpoints.reached("ingest_after_commit")
         return heads.keys()
 
-    def _with_content(self, item: Prepared, cipher: ContentCipher) -> NewReceipt:
-        if item.content is None:
-            return item.row
+    def _with_content(self, row: NewReceipt, content: bytes, cipher: ContentCipher) -> NewReceipt:
         return structs.replace(
-            item.row,
-            content=cipher.seal(item.content, aad=associated_data(item.row.id)),
-            content_expires_at_us=item.row.received_at_us + self._content_ttl_us,
+            row,
+            content=cipher.seal(content, aad=associated_data(row.id)),
+            content_expires_at_us=row.received_at_us + self._content_ttl_us,
         )
 
     def _fail(self, group: list[Job], error: Exception) -> None:

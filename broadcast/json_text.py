@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 from broadcast.errors import ReceiptError, TooManyReceipts
@@ -57,8 +56,20 @@ def mend(item: bytes) -> bytes:
 
 def holds_wide_integer(value: Any) -> bool:
     """Return whether an integer beyond 64 bits is inside; refuse a value nested deeper than `MAX_DEPTH`."""
-    if type(value) is dict and _is_plain(value.values()):
-        return False
+    if type(value) is dict:
+        # Most facts are a few texts and small numbers.
+        for item in value.values():
+            kind = type(item)
+            if kind is str or kind is float:
+                continue
+            if kind is dict or kind is list or (kind is int and not INT64_MIN <= item <= INT64_MAX):
+                break
+        else:
+            return False
+    return _holds_wide_below(value)
+
+
+def _holds_wide_below(value: Any) -> bool:
     found = False
     level = [value]
     for _ in range(MAX_DEPTH):
@@ -70,17 +81,6 @@ def holds_wide_integer(value: Any) -> bool:
     if below or any(isinstance(item, dict | list) for item in level):
         raise too_deep()
     return found or wide
-
-
-def _is_plain(values: Iterable[Any]) -> bool:
-    """Most facts are a few texts and small numbers."""
-    for item in values:
-        kind = type(item)
-        if kind is str or kind is float:
-            continue
-        if kind is dict or kind is list or (kind is int and not INT64_MIN <= item <= INT64_MAX):
-            return False
-    return True
 
 
 def _descend(level: list[Any]) -> tuple[list[Any], bool]:

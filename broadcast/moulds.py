@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from broadcast import otlp
 from broadcast.genai_attributes import Kind, kind_of
-from broadcast.genai_measures import Measures, values_of
+from broadcast.genai_measures import Measures, measures, values_of
 from broadcast.otlp import Place, Template
 from broadcast.receipt import Receipt
 from broadcast.span import ResourceSpans
@@ -44,14 +44,16 @@ class Moulds:
 
         None where they have to be made one by one.
         """
-        kind, measured = kind_of(receipt), values_of(receipt)
-        *values, metadata, parameters, parts = measured
+        kind, values = kind_of(receipt), values_of(receipt)
+        parts, parameters, metadata = values.pop(), values.pop(), values.pop()
         values += metadata.values()
         values += parameters.values()
         for part in parts:
             values += astuple(part)
-        key = (self, kind, *map(type, values), *metadata, *parameters, *map(type, parts))
-        mould = _known.get(key) or self._made(kind, Measures(*measured), values, key)
+        key = (self, kind, *map(type, values), *metadata, *parameters)
+        if parts:
+            key += tuple(map(type, parts))
+        mould = _known.get(key) or self._made(kind, measures(receipt), values, key)
         body = None if mould is None else mould.template.filled(mould.wanted(values))
         return None if mould is None or body is None else (body, mould.spans)
 

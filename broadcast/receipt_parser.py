@@ -283,10 +283,15 @@ def _with_narrow_content(receipt: Receipt) -> Receipt:
 # -- stored ------------------------------------------------------------------------------------------
 
 
+def stored(receipt: Receipt) -> tuple[bytes, bytes | None]:
+    """Return what is stored of a receipt: its document, and its content where it has any."""
+    if receipt.input is None and receipt.output is None:
+        return _ENCODER.encode(receipt), None
+    return document(receipt), content(receipt)
+
+
 def document(receipt: Receipt) -> bytes:
     """Return the receipt without content as canonical JSON: equal receipts give equal bytes."""
-    if receipt.input is None and receipt.output is None:
-        return _ENCODER.encode(receipt)
     return _ENCODER.encode(structs.replace(receipt, input=None, output=None))
 
 

@@ -4,9 +4,10 @@ Pages are kept from round to round while they are in use. All of it is bounded: 
 half the room was filled is forgotten, and made again by whoever needs it.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Self
 
 import msgspec
@@ -31,6 +32,7 @@ _READ_AT_MOST: Final = 512
 _READ_BYTES: Final = 4_000_000
 _CONTENTS: Final = 16
 
+_number: Final = attrgetter("seq")
 Variation = tuple[object, ...]
 
 
@@ -151,15 +153,19 @@ class SharedLog:
         self._pages = pages
         self._cipher: ContentCipher | None = None
 
-    def put(self, rows: Iterable[ReceiptRow]) -> None:
-        """Take in receipts that were read for several workspaces at once."""
-        for number, together in groupby(rows, key=lambda row: row.seq >> _PAGE_BITS):
-            page = self._pages.page(self.workspace.id, number << _PAGE_BITS)
-            fresh = {row.seq: row for row in together if row.seq not in page.rows}
+    def put(self, rows: Sequence[ReceiptRow]) -> None:
+        """Take in receipts, in order, that were read for several workspaces at once."""
+        at = 0
+        while at < len(rows):
+            numbers = near(rows[at].seq)
+            end = bisect_left(rows, numbers.stop, lo=at, key=_number)
+            page = self._pages.page(self.workspace.id, numbers.start)
+            fresh = {row.seq: row for row in rows[at:end] if row.seq not in page.rows}
             page.rows |= fresh
             sizes = [len(row.document) for row in fresh.values()]
             page.longest = max(page.longest, *sizes, 0)
             self._pages.grow(page, sum(sizes))
+            at = end
 
     def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
         """Return the next receipts: few at first, then as many as the size of those before allows."""

@@ -9,27 +9,45 @@ from broadcast.json_text import INT64_MAX, INT64_MIN
 from broadcast.span import Attributes
 from broadcast.trace_context import OUR_KEYS
 
-_PREFIX: Final = TRACE_METADATA + "."
+PREFIX: Final = TRACE_METADATA + "."
 _MAX_DEPTH: Final = 3
 _MAX_KEYS: Final = 128
+_MAX_KNOWN: Final = 1024
+_MAX_KNOWN_CHARS: Final = 128
 
 
-def attributes(trace: dict[str, Any], *, prefix: str = _PREFIX) -> Attributes:
-    """Return `<prefix><key>` for every key that is not ours; beyond 128 the rest is one JSON text."""
+class _Names(dict[str, str]):
+    """The attribute's name for a caller's key, empty for a key of ours; most keys come again and again."""
+
+    def __missing__(self, key: str) -> str:
+        name = "" if key in OUR_KEYS else PREFIX + key
+        if len(key) <= _MAX_KNOWN_CHARS:
+            if len(self) >= _MAX_KNOWN:
+                self.clear()
+            self[key] = name
+        return name
+
+
+_names: Final = _Names()
+
+
+def attributes(trace: dict[str, Any]) -> Attributes:
+    """Return an attribute for every key that is not ours; beyond 128 the rest is one JSON text."""
     found: Attributes = {}
     for key, value in trace.items():
-        if key in OUR_KEYS:
+        name = _names[key]
+        if not name:
             continue
         if type(value) is str:
-            found[prefix + key] = value
+            found[name] = value
         else:
-            _flatten(found, prefix + key, value, 1)
+            _flatten(found, name, value, 1)
     if len(found) <= _MAX_KEYS:
         return found
     names = list(found)
     kept: Attributes = {name: found[name] for name in names[: _MAX_KEYS - 1]}
-    kept[prefix.removesuffix(".")] = as_json(
-        {name.removeprefix(prefix): found[name] for name in names[_MAX_KEYS - 1 :]}
+    kept[TRACE_METADATA] = as_json(
+        {name.removeprefix(PREFIX): found[name] for name in names[_MAX_KEYS - 1 :]}
     )
     return kept
 

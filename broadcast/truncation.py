@@ -10,11 +10,11 @@ import msgspec
 from msgspec import structs
 
 from broadcast import genai_names as names
+from broadcast import trace_metadata
 from broadcast.errors import ReceiptError
 from broadcast.span import Attributes, Event, ResourceSpans, Span
 
 _MARK: Final = "[truncated]"
-_METADATA: Final = names.TRACE_METADATA + "."
 _CONTENT: Final = frozenset(names.CONTENT)
 _SMALLEST: Final = 64
 _encode: Final = msgspec.json.Encoder().encode
@@ -29,7 +29,7 @@ def within(
 ) -> bytes:
     """Return the encoding with every text within its limit and the whole within `max_bytes`."""
     encoded = encode(made)
-    if is_within(encoded, max_attribute_bytes=max_attribute_bytes, max_bytes=max_bytes):
+    if len(encoded) <= sure_bytes(max_attribute_bytes=max_attribute_bytes, max_bytes=max_bytes):
         return encoded
     cut = cut_attributes(made, limit=max_attribute_bytes)
     if cut is not made:
@@ -37,12 +37,12 @@ def within(
     return encoded if len(encoded) <= max_bytes else fit(made, encode=encode, max_bytes=max_bytes)
 
 
-def is_within(encoded: bytes, *, max_attribute_bytes: int, max_bytes: int) -> bool:
-    """Return whether an encoding is surely within both limits, as most are, without a look at its texts.
+def sure_bytes(*, max_attribute_bytes: int, max_bytes: int) -> int:
+    """Return how long an encoding may be, as most are, to be within both limits without a look at its texts.
 
     No text is longer than the whole, nor as JSON longer than six times that.
     """
-    return len(encoded) * 6 <= max_attribute_bytes and len(encoded) <= max_bytes
+    return min(max_attribute_bytes // 6, max_bytes)
 
 
 def cut_attributes(made: ResourceSpans, *, limit: int) -> ResourceSpans:
@@ -76,7 +76,7 @@ def fit(
 
 
 def _is_metadata(key: str) -> bool:
-    return key.startswith(_METADATA) or key == names.TRACE_METADATA
+    return key.startswith(trace_metadata.PREFIX) or key == names.TRACE_METADATA
 
 
 def _is_any(_key: str) -> bool:

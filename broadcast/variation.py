@@ -43,6 +43,9 @@ class Variation:
         shared = not own and all(getattr(kind, name) is getattr(Destination, name) for name in _SHARED)
         self._max_attribute_bytes = stored.tuned("max_attribute_bytes", destination.max_attribute_bytes)
         self._max_bytes = min(destination.max_bytes, max_bytes or destination.max_bytes)
+        self._sure_bytes = truncation.sure_bytes(
+            max_attribute_bytes=self._max_attribute_bytes, max_bytes=self._max_bytes
+        )
         self._groups = Groups(
             cost=stored.broadcast_generation_cost,
             identity=stored.broadcast_generation_identity,
@@ -110,11 +113,7 @@ class Variation:
         if self._moulds is None or allowed.input is not None or allowed.output is not None:
             return None
         written = self._moulds.encoded(allowed)
-        if written is None or not truncation.is_within(
-            written[0], max_attribute_bytes=self._max_attribute_bytes, max_bytes=self._max_bytes
-        ):
-            return None
-        return written
+        return None if written is None or len(written[0]) > self._sure_bytes else written
 
     def _shared_moulds(self, destination: Destination) -> Moulds:
         resource, service = encode(self._resource), encode(self._service)

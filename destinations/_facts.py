@@ -10,7 +10,6 @@ from broadcast.genai_attributes import operation
 from broadcast.receipt import Receipt
 from broadcast.span import Attributes
 
-_METADATA: Final = "trace.metadata."
 CONVERSATION: Final = "gen_ai.conversation.id"
 """The convention's name of a session that the caller gave; nothing else is ever put there."""
 
@@ -47,8 +46,8 @@ def total_tokens(receipt: Receipt) -> int | None:
 
 def metadata(receipt: Receipt, prefix: str = "") -> Attributes:
     """Return the caller's own keys of `trace`, each under a prefix."""
-    found = trace_metadata.attributes(receipt.trace or {}, prefix=_METADATA)
-    return {prefix + name.removeprefix(_METADATA): value for name, value in found.items()}
+    found = trace_metadata.attributes(receipt.trace or {})
+    return {prefix + name.removeprefix(trace_metadata.PREFIX): value for name, value in found.items()}
 
 
 def tags(receipt: Receipt) -> tuple[str, ...]:
