@@ -151,8 +151,9 @@ class GrpcTransport:
         for target, line in list(self._lines.items()):
             self._retire(target, line)
             self._end(line)
-        while self._closing:
-            await asyncio.gather(*self._closing)
+        # From Python 3.12 on, to gather what is done waits for nothing, and no callback would ever run.
+        while closing := [one for one in self._closing if not one.done()]:
+            await asyncio.gather(*closing)
 
     def _verifying(self) -> grpc.ChannelCredentials:
         """Trust whom the other requests trust; the library's own choice where no authority is listed."""
