@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, Connection, Row, and_, func, or_, select, tuple_
+from sqlalchemy import CTE, Connection, Row, Select, and_, func, or_, select, tuple_
 from sqlalchemy.sql import ColumnElement
 
 from broadcast.store import narrowing
@@ -190,18 +190,32 @@ def by_id(conn: Connection, workspace_id: int, id: str) -> RequestRow | None:  #
 def find(conn: Connection, workspace_id: int, text: str) -> str | None:
     """Return the id of the receipt with this receipt id, request id or trace id; the newest of several."""
     wanted = text.strip()
-    here = select(receipts.c.id).where(receipts.c.workspace_id == workspace_id)
-    blocks = _blocks(workspace_id)
     for query in (
-        here.where(receipts.c.id == wanted),
-        here.join(blocks, receipts.c.block == blocks.c.block).where(receipts.c.trace_id == wanted.lower()),
-        here.where(receipts.c.request_id == wanted),
+        _last(workspace_id, receipts.c.id == wanted),
+        _of_trace(workspace_id, wanted.lower()),
+        _last(workspace_id, receipts.c.request_id == wanted),
     ):
-        # One question an index: all in one would read the whole log, as would an index by number.
-        found: str | None = conn.execute(query.order_by((receipts.c.seq + 0).desc()).limit(1)).scalar()
+        # One question an index: all in one would read the whole log.
+        found = conn.execute(query).scalar()
         if found is not None:
             return found
     return None
+
+
+def _last(workspace_id: int, *conditions: ColumnElement[bool]) -> Select[str]:
+    """Return the id of the newest receipt that meets conditions; an index by number would read the log."""
+    query = select(receipts.c.id).where(receipts.c.workspace_id == workspace_id, *conditions)
+    return query.order_by((receipts.c.seq + 0).desc()).limit(1)
+
+
+def _of_trace(workspace_id: int, trace_id: str) -> Select[str]:
+    """Return the id of a trace's newest receipt; a join of blocks SQLite may read from the wrong end."""
+    blocks = _blocks(workspace_id)
+    conditions = (receipts.c.block == blocks.c.block, receipts.c.trace_id == trace_id)
+    found = _last(workspace_id, *conditions).correlate(blocks).scalar_subquery().label("id")
+    by_block = select(blocks.c.block, found).subquery()
+    query = select(by_block.c.id).where(by_block.c.id.is_not(None))
+    return query.order_by(by_block.c.block.desc()).limit(1)
 
 
 def _blocks(workspace_id: int) -> CTE:
