@@ -12,7 +12,7 @@ from broadcast import __version__, reloading
 from broadcast.cli_client import JSON
 from broadcast.cli_destinations import destinations
 from broadcast.cli_output import example, print_json
-from broadcast.cli_program import configured, explained, migrated, opened, types, with_services
+from broadcast.cli_program import configured, explained, lent, migrated, opened, types, with_services
 from broadcast.cli_requests import requests, usage
 from broadcast.cli_settings import apply, export
 from broadcast.cli_status import status
@@ -44,10 +44,9 @@ def serve() -> None:
     """Serve pages, API and the worker on one machine, migrating first."""
     with explained():
         config = configured()
-        services = migrated(config)
-        demo = prepare_demo(services) if config.demo else None
-        reloading.begin(services)
-        services.store.close()
+        with lent(migrated(config)) as services:
+            demo = prepare_demo(services) if config.demo else None
+            reloading.begin(services)
         _announce(config, demo)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         hear_hangup(_RELOAD)
@@ -65,9 +64,8 @@ def web() -> None:
     """Serve pages and API; run `broadcast worker` beside it."""
     with explained():
         config = configured()
-        services = opened(config)
-        reloading.begin(services)
-        services.store.close()
+        with lent(opened(config)) as services:
+            reloading.begin(services)
         hear_hangup(_RELOAD)
         serve_web(config, _RELOAD)
 
@@ -87,8 +85,8 @@ def worker() -> None:
 @main.command(epilog=example("broadcast migrate"))
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    with explained():
-        migrated(configured())
+    with explained(), lent(migrated(configured())):
+        pass
     click.echo("The database is at this version's schema.")
 
 
@@ -102,8 +100,7 @@ def migrate() -> None:
 @JSON
 def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_json: bool) -> None:
     """Migrate, then make a user, a workspace and its keys; safe to run again."""
-    with explained():
-        services = migrated(configured())
+    with explained(), lent(migrated(configured())) as services:
         made = services.accounts.bootstrap(
             email=email, password=password, workspace=workspace, new_keys=new_keys, now_us=services.clock()
         )

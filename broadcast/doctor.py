@@ -4,6 +4,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -41,11 +42,11 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
         services = build(config, types)
     except BroadcastError as error:
         return [*findings, Finding(subject="start", ok=False, message=str(error))]
-    if (wrong := services.store.schema_fault()) is not None:
-        return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
-    for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export, _sign_in):
-        findings.extend(_guarded(look, services))
-    services.store.close()
+    with closing(services.store):
+        if (wrong := services.store.schema_fault()) is not None:
+            return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
+        for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export, _sign_in):
+            findings.extend(_guarded(look, services))
     return findings
 
 
