@@ -106,9 +106,9 @@ def test_a_trace_that_is_too_much_still_says_where_it_belongs(ask: Ask, extra: d
 def test_a_trace_nested_beyond_reading_is_refused(ask: Ask) -> None:
     body = (
         b'{"model":"acme/one","messages":[{"role":"user","content":"Hi"}],"trace":'
-        + b'{"a":' * 5_000
+        + b'{"a":' * 100_000
         + b"1"
-        + b"}" * 5_001
+        + b"}" * 100_001
     )
     answer = ask("chat", body)
     assert (answer.status, b"nested too deeply" in read(answer)) == (400, True)
