@@ -209,7 +209,7 @@ def _last(workspace_id: int, *conditions: ColumnElement[bool]) -> Select[str]:
 
 
 def _of_trace(workspace_id: int, trace_id: str) -> Select[str]:
-    """Return the id of a trace's newest receipt; a join of blocks SQLite may read from the wrong end."""
+    """Return the id of a trace's newest receipt, asked of each block: a join may begin with the whole log."""
     blocks = _blocks(workspace_id)
     conditions = (receipts.c.block == blocks.c.block, receipts.c.trace_id == trace_id)
     found = _last(workspace_id, *conditions).correlate(blocks).scalar_subquery().label("id")
