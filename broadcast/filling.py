@@ -18,7 +18,7 @@ from broadcast.receipt_parser import from_document, with_content
 from broadcast.shared_log import Chunk, Piece, SharedLog, near
 from broadcast.store import Conn
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow
 from broadcast.variation import Variation
 
 MAX_RUN: Final = 4096
@@ -147,7 +147,7 @@ class Filling:
 
     # -- one receipt -------------------------------------------------------------------------------
 
-    def _take_all(self, rows: Sequence[ReceiptRow], at: int, done: dict[int, Fate]) -> bool:
+    def _take_all(self, rows: Sequence[LogRow], at: int, done: dict[int, Fate]) -> bool:
         """Decide about receipts in order; return False when the batch is full and one of them has to wait."""
         for row in rows:
             if row.seq != at + 1:
@@ -157,7 +157,7 @@ class Filling:
                 return False
         return True
 
-    def _take(self, row: ReceiptRow, done: Fate | None) -> bool:
+    def _take(self, row: LogRow, done: Fate | None) -> bool:
         """Decide about one receipt; return False when the batch is full and it has to wait."""
         if done is None and self._judges:
             done = self._skipped(row)
@@ -204,7 +204,7 @@ class Filling:
         self._sending += len(chunk.pieces)
         self._total += chunk.size_bytes
 
-    def _reject(self, row: ReceiptRow, reason: str) -> Fate:
+    def _reject(self, row: LogRow, reason: str) -> Fate:
         self.broken.append((row.seq, row.id, reason))
         return Fate.REJECTED
 
@@ -213,7 +213,7 @@ class Filling:
         if self._fault and not self.chunks:
             raise Unencodable(self._fault)
 
-    def _skipped(self, row: ReceiptRow) -> Fate | None:
+    def _skipped(self, row: LogRow) -> Fate | None:
         if self._oldest_us is not None and row.created_at_us < self._oldest_us:
             return Fate.EXPIRED
         if not self._chooses:
@@ -237,7 +237,7 @@ class Filling:
         kept = sampling.keep(self._stored.uid, receipt, self._stored.sampling_rate, self._stored.sampler)
         return None if kept else Fate.SAMPLED_OUT
 
-    def _made(self, row: ReceiptRow) -> Piece | Fate:
+    def _made(self, row: LogRow) -> Piece | Fate:
         """Return what is sent of a receipt, or why nothing is."""
         if row.seq not in self._near:
             self._tell()
@@ -252,7 +252,7 @@ class Filling:
             receipt = from_document(row.document)
             if receipt.region is not None and filters.region_of(receipt) not in self._stored.regions:
                 return Fate.FILTERED
-            body, spans = self._variation.encoded(receipt, content, had_content=bool(row.has_content))
+            body, spans = self._variation.encoded(receipt, content, had_content=row.has_content != 0)
         except VaultError:
             raise
         except ReceiptError as error:
@@ -262,7 +262,7 @@ class Filling:
             _log.exception("action=encode_failed receipt=%s", row.id)
             self._fault = f"Encoding failed ({type(error).__name__})."
             return self._reject(row, self._fault)
-        piece = self._known[row.seq] = Piece(seq=row.seq, receipt_id=row.id, body=body, spans=spans)
+        piece = self._known[row.seq] = Piece(row.seq, row.id, body, spans)
         self._grown += len(body)
         return piece
 

@@ -13,6 +13,8 @@ from broadcast.span import Attributes
 from broadcast.trace_context import caller_text, ids_of, says, span_id
 
 _NANO: Final = 1_000_000_000
+_NUMBERS: Final = names.NUMBER_PARAMETERS
+_WHOLES: Final = names.WHOLE_PARAMETERS
 
 
 class Root(msgspec.Struct, frozen=True, gc=False):
@@ -225,10 +227,10 @@ def parameters(given: dict[str, Any]) -> Attributes:
     for key, value in given.items():
         kind = type(value)
         if kind is int or kind is float:
-            if key in names.NUMBER_PARAMETERS:
-                found[names.NUMBER_PARAMETERS[key]] = float(value)
-            elif key in names.WHOLE_PARAMETERS and value == value // 1 and INT64_MIN <= value <= INT64_MAX:
-                found[names.WHOLE_PARAMETERS[key]] = int(value)
+            if key in _NUMBERS:
+                found[_NUMBERS[key]] = value if kind is float else float(value)
+            elif key in _WHOLES and INT64_MIN <= value <= INT64_MAX and (kind is int or value.is_integer()):
+                found[_WHOLES[key]] = int(value)
         elif key == "stop":
             stops = (value,) if kind is str else tuple(value) if kind in {list, tuple} else ()
             if stops and all(type(stop) is str for stop in stops):

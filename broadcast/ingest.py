@@ -242,7 +242,7 @@ def _prepared(
         by.hash if by is not None else None,
         by.name if by is not None else None,
     )
-    return Prepared(row=row, content=content)
+    return Prepared(row, content)
 
 
 def _key_suffix(key: ApiKey | None) -> bytes:

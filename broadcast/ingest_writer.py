@@ -42,7 +42,7 @@ class WorkspaceGone(NotFound):
         super().__init__("The workspace of this key was deleted: send with the key of another one.")
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """One receipt, ready to be numbered: its row, and its content until somebody is known to want it."""
 
     row: NewReceipt

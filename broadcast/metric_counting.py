@@ -22,7 +22,7 @@ from broadcast.series import OTHER
 from broadcast.shared_log import Pages, SharedLog
 from broadcast.store import Conn, destinations, metrics, receipts, workspaces
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow
 from broadcast.vault import Vault
 
 AT_ONCE: Final = 1_000
@@ -72,9 +72,7 @@ def step(
     return rows[-1].seq < workspaces.head_seq(conn, place.workspace_id)
 
 
-def _wanted(
-    conn: Conn, stored: StoredDestination, rows: Sequence[ReceiptRow], vault: Vault
-) -> Iterator[Receipt]:
+def _wanted(conn: Conn, stored: StoredDestination, rows: Sequence[LogRow], vault: Vault) -> Iterator[Receipt]:
     """Yield the receipts that the destination's lists and rules let through."""
     workspace = (
         workspaces.by_id(conn, stored.workspace_id) if filters.needs_content(stored.filter_rules) else None

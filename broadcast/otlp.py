@@ -7,8 +7,9 @@ attributes. What is the same in all of a shape is written once, as a template; a
 values, and nothing is copied until all is joined.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final, Self
 
 import msgspec
@@ -43,14 +44,16 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 
     pieces: list[Any]
     size: int
-    floats: tuple[int, ...]
+    fractions: Callable[[Sequence[Any]], Iterable[float]]
     arrays: tuple[int, ...]
 
     @classmethod
     def of(cls, pieces: Sequence[bytes], kinds: Sequence[type]) -> Self:
         """Return the template of some pieces and of what kinds their values are."""
         size = sum(map(len, pieces))
-        return cls([Raw(piece) for piece in pieces], size, _indexes(kinds, float), _indexes(kinds, tuple))
+        return cls(
+            [Raw(piece) for piece in pieces], size, _picked(_indexes(kinds, float)), _indexes(kinds, tuple)
+        )
 
     @property
     def is_short(self) -> bool:
@@ -59,9 +62,8 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 
     def filled(self, values: Sequence[Any]) -> bytes | None:
         """Return the JSON with these values, None where one of them is a number that OTLP/JSON lacks."""
-        for index in self.floats:
-            if not isfinite(values[index]):
-                return None
+        if not all(map(isfinite, self.fractions(values))):
+            return None
         pieces = self.pieces.copy()
         pieces[1::2] = values
         for index in self.arrays:
@@ -72,6 +74,11 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 
 def _indexes(kinds: Sequence[type], wanted: type) -> tuple[int, ...]:
     return tuple(index for index, kind in enumerate(kinds) if kind is wanted)
+
+
+def _picked(indexes: tuple[int, ...]) -> Callable[[Sequence[Any]], Iterable[Any]]:
+    """Return what picks the values of some places; of one alone `itemgetter` would give the value itself."""
+    return itemgetter(*indexes) if len(indexes) > 1 else lambda values: [values[index] for index in indexes]
 
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}

@@ -198,18 +198,19 @@ def _id_of(item: bytes) -> str | None:
 def _receipt(wire: Posted, *, now_us: int, retention_us: int) -> Receipt:
     _check_required(wire)
     _check_facts(wire)
-    receipt = Receipt(
+    values = (
         *structs.astuple(wire)[:_FACTS],
-        created_at_us=check_created_at(
+        check_created_at(
             (wire.created_at - _EPOCH) // _MICROSECOND, now_us=now_us, retention_us=retention_us
         ),
-        duration_us=round(wire.duration_ms * 1000),
-        api_type=wire.api_type or "chat",
-        streamed=wire.streamed or False,
-        cost=_cost(wire.cost) if wire.cost else None,
-        attempts=wire.attempts or (),
-        capabilities=wire.capabilities or (),
+        round(wire.duration_ms * 1000),
+        wire.api_type or "chat",
+        wire.streamed or False,
+        _cost(wire.cost) if wire.cost else None,
+        wire.attempts or (),
+        wire.capabilities or (),
     )
+    receipt = Receipt(*values)
     return receipt if receipt.input is None and receipt.output is None else _with_narrow_content(receipt)
 
 
@@ -240,11 +241,11 @@ def check_created_at(at_us: int, *, now_us: int, retention_us: int) -> int:
 
 def _cost(wire: PostedCost) -> Cost:
     return Cost(
-        total_nano_usd=_nano_usd("total_usd", wire.total_usd),
-        input_nano_usd=None if wire.input_usd is None else _nano_usd("input_usd", wire.input_usd),
-        output_nano_usd=None if wire.output_usd is None else _nano_usd("output_usd", wire.output_usd),
-        upstream_nano_usd=None if wire.upstream_usd is None else _nano_usd("upstream_usd", wire.upstream_usd),
-        estimated=wire.estimated,
+        _nano_usd("total_usd", wire.total_usd),
+        None if wire.input_usd is None else _nano_usd("input_usd", wire.input_usd),
+        None if wire.output_usd is None else _nano_usd("output_usd", wire.output_usd),
+        None if wire.upstream_usd is None else _nano_usd("upstream_usd", wire.upstream_usd),
+        wire.estimated,
     )
 
 
@@ -286,18 +287,20 @@ def _with_narrow_content(receipt: Receipt) -> Receipt:
 def stored(receipt: Receipt) -> tuple[bytes, bytes | None]:
     """Return what is stored of a receipt: its document, and its content where it has any."""
     if receipt.input is None and receipt.output is None:
+        # Asked here for both: most receipts have none.
         return _ENCODER.encode(receipt), None
     return document(receipt), content(receipt)
 
 
 def document(receipt: Receipt) -> bytes:
     """Return the receipt without content as canonical JSON: equal receipts give equal bytes."""
+    if receipt.input is None and receipt.output is None:
+        return _ENCODER.encode(receipt)
     return _ENCODER.encode(structs.replace(receipt, input=None, output=None))
 
 
-def from_document(document: bytes) -> Receipt:
-    """Return the receipt of a stored document."""
-    return _DOCUMENT.decode(document)
+from_document: Final = _DOCUMENT.decode
+"""Return the receipt of a stored document; raise `msgspec.DecodeError` when it is none."""
 
 
 def content(receipt: Receipt) -> bytes | None:

@@ -16,7 +16,7 @@ from broadcast.compression import gzip_fast
 from broadcast.content import associated_data
 from broadcast.fates import Fate
 from broadcast.store import Conn, receipts
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow
 from broadcast.store.workspaces import Workspace
 from broadcast.vault import ContentCipher, Vault
 
@@ -36,7 +36,7 @@ _number: Final = attrgetter("seq")
 Variation = tuple[object, ...]
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """One receipt to send: its number, its encoded spans and how many these are."""
 
     seq: int
@@ -92,7 +92,7 @@ class _Page:
     """Some receipts that follow each other, and what was made of them."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, ReceiptRow] = {}
+        self.rows: dict[int, LogRow] = {}
         self.contents: dict[int, bytes | None] = {}
         self.pieces: dict[Variation, dict[int, Piece]] = {}
         self.longest = 0
@@ -153,7 +153,7 @@ class SharedLog:
         self._pages = pages
         self._cipher: ContentCipher | None = None
 
-    def put(self, rows: Sequence[ReceiptRow]) -> None:
+    def put(self, rows: Sequence[LogRow]) -> None:
         """Take in receipts, in order, that were read for several workspaces at once."""
         at = 0
         while at < len(rows):
@@ -167,7 +167,7 @@ class SharedLog:
             self._pages.grow(page, sum(sizes))
             at = end
 
-    def after(self, conn: Conn, seq: int) -> list[ReceiptRow]:
+    def after(self, conn: Conn, seq: int) -> list[LogRow]:
         """Return the next receipts: few at first, then as many as the size of those before allows."""
         known = self._known_after(seq)
         if known:
@@ -178,14 +178,14 @@ class SharedLog:
         self.put(rows)
         return rows
 
-    def _known_after(self, seq: int) -> list[ReceiptRow]:
+    def _known_after(self, seq: int) -> list[LogRow]:
         rows = self._pages.page(self.workspace.id, seq + 1).rows
         found = []
         while (row := rows.get(seq := seq + 1)) is not None:
             found.append(row)
         return found
 
-    def among(self, conn: Conn, numbers: Sequence[int]) -> Mapping[int, ReceiptRow]:
+    def among(self, conn: Conn, numbers: Sequence[int]) -> Mapping[int, LogRow]:
         """Return some receipts by their numbers; those that are gone are left out."""
         return {row.seq: row for row in receipts.by_seqs(conn, self.workspace.id, numbers)}
 
@@ -222,7 +222,7 @@ class SharedLog:
         self._pages.keep((self.workspace.id, variation, first, request_bytes), made)
         return made
 
-    def content(self, conn: Conn, row: ReceiptRow) -> bytes | None:
+    def content(self, conn: Conn, row: LogRow) -> bytes | None:
         """Return a receipt's content, None where it is gone; raise `VaultError` when it does not open."""
         page = self._pages.page(self.workspace.id, row.seq)
         if row.seq not in page.contents:

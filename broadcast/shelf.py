@@ -18,7 +18,7 @@ from broadcast.shared_log import Pages, SharedLog
 from broadcast.store import Conn, Store, cursors, destinations, receipts, workspaces
 from broadcast.store.cursors import Cursor
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow, ReceiptRow
 from broadcast.store.workspaces import Workspace
 from broadcast.times import rfc3339
 from broadcast.trace_context import trace_id_of
@@ -199,7 +199,7 @@ class Shelf:
         with self._store.read() as conn:
             if receipt_id is None:
                 head = workspaces.head_seq(conn, workspace.id)
-                row = next(iter(receipts.read_after(conn, workspace.id, head - 1, 1)), None)
+                row: LogRow | None = next(iter(receipts.read_after(conn, workspace.id, head - 1, 1)), None)
                 problem = "No receipt is kept here yet. Send one request first."
             else:
                 row = receipts.by_id(conn, workspace.id, receipt_id)

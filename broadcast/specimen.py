@@ -15,7 +15,7 @@ from broadcast.receipt_parser import from_document
 from broadcast.shared_log import SharedLog
 from broadcast.store import Conn
 from broadcast.store.destinations import StoredDestination
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow
 
 _LONG: Final = 8
 _REASONS: Final = {
@@ -30,7 +30,7 @@ def of(
     stored: StoredDestination,
     destination: Destination,
     log: SharedLog,
-    row: ReceiptRow,
+    row: LogRow,
     *,
     namespace: str,
     now_us: int,
@@ -57,7 +57,7 @@ def of(
     return _view(row, withheld, None, None, _request(request, destination.secret_values()))
 
 
-def _withheld(conn: Conn, stored: StoredDestination, log: SharedLog, row: ReceiptRow) -> list[str]:
+def _withheld(conn: Conn, stored: StoredDestination, log: SharedLog, row: LogRow) -> list[str]:
     """Return in sentences what of this receipt does not leave, or not as it is."""
     level, receipt = stored.privacy_level, from_document(row.document)
     content = log.content(conn, row) if row.has_content and privacy.wants_content(level) else None
@@ -96,7 +96,7 @@ _FORMS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _view(
-    row: ReceiptRow,
+    row: LogRow,
     withheld: list[str],
     fate: Fate | None,
     reason: str | None,

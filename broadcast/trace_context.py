@@ -24,8 +24,8 @@ OUR_KEYS: Final = frozenset({"trace_id", "trace_name", "span_name", "generation_
 
 def ids_of(receipt: Receipt) -> tuple[str, str, str]:
     """Return the trace id, the span id of the caller's own span, and that of the generation."""
-    digest = _digest(receipt.id)
-    if receipt.traceparent is None and not says(receipt.trace):
+    digest, trace = _digest(receipt.id), receipt.trace
+    if receipt.traceparent is None and (trace is None or OUR_KEYS.isdisjoint(trace)):
         return digest[:32], "", digest[:16]
     return trace_id_of(receipt), parent_span_id_of(receipt), digest[:16]
 

@@ -95,9 +95,11 @@ class Variation:
         Raise `ReceiptError` when not even ids, cost and tokens fit.
         """
         allowed = self.privacy.receipt(receipt)
-        if content is None and not (had_content and self.sends_content):
-            written = self._written(allowed)
-            if written is not None:
+        bare = content is None and allowed.input is None and allowed.output is None
+        if bare and self._moulds is not None and not (had_content and self.sends_content):
+            written = self._moulds.encoded(allowed)
+            # What is longer has to be looked at, one value after the other.
+            if written is not None and len(written[0]) <= self._sure_bytes:
                 return written
         made = self._spans(allowed, content, had_content=had_content)
         body = truncation.within(
@@ -107,13 +109,6 @@ class Variation:
             max_bytes=self._max_bytes,
         )
         return body, len(made.spans)
-
-    def _written(self, allowed: Receipt) -> tuple[bytes, int] | None:
-        """Return the text of a receipt and its spans, None where these have to be looked at one by one."""
-        if self._moulds is None or allowed.input is not None or allowed.output is not None:
-            return None
-        written = self._moulds.encoded(allowed)
-        return None if written is None or len(written[0]) > self._sure_bytes else written
 
     def _shared_moulds(self, destination: Destination) -> Moulds:
         resource, service = encode(self._resource), encode(self._service)

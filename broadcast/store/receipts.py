@@ -51,20 +51,25 @@ class NewReceipt(msgspec.Struct, frozen=True, gc=False):
     content_expires_at_us: int = 0
 
 
-class ReceiptRow(msgspec.Struct, frozen=True, gc=False):
-    """A receipt as stored; `document` is the canonical JSON of the receipt without content.
+class LogRow(msgspec.Struct, frozen=True, gc=False):
+    """What delivery reads of a receipt; `document` is the canonical JSON of the receipt without content.
 
-    Positional, because delivery makes one of every row it reads. `has_content` is as the driver gives it:
-    SQLite's truth is a number.
+    Positional, because one is made of every row that is read, and no more than is needed: SQLite's driver
+    lets go of the interpreter for each column. `has_content` is as the driver gives it: SQLite's truth is
+    a number.
     """
 
-    workspace_id: int
     seq: int
     id: str
     created_at_us: int
-    received_at_us: int
     document: bytes
     has_content: int
+
+
+class ReceiptRow(LogRow, frozen=True, gc=False):
+    """A receipt as stored, with the instant when it came."""
+
+    received_at_us: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,7 +153,7 @@ def _columns(batches: Sequence[Appending]) -> dict[str, Sequence[Any]]:
     """Return the values of all rows, numbered, by column: row by row that costs twice as much."""
     rows = [structs.astuple(row) for batch in batches for row in batch.rows]
     given = dict(zip(NewReceipt.__struct_fields__, zip(*rows, strict=True), strict=True))
-    seqs = [batch.first_seq + place for batch in batches for place in range(len(batch.rows))]
+    seqs = [seq for batch in batches for seq in range(batch.first_seq, batch.first_seq + len(batch.rows))]
     return {
         "workspace_id": [batch.workspace_id for batch in batches for _ in batch.rows],
         "seq": seqs,
@@ -165,16 +170,16 @@ _MOVE_HEAD: Final = Statement(
 )
 
 
-def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
+def read_after(conn: Connection, workspace_id: int, after_seq: int, limit: int) -> list[LogRow]:
     """Return the next receipts of a log, in order, at most `limit` and one at least while there are any."""
     wanted = {"workspace_id": workspace_id, "after": after_seq, "upto": after_seq + limit, "count": limit}
     # Beyond a gap, which only retention makes, there is no bound to name.
     found = _WITHIN.rows(conn, wanted) or _AFTER.rows(conn, wanted)
-    return list(starmap(ReceiptRow, found))
+    return list(starmap(LogRow, found))
 
 
 # With both bounds a planner that knows nothing of the table yet does not sort a whole backlog.
-_SELECT: Final = f"SELECT {', '.join(column.name for column in _ROW)} FROM receipts"  # noqa: S608 - our own names
+_SELECT: Final = f"SELECT {', '.join(LogRow.__struct_fields__)} FROM receipts"  # noqa: S608 - our own names
 _WITHIN: Final = Statement(
     text(f"{_SELECT} WHERE workspace_id = :workspace_id AND seq > :after AND seq <= :upto ORDER BY seq")
 )
@@ -183,27 +188,28 @@ _AFTER: Final = Statement(
 )
 
 
-def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> dict[int, list[ReceiptRow]]:
+def read_after_each(conn: Connection, places: Mapping[int, int], limit: int) -> dict[int, list[LogRow]]:
     """Return the next receipts of several logs, by workspace, as far as they follow the numbers given.
 
     Where there is a gap there are none: `read_after` finds what comes behind it.
     """
     if conn.dialect.name == "sqlite":
         return {of: read_after(conn, of, after, limit) for of, after in places.items()}
-    found: dict[int, list[ReceiptRow]] = {of: [] for of in places}
+    found: dict[int, list[LogRow]] = {of: [] for of in places}
     wanted = {"ids": list(places), "places": list(places.values()), "count": limit}
-    for row in starmap(ReceiptRow, _AFTER_EACH.rows(conn, wanted) if places else ()):
-        found[row.workspace_id].append(row)
+    for of, *row in _AFTER_EACH.rows(conn, wanted) if places else ():
+        found[of].append(LogRow(*row))
     return found
 
 
 # One round trip for as many logs as there are; within the process of SQLite there is nothing to save.
 _AFTER_EACH: Final = Statement(
     text(
-        "SELECT found.* FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"  # noqa: S608 - likewise
+        "SELECT log.id, found.*"  # noqa: S608 - likewise
+        " FROM unnest(CAST(:ids AS bigint[]), CAST(:places AS bigint[])) AS log (id, place)"
         f" CROSS JOIN LATERAL ({_SELECT} WHERE workspace_id = log.id"
         " AND seq > log.place AND seq <= log.place + :count ORDER BY seq) AS found"
-        " ORDER BY found.workspace_id, found.seq"
+        " ORDER BY log.id, found.seq"
     )
 )
 

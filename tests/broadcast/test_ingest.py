@@ -56,7 +56,7 @@ class World:
             while departures.departed_before(conn, NOW + 1) is not None:
                 departures.forget(conn, self.workspace.id, 1000)
 
-    def rows(self) -> list[receipts.ReceiptRow]:
+    def rows(self) -> list[receipts.LogRow]:
         with self.store.read() as conn:
             return receipts.read_after(conn, self.workspace.id, 0, 10_000)
 

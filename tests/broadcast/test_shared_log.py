@@ -4,7 +4,7 @@ import pytest
 
 from broadcast.shared_log import Pages, Piece, SharedLog
 from broadcast.store import Conn, Store, receipts
-from broadcast.store.receipts import ReceiptRow
+from broadcast.store.receipts import LogRow
 from tests.broadcast.store.rows import a_workspace
 
 VAULT: Any = None
@@ -52,10 +52,10 @@ def test_so_many_receipts_are_read_at_once_as_the_size_of_those_before_allows(
     log = a_log(store)
     asked: list[int] = []
 
-    def read(_conn: Conn, workspace_id: int, after_seq: int, limit: int) -> list[ReceiptRow]:
+    def read(_conn: Conn, _workspace_id: int, after_seq: int, limit: int) -> list[LogRow]:
         asked.append(limit)
         numbers = range(after_seq + 1, after_seq + 1 + limit)
-        return [ReceiptRow(workspace_id, seq, f"gen-{seq}", 0, 0, document, False) for seq in numbers]
+        return [LogRow(seq, f"gen-{seq}", 0, document, False) for seq in numbers]
 
     monkeypatch.setattr(receipts, "read_after", read)
     with store.read() as conn:
