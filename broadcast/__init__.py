@@ -48,6 +48,8 @@ receipt_size        Make a receipt no larger than a posted one may be: long text
 receipt_words       Why a receipt is refused, as sentences that name the field and the fix.
 redaction           Personal data and credentials in text, known by their form, and replaced by what they
                     are: `[email]`.
+remembered          What was made before and may be asked for again: bounded, and nothing that cannot be
+                    made once more.
 report              The report of one live test: what was reached, what was accepted, and what to do about
                     it.
 request             What travels: a batch, the request that it becomes, and the loan that some requests need

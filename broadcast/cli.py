@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import sys
+from contextlib import closing
 from typing import Any, Final
 
 import click
@@ -12,7 +13,7 @@ from broadcast import __version__, reloading
 from broadcast.cli_client import JSON
 from broadcast.cli_destinations import destinations
 from broadcast.cli_output import example, print_json
-from broadcast.cli_program import configured, explained, lent, migrated, opened, types, with_services
+from broadcast.cli_program import configured, explained, migrated, opened, types, with_services
 from broadcast.cli_requests import requests, usage
 from broadcast.cli_settings import apply, export
 from broadcast.cli_status import status
@@ -44,7 +45,7 @@ def serve() -> None:
     """Serve pages, API and the worker on one machine, migrating first."""
     with explained():
         config = configured()
-        with lent(migrated(config)) as services:
+        with closing(migrated(config)) as services:
             demo = prepare_demo(services) if config.demo else None
             reloading.begin(services)
         _announce(config, demo)
@@ -64,7 +65,7 @@ def web() -> None:
     """Serve pages and API; run `broadcast worker` beside it."""
     with explained():
         config = configured()
-        with lent(opened(config)) as services:
+        with closing(opened(config)) as services:
             reloading.begin(services)
         hear_hangup(_RELOAD)
         serve_web(config, _RELOAD)
@@ -85,7 +86,7 @@ def worker() -> None:
 @main.command(epilog=example("broadcast migrate"))
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    with explained(), lent(migrated(configured())):
+    with explained(), closing(migrated(configured())):
         pass
     click.echo("The database is at this version's schema.")
 
@@ -100,7 +101,7 @@ def migrate() -> None:
 @JSON
 def bootstrap(*, email: str, password: str, workspace: str, new_keys: bool, as_json: bool) -> None:
     """Migrate, then make a user, a workspace and its keys; safe to run again."""
-    with explained(), lent(migrated(configured())) as services:
+    with explained(), closing(migrated(configured())) as services:
         made = services.accounts.bootstrap(
             email=email, password=password, workspace=workspace, new_keys=new_keys, now_us=services.clock()
         )

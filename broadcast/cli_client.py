@@ -1,7 +1,7 @@
 """Which instance a command asks: this machine's database, or another instance at a URL. Door: click."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import wraps
 from typing import Any, Final
 
@@ -49,10 +49,8 @@ def _client(url: str | None, key: str | None, workspace: str | None) -> Iterator
     found: Client = (
         Remote(address, key or env.key, workspace) if address else Local(opened(configured()), workspace)
     )
-    try:
+    with closing(found):
         yield found
-    finally:
-        found.close()
 
 
 @contextmanager

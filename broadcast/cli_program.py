@@ -31,17 +31,10 @@ def with_services(command: Callable[Concatenate[Services, P], R]) -> Callable[P,
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with explained(), lent(opened(configured())) as services:
+        with explained(), closing(opened(configured())) as services:
             return command(services, *args, **kwargs)
 
     return wrapped
-
-
-@contextmanager
-def lent(services: Services) -> Iterator[Services]:
-    """Lend the program for as long as it is needed, then let go of its database."""
-    with closing(services.store):
-        yield services
 
 
 def configured() -> Config:
@@ -62,7 +55,7 @@ def opened(config: Config) -> Services:
     """Return the program on a database that is at this version's schema."""
     services = build(config, types())
     if (wrong := services.store.schema_fault()) is not None:
-        services.store.close()
+        services.close()
         raise BroadcastError(str(wrong))
     return services
 

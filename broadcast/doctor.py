@@ -42,7 +42,7 @@ def examine(config: Config, types: Mapping[str, type[Destination]]) -> list[Find
         services = build(config, types)
     except BroadcastError as error:
         return [*findings, Finding(subject="start", ok=False, message=str(error))]
-    with closing(services.store):
+    with closing(services):
         if (wrong := services.store.schema_fault()) is not None:
             return [*findings, Finding(subject="database", ok=False, message=wrong.message, fix=wrong.fix)]
         for look in (_database, _clock, _keys, _ledgers, _sums, _egress, _operator_export, _sign_in):

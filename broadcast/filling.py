@@ -68,8 +68,8 @@ class Filling:
         self._pieces: list[Piece] = []
         self._fault = ""
         self._sending = 0
-        self._spans = 0
-        self._bytes = 0
+        # What the request that is being filled still has room for.
+        self._spans_left = self._bytes_left = self._pieces_left = 0
         self._total = 0
         self._variation = Variation(stored, destination, namespace, shared.pseudonym)
         self._max_spans = stored.tuned("max_spans", destination.max_spans)
@@ -168,21 +168,24 @@ class Filling:
         return True
 
     def _add(self, piece: Piece) -> bool:
-        pieces, size = self._pieces, len(piece.body)
-        if pieces and (
-            self._spans + piece.spans > self._max_spans
-            or self._bytes + size > self._limits.request_bytes
-            or len(pieces) >= self._max_receipts
-        ):
+        size = len(piece.body)
+        if piece.spans > self._spans_left or size > self._bytes_left or not self._pieces_left:
             self._close()
-            pieces = self._pieces
-        if self._sending + len(pieces) >= self._limits.receipts or not (pieces or self._has_room()):
+        if not (self._pieces or self._begin()):
             return False
-        pieces.append(piece)
+        self._pieces.append(piece)
         self.marks.append(None)
-        self._spans += piece.spans
-        self._bytes += size + 1
+        self._spans_left -= piece.spans
+        self._bytes_left -= size + 1
+        self._pieces_left -= 1
         return True
+
+    def _begin(self) -> bool:
+        """Make room for a request, whose first receipt may be of any size; return whether one may follow."""
+        self._spans_left = self._max_spans
+        self._bytes_left = self._limits.request_bytes
+        self._pieces_left = min(self._max_receipts, self._limits.receipts - self._sending)
+        return self._pieces_left > 0 and self._has_room()
 
     def _has_room(self) -> bool:
         """Whether the batch may have one more request; it ends with a whole one, so that others share it."""
@@ -194,7 +197,7 @@ class Filling:
         if self._pieces:
             key, limit = self._variation.key, self._limits.request_bytes
             self._keep(self._shared.request(key, limit, tuple(self._pieces), self._destination.join))
-            self._pieces, self._spans, self._bytes = [], 0, 0
+            self._pieces = []
 
     def _keep(self, chunk: Chunk) -> None:
         """Add a request, compressed here, where its bytes are at hand: the event loop has others to serve."""

@@ -7,11 +7,11 @@ import msgspec
 from broadcast import genai_names as names
 from broadcast.genai_measures import Measures
 from broadcast.receipt import Receipt
+from broadcast.remembered import Remembered
 from broadcast.span import Attributes, Repeated
 
-_MAX_KNOWN: Final = 1024
 _MAX_KNOWN_CHARS: Final = 2048
-_known: Final[dict[tuple[object, ...], Repeated]] = {}
+_known: Final[Remembered[tuple[object, ...], Repeated]] = Remembered()
 
 
 class Kind(msgspec.Struct, frozen=True, gc=False):
@@ -66,9 +66,7 @@ def repeated(kind: Kind, own: names.Own) -> Repeated:
     if known is None:
         known = Repeated(attributes=_common(kind, own))
         if kind.is_short:
-            if len(_known) >= _MAX_KNOWN:
-                _known.clear()
-            _known[facts] = known
+            _known.keep(facts, known)
     return known
 
 

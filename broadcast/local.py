@@ -31,7 +31,7 @@ class Local:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._services.store.close()
+        self._services.close()
 
     # -- requests ------------------------------------------------------------------------------------
 

@@ -17,9 +17,8 @@ from broadcast.genai_attributes import Kind, kind_of
 from broadcast.genai_measures import Measures, measures, values_of
 from broadcast.otlp import Place, Template
 from broadcast.receipt import Receipt
+from broadcast.remembered import Remembered
 from broadcast.span import ResourceSpans
-
-_MAX_MOULDS: Final = 1024
 
 
 class _Mould(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +29,7 @@ class _Mould(msgspec.Struct, frozen=True, gc=False):
     spans: int
 
 
-_known: Final[dict[tuple[object, ...], _Mould]] = {}
+_known: Final[Remembered[tuple[object, ...], _Mould]] = Remembered()
 
 
 class Moulds:
@@ -68,9 +67,7 @@ class Moulds:
         made = _Mould(template, itemgetter(*wanted), len(spans.spans))
         # Callers name some attributes themselves, and any of a kind's facts may be any text.
         if kind.is_short and template.is_short:
-            if len(_known) >= _MAX_MOULDS:
-                _known.clear()
-            _known[key] = made
+            _known.keep(key, made)
         return made
 
 

@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import Raw, structs
 
+from broadcast.remembered import Remembered
 from broadcast.span import Attributes, Event, Repeated, ResourceSpans, Span
 
-_MAX_TEMPLATES: Final = 1024
 _MAX_TEMPLATE_BYTES: Final = 16_384
 _AROUND: Final[dict[type, tuple[bytes, bytes]]] = {
     str: (b'{"stringValue":', b"}"),
@@ -81,7 +81,7 @@ def _picked(indexes: tuple[int, ...]) -> Callable[[Sequence[Any]], Iterable[Any]
     return itemgetter(*indexes) if len(indexes) > 1 else lambda values: [values[index] for index in indexes]
 
 
-_templates: Final[dict[tuple[object, ...], Template]] = {}
+_templates: Final[Remembered[tuple[object, ...], Template]] = Remembered()
 
 
 def encode(spans: ResourceSpans) -> bytes:
@@ -208,9 +208,7 @@ def _template(spans: ResourceSpans, values: list[Any], key: tuple[object, ...]) 
     template = Template.of(pieces, kinds)
     # Callers name some attributes themselves, so there may be any number of shapes, of any length.
     if template.is_short:
-        if len(_templates) >= _MAX_TEMPLATES:
-            _templates.clear()
-        _templates[key] = template
+        _templates.keep(key, template)
     return template
 
 

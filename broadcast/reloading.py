@@ -60,7 +60,7 @@ def on_hangup(build: Callable[[], "Services"]) -> Callable[[], None]:
         except BroadcastError as error:
             _log.error("action=reload_failed reason=%s", error)
         finally:
-            services.store.close()
+            services.close()
 
     return lambda: threading.Thread(target=again, name="reload", daemon=True).start()
 

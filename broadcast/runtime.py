@@ -55,6 +55,10 @@ class Services:
     clock: Clock
     meters: Meters
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self.store.close()
+
 
 def now_us() -> int:
     """Return this machine's clock in microseconds since 1970."""

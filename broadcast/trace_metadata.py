@@ -6,25 +6,23 @@ from typing import Any, Final
 
 from broadcast.genai_names import TRACE_METADATA
 from broadcast.json_text import INT64_MAX, INT64_MIN
+from broadcast.remembered import Remembered
 from broadcast.span import Attributes
 from broadcast.trace_context import OUR_KEYS
 
 PREFIX: Final = TRACE_METADATA + "."
 _MAX_DEPTH: Final = 3
 _MAX_KEYS: Final = 128
-_MAX_KNOWN: Final = 1024
 _MAX_KNOWN_CHARS: Final = 128
 
 
-class _Names(dict[str, str]):
+class _Names(Remembered[str, str]):
     """The attribute's name for a caller's key, empty for a key of ours; most keys come again and again."""
 
     def __missing__(self, key: str) -> str:
         name = "" if key in OUR_KEYS else PREFIX + key
         if len(key) <= _MAX_KNOWN_CHARS:
-            if len(self) >= _MAX_KNOWN:
-                self.clear()
-            self[key] = name
+            self.keep(key, name)
         return name
 
 

@@ -52,6 +52,7 @@ RINGS: dict[str, int] = {
     "generation_groups": 0,
     "messages": 0,
     "moulds": 0,
+    "remembered": 0,
     "multimodal": 0,
     "trace_metadata": 0,
     "truncation": 0,

@@ -124,7 +124,7 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
         raise RuntimeError("A log's head is not where the caller saw it: its lock was not held.")
     columns = _columns(filled)
     sealed, expires_at_us = columns.pop("content"), columns.pop("content_expires_at_us")
-    bulk.insert_columns(conn, receipts, columns, alike=_ALIKE)
+    bulk.insert_columns(conn, receipts, columns, alike=ALIKE)
     if any(columns["has_content"]):
         kept = [
             row
@@ -134,7 +134,7 @@ def append_all(conn: Connection, batches: Iterable[Appending]) -> None:
         bulk.insert_rows(conn, _contents, ("workspace_id", "seq", "sealed", "expires_at_us"), kept)
 
 
-_ALIKE: Final = frozenset(
+ALIKE: Final = frozenset(
     {
         "workspace_id",
         "has_content",

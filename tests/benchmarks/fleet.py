@@ -52,7 +52,7 @@ def installation(database_url: str | None = None) -> Iterator[tuple[Services, di
             yield services, variables
         finally:
             services.ingest.stop()
-            services.store.close()
+            services.close()
 
 
 def add_workspaces(services: Services, count: int) -> list[Workspace]:

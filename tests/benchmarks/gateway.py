@@ -97,7 +97,7 @@ def _prepared(folder: Path, model_port: int) -> tuple[dict[str, str], str]:
     key, _ = services.accounts.make_key(
         workspace_id=workspace.id, user_id=user.id, kind="api", name="bench", now_us=now_us
     )
-    services.store.close()
+    services.close()
     return variables, key
 
 

@@ -153,7 +153,7 @@ def durable(items: list[bytes], sink: Sink) -> Course:
 
         cpu_s, wall_s = run(course())
         services.ingest.stop()
-        services.store.close()
+        services.close()
     return _checked(sink, len(others), cpu_s, wall_s)
 
 

@@ -112,7 +112,7 @@ class Shell:
         for thread in threading.enumerate():
             if thread.name == "key-used":
                 thread.join()
-        self.services.store.close()
+        self.services.close()
 
 
 @contextlib.contextmanager

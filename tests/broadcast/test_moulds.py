@@ -166,7 +166,7 @@ def test_a_mould_is_made_of_no_value_of_a_request() -> None:
 
 
 def test_the_memory_of_moulds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moulds, "_MAX_MOULDS", 4)
+    monkeypatch.setattr("broadcast.remembered.MOST", 4)
     for number in range(20):
         receipt = factories.receipt(model=f"model-{number}")
         assert MOULDS.encoded(receipt) == encoded(receipt)
