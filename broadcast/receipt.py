@@ -140,7 +140,7 @@ def _required() -> int:
 class Receipt(Facts, frozen=True):
     """One finished request; `*_us` are microseconds, content is `input` and `output`.
 
-    Positional like its facts: seven names in a call cost the parser as much as a third of its reading.
+    Positional like its facts: seven names in a call cost the parser half a microsecond of six.
     """
 
     created_at_us: int = field(default_factory=_required)

@@ -2,6 +2,7 @@ import contextlib
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -353,6 +354,14 @@ def test_equal_receipts_give_equal_bytes_whatever_the_order_of_keys() -> None:
     one = parse(document(trace={"a": 1, "b": 2}))
     other = parse(dict(reversed(list(document(trace={"b": 2, "a": 1}).items()))))
     assert receipt_parser.document(one) == receipt_parser.document(other)
+
+
+@pytest.mark.parametrize("name", ["id", "model", "status", "created_at_us", "duration_us"])
+def test_a_document_without_one_of_its_required_fields_is_none(name: str) -> None:
+    fields = json.loads(receipt_parser.document(factories.receipt()))
+    del fields[name]
+    with pytest.raises(msgspec.DecodeError, match="required"):
+        receipt_parser.from_document(json.dumps(fields).encode())
 
 
 def test_a_receipt_without_content_has_none_to_store() -> None:
